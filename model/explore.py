@@ -1,0 +1,270 @@
+"""Exhaustive breadth-first exploration of a small scope: every reachable state, every operation in each.
+
+Breadth first, so the first counterexample found for a promise is a shortest one. States that differ only in how
+late it is or in how many start points were given out before are one state (``normal``), so the exploration ends.
+
+``python -m model.explore`` prints states, transitions, depth, rate and verdicts for every named design.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+from model.design import DESIGNS, Design, StopPolicy
+from model.operations import (
+    Abort,
+    AddMember,
+    Advance,
+    Connect,
+    Disconnect,
+    DropRole,
+    Grant,
+    ListBackups,
+    Operation,
+    Renew,
+    Restart,
+    RestartKind,
+    Revoke,
+    Rollback,
+    SetLimit,
+    SetPolicy,
+    SetRetention,
+    SetTtl,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import Outcome
+from model.promises import PROMISES, Promise, Transition
+from model.state import Backup, Cluster, Role, Session, initial
+from model.transition import run
+
+ROOT = Role("root", superuser=True)
+ALICE = Role("alice", execute=True, monitor=True)
+BOB = Role("bob", execute=True, member_of=("alice",))
+CAROL = Role("carol")
+
+STALE = 0
+"""A start point that no backup has: what a late caller remembers of a backup long gone."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the exploration may use: a few of everything."""
+
+    design: Design
+    roles: tuple[Role, ...] = (ROOT, ALICE)
+    sessions: int = 2
+    labels: tuple[str | None, ...] = ("a", "b")
+    ttls: tuple[int | None, ...] = (None, 10)
+    seconds: tuple[int, ...] = (10,)
+    limits: tuple[int | None, ...] = (None, 1)
+    settings_ttls: tuple[int | None, ...] = (None,)
+    policies: tuple[StopPolicy, ...] = (StopPolicy.ANY, StopPolicy.OWNER)
+    retentions: tuple[int, ...] = (10,)
+    administration: tuple[Operation, ...] = ()
+    """Grants, revokes and the like."""
+    stock: bool = True
+    """Do the sessions use core's own functions too?"""
+
+
+@dataclass
+class Exploration:
+    """What was found."""
+
+    scope: Scope
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    broken: dict[str, tuple[Operation, ...]] = field(default_factory=dict)
+    """Promise to a shortest history that breaks it."""
+
+    def rate(self) -> float:
+        """Transitions per second."""
+        return self.transitions / self.seconds if self.seconds else 0.0
+
+
+def start_of(scope: Scope) -> Cluster:
+    """Where the exploration begins: sessions connected as the first roles, in turn."""
+    settings = scope.design.settings._replace(result_retention=min(scope.retentions))
+    if scope.design.settings.result_retention == 0:
+        settings = scope.design.settings
+    cluster = initial(settings, scope.roles, scope.sessions)
+    for number in range(scope.sessions):
+        ((cluster, _),) = run(scope.design, cluster, Connect(number, scope.roles[number % len(scope.roles)].name))
+    return normal(cluster)
+
+
+def operations(scope: Scope) -> tuple[Operation, ...]:
+    """Every operation of the scope, except for fenced stops, which depend on the state."""
+    return tuple(generate(scope))
+
+
+def generate(scope: Scope) -> Iterator[Operation]:
+    """See ``operations``."""
+    shared = not scope.design.session_bound
+    for number in range(scope.sessions):
+        for label in scope.labels:
+            yield Stop(number, label)
+            for ttl in scope.ttls if scope.design.expiry else (None,):
+                yield Start(number, label, ttl)
+            if shared:
+                yield Abort(number, label)
+                yield Rollback(Start(number, label))
+            if scope.design.fencing:
+                yield Stop(number, label, STALE)
+            if scope.design.lease:
+                for ttl in scope.ttls:
+                    yield Renew(number, label, ttl)
+        if shared:
+            yield ListBackups(number)
+        if scope.stock:
+            yield StockStart(number, "stock")
+            yield StockStop(number)
+        for role in scope.roles:
+            yield Connect(number, role.name)
+        yield Disconnect(number)
+    for kind in RestartKind:
+        yield Restart(kind)
+    yield from (Advance(seconds) for seconds in scope.seconds)
+    if shared:
+        yield from (SetLimit(limit) for limit in scope.limits)
+        yield from (SetTtl(ttl) for ttl in scope.settings_ttls)
+        yield from (SetPolicy(policy) for policy in scope.policies)
+        yield from (SetRetention(retention) for retention in scope.retentions)
+    yield from scope.administration
+
+
+def fenced(scope: Scope, cluster: Cluster) -> Iterator[Operation]:
+    """Stops that name the right start point of a backup that is there."""
+    if scope.design.fencing:
+        for label, backup in cluster.backups:
+            for number in range(scope.sessions):
+                yield Stop(number, label, backup.start_point)
+
+
+def administration(roles: tuple[Role, ...]) -> tuple[Operation, ...]:
+    """Everything that an administrator may do to the roles that are no superusers."""
+    names = [role.name for role in roles if not role.superuser]
+    changes = (change(name) for name in names for change in (Grant, Revoke, DropRole))
+    return (*changes, *(AddMember(role, group) for role in names for group in names))
+
+
+def explore(
+    scope: Scope,
+    promises: tuple[Promise, ...] = PROMISES,
+    visit: Visit | None = None,
+    first: Cluster | None = None,
+) -> Exploration:
+    """Every reachable state of the scope, from ``first``, or else with every session connected.
+
+    ``visit`` sees each transition, and can ask for the history before it.
+    """
+    design, began = scope.design, time.perf_counter()
+    found = Exploration(scope)
+    first = start_of(scope) if first is None else normal(first)
+    parents: Parents = {first: None}
+    fixed = operations(scope)
+    asked = {kind: tuple(p for p in promises if kind in p.about) for kind in get_args(Operation)}
+    everywhere = tuple(p for p in promises if not p.about)
+    level = [first]
+    while level:
+        following: list[Cluster] = []
+        for before in level:
+            for operation in (*fixed, *fenced(scope, before)):
+                for after, outcome in run(design, before, operation):
+                    found.transitions += 1
+                    changed = after is not before
+                    for promise in asked[type(operation)] + everywhere if changed else asked[type(operation)]:
+                        if not promise.holds(Transition(design, before, operation, outcome, after)):
+                            found.broken.setdefault(promise.name, (*history(parents, before), operation))
+                    if visit is not None:
+                        visit(Transition(design, before, operation, outcome, after), parents)
+                    if changed and (after := normal(after)) not in parents:
+                        parents[after] = (before, operation)
+                        following.append(after)
+        found.depth += bool(following)
+        level = following
+    found.states, found.seconds = len(parents), time.perf_counter() - began
+    return found
+
+
+Parents = dict[Cluster, tuple[Cluster, Operation] | None]
+"""How each state was first reached; None: the first one."""
+
+Visit = Callable[[Transition, Parents], None]
+
+
+def history(parents: Parents, cluster: Cluster) -> tuple[Operation, ...]:
+    """A shortest way from the beginning to this state."""
+    path: list[Operation] = []
+    while (step := parents[cluster]) is not None:
+        cluster, operation = step
+        path.append(operation)
+    return tuple(reversed(path))
+
+
+def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """The same history for a real cluster: fences name start points as they are given out, not as ``normal`` has them."""
+    path: list[Operation] = []
+    for operation in operations:
+        if isinstance(operation, Stop) and operation.start_point:
+            operation = replace(operation, start_point=remembered(cluster)[operation.start_point - 1])
+        path.append(operation)
+        ((cluster, _),) = run(design, cluster, operation)
+    return tuple(path)
+
+
+def remembered(cluster: Cluster) -> list[int]:
+    """The start points that the state knows, in order."""
+    return sorted([*(b.start_point for _, b in cluster.backups), *(s.start_point for s in cluster.stock_backups())])
+
+
+def normal(cluster: Cluster) -> Cluster:
+    """The same state at time zero, with its start points numbered from one, and without what no rule looks at."""
+    points = remembered(cluster)
+    if cluster.now == 0 and cluster.start_points == len(points):
+        return cluster
+    rank = {point: number for number, point in enumerate(points, start=1)}
+    backups = tuple((label, normal_backup(backup, cluster.now, rank)) for label, backup in cluster.backups)
+    sessions = tuple(normal_session(session, rank) for session in cluster.sessions)
+    return cluster._replace(backups=backups, sessions=sessions, now=0, start_points=len(points))
+
+
+def normal_backup(backup: Backup, now: int, rank: dict[int, int]) -> Backup:
+    """See ``normal``."""
+    return backup._replace(
+        start_point=rank[backup.start_point],
+        start_time=0,
+        expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
+        stop_time=None if backup.stop_time is None else 0,
+        forget_at=None if backup.forget_at is None else backup.forget_at - now,
+    )
+
+
+def normal_session(session: Session | None, rank: dict[int, int]) -> Session | None:
+    """See ``normal``."""
+    if session is None or session.stock is None:
+        return session
+    return session._replace(stock=session.stock._replace(start_point=rank[session.stock.start_point]))
+
+
+SCOPES = {
+    "labels": lambda design: Scope(design),
+    "roles": lambda design: Scope(
+        design,
+        roles=(ROOT, ALICE, BOB, CAROL),
+        labels=("a",),
+        ttls=(None,),
+        limits=(None,),
+        stock=False,
+        administration=administration((ALICE, BOB, CAROL)),
+    ),
+}

@@ -1,0 +1,245 @@
+"""What a design promises: named predicates over a state, or over one transition.
+
+Each says in a sentence what a user may rely on, and which designs claim it. ``explore`` checks every promise in
+every reachable state of a small scope, claimed or not: a claim with a counterexample is a bug, and so is a promise
+that a design does not claim and never breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model.design import Design, OnRestart, StopPolicy
+from model.operations import Abort, Advance, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
+from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
+from model.state import BackupState, Cluster
+from model.transition import acting_as, run
+
+
+class Transition(NamedTuple):
+    """One operation, run without interruption."""
+
+    design: Design
+    before: Cluster
+    operation: Operation
+    outcome: Outcome
+    after: Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """``holds`` is asked of every reachable transition of the kinds it is about.
+
+    A promise about no kind in particular is asked of every transition that changes anything, and so of every
+    reachable state (``after``).
+    """
+
+    name: str
+    sentence: str
+    claimed_by: Callable[[Design], bool]
+    holds: Callable[[Transition], bool]
+    about: tuple[type, ...] = ()
+    """The kinds of operation; empty: none in particular."""
+
+
+def everyone(design: Design) -> bool:
+    """Every design claims it."""
+    return True
+
+
+def multi_session(design: Design) -> bool:
+    """Every design but core's own."""
+    return not design.session_bound
+
+
+def forgets_or_resumes(design: Design) -> bool:
+    """The core and the list of backups agree after a restart."""
+    return design.on_restart is not OnRestart.KEEP
+
+
+def refusal_leaves_no_trace(t: Transition) -> bool:
+    """See the sentence."""
+    return isinstance(t.outcome, Ok) or t.after == t.before
+
+
+def core_counts_what_runs(t: Transition) -> bool:
+    """See the sentence."""
+    active = sum(backup.state is BackupState.ACTIVE for _, backup in t.after.backups)
+    return t.after.running_backups == active + sum(1 for _ in t.after.stock_backups())
+
+
+def limit_is_kept(t: Transition) -> bool:
+    """See the sentence. A limit lowered under the feet of open backups ends none of them."""
+    limit = t.after.settings.max_backups
+    before, after = (held(t.design, cluster) for cluster in (t.before, t.after))
+    return limit is None or after <= before or after <= limit
+
+
+def held(design: Design, cluster: Cluster) -> int:
+    """The backups that the design's own functions hold open."""
+    return sum(1 for _ in cluster.stock_backups()) if design.session_bound else cluster.live_backups()
+
+
+def nothing_outlives_its_deadline(t: Transition) -> bool:
+    """See the sentence."""
+    return all(
+        backup.expires_at is None or backup.expires_at > t.after.now
+        for _, backup in t.after.backups
+        if backup.state is BackupState.ACTIVE
+    )
+
+
+def start_points_differ(t: Transition) -> bool:
+    """See the sentence."""
+    if not isinstance(t.outcome, Ok) or t.outcome.value is None:
+        return True
+    older = [backup.start_point for _, backup in t.before.backups]
+    older += [stock.start_point for stock in t.before.stock_backups()]
+    return all(point < t.after.start_points for point in older)
+
+
+def outlives_its_session(t: Transition) -> bool:
+    """See the sentence. Core's functions, called beside ours, keep their own rule."""
+    assert isinstance(t.operation, Disconnect)
+    session = t.before.sessions[t.operation.session]
+    lost = t.design.session_bound and session is not None and session.stock is not None
+    return t.after.backups == t.before.backups and not lost
+
+
+def any_session_stops_it(t: Transition) -> bool:
+    """See the sentence; refused only for want of a right, by the fence, or to a session that holds a stock backup."""
+    assert isinstance(t.operation, Stop)
+    session = t.before.sessions[t.operation.session]
+    if session is None or session.stock is not None or isinstance(t.outcome, Ok):
+        return True
+    if t.design.session_bound:
+        runs = any(stock.label == t.operation.label for stock in t.before.stock_backups())
+        return not runs or t.outcome.sqlstate is SqlState.INSUFFICIENT_PRIVILEGE
+    backup = t.before.backup(t.operation.label or "")
+    runs = backup is not None and backup.state is BackupState.ACTIVE
+    refused = t.outcome.sqlstate in (SqlState.INSUFFICIENT_PRIVILEGE, SqlState.UNDEFINED_FUNCTION)
+    return not runs or refused or t.operation.start_point is not None
+
+
+def stop_can_be_asked_again(t: Transition) -> bool:
+    """See the sentence."""
+    return not isinstance(t.outcome, Ok) or all(
+        again == t.outcome for _, again in run(t.design, t.after, t.operation)
+    )
+
+
+def fence_holds(t: Transition) -> bool:
+    """See the sentence."""
+    assert isinstance(t.operation, Stop)
+    fence = t.operation.start_point
+    row = stop_row(t.outcome)
+    return fence is None or row is None or row.start_point == fence
+
+
+def stop_row(outcome: Outcome) -> StopRow | None:
+    """What a stop that succeeded handed out."""
+    return outcome.value if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
+
+
+def only_the_owner_ends_it(t: Transition) -> bool:
+    """See the sentence."""
+    if not isinstance(t.operation, Start | Rollback | Stop | Abort | Renew) or not isinstance(t.outcome, Ok):
+        return True
+    backup, session = t.before.backup(t.operation.label or ""), t.before.sessions[t.operation.session]
+    if backup is None or session is None or t.before.settings.stop_policy is StopPolicy.ANY:
+        return True
+    roles = acting_as(t.before, session.role)
+    return bool(roles) and (roles[0].superuser or backup.owner in (role.name for role in roles))
+
+
+def success_can_be_restored(t: Transition) -> bool:
+    """See the sentence."""
+    row = stop_row(t.outcome)
+    return row is None or row.restorable
+
+
+def survives_a_restart(t: Transition) -> bool:
+    """See the sentence."""
+    return all(t.after.backup(label) == backup for label, backup in t.before.backups)
+
+
+PROMISES = (
+    Promise(
+        "refusal_leaves_no_trace",
+        "An operation that fails has changed nothing.",
+        everyone,
+        refusal_leaves_no_trace,
+    ),
+    Promise(
+        "core_counts_what_runs",
+        "Core forces full-page writes exactly while a backup runs.",
+        forgets_or_resumes,
+        core_counts_what_runs,
+    ),
+    Promise("limit_is_kept", "No start takes the live backups over the limit.", multi_session, limit_is_kept),
+    Promise(
+        "nothing_outlives_its_deadline",
+        "At its deadline a backup is expired, whether or not anyone calls anything.",
+        everyone,
+        nothing_outlives_its_deadline,
+        (Advance, Start, Rollback, Renew),
+    ),
+    Promise(
+        "start_points_differ",
+        "A new start point lies after that of every backup that is remembered.",
+        everyone,
+        start_points_differ,
+        (Start, Rollback),
+    ),
+    Promise(
+        "outlives_its_session",
+        "The end of a session ends no backup that a label names.",
+        multi_session,
+        outlives_its_session,
+        (Disconnect,),
+    ),
+    Promise(
+        "any_session_stops_it",
+        "A running backup can be stopped from any session that has the right.",
+        multi_session,
+        any_session_stops_it,
+        (Stop,),
+    ),
+    Promise(
+        "stop_can_be_asked_again",
+        "A stop whose answer was lost can be asked again, and answers the same.",
+        lambda design: not design.session_bound and design.settings.result_retention > 0,
+        stop_can_be_asked_again,
+        (Stop,),
+    ),
+    Promise(
+        "fence_holds",
+        "A stop that names a start point never ends another backup.",
+        lambda design: design.fencing,
+        fence_holds,
+        (Stop,),
+    ),
+    Promise(
+        "only_the_owner_ends_it",
+        "Under policy owner, only the owner, its members and superusers stop, abort, renew or replace a backup.",
+        multi_session,
+        only_the_owner_ends_it,
+        (Start, Rollback, Stop, Abort, Renew),
+    ),
+    Promise(
+        "success_can_be_restored",
+        "A stop that succeeds hands out a backup that can be restored.",
+        forgets_or_resumes,
+        success_can_be_restored,
+        (Stop,),
+    ),
+    Promise(
+        "survives_a_restart",
+        "A restart of the server loses no backup.",
+        lambda design: design.on_restart is OnRestart.RESUME,
+        survives_a_restart,
+        (Restart,),
+    ),
+)

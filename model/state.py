@@ -1,0 +1,122 @@
+"""The state of a cluster, as far as backups are concerned: frozen and hashable.
+
+Times are whole seconds of one clock that starts at zero. Start points are numbered in the order in which
+they were taken, from one: a number stands for an LSN, and a larger number for a larger LSN.
+
+The parts are named tuples, not dataclasses: exploration makes and hashes millions of them (three times the rate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from model.design import Settings
+
+
+class BackupState(StrEnum):
+    """Where a label is in its life; a label without a backup is absent."""
+
+    STARTING = "starting"
+    ACTIVE = "active"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    EXPIRED = "expired"
+
+
+LIVE = frozenset({BackupState.STARTING, BackupState.ACTIVE, BackupState.STOPPING})
+"""The states that count against the limit."""
+
+
+class Backup(NamedTuple):
+    """What is remembered under a label."""
+
+    state: BackupState
+    owner: str
+    """The role that started it."""
+    start_point: int = 0
+    start_time: int = 0
+    expires_at: int | None = None
+    """The deadline; None: it never expires."""
+    stop_time: int | None = None
+    forget_at: int | None = None
+    """When a finished backup is forgotten."""
+    before: Backup | None = None
+    """While STARTING: the finished backup it replaces, to be put back if the start fails."""
+    restorable: bool = True
+    """Ghost: full-page writes have been forced without a gap since the start point."""
+
+    @property
+    def live(self) -> bool:
+        """Does it count against the limit?"""
+        return self.state in LIVE
+
+
+class StockBackup(NamedTuple):
+    """A backup by core's own functions: it belongs to a session."""
+
+    label: str
+    start_point: int
+
+
+class Session(NamedTuple):
+    """An open connection."""
+
+    role: str
+    stock: StockBackup | None = None
+
+
+class Role(NamedTuple):
+    """A role, its privileges and the roles it was made a member of."""
+
+    name: str
+    superuser: bool = False
+    execute: bool = False
+    """EXECUTE on the backup functions, ours and core's."""
+    monitor: bool = False
+    """A member of pg_monitor."""
+    member_of: tuple[str, ...] = ()
+
+
+class Cluster(NamedTuple):
+    """A running server."""
+
+    settings: Settings
+    roles: tuple[Role, ...]
+    sessions: tuple[Session | None, ...]
+    """By number; None: not connected."""
+    backups: tuple[tuple[str, Backup], ...] = ()
+    """By label, sorted."""
+    now: int = 0
+    start_points: int = 0
+    """How many start points have been taken."""
+    running_backups: int = 0
+    """Ghost: core's counter ``XLogCtl->Insert.runningBackups``; above zero, full-page writes are forced."""
+
+    def backup(self, label: str) -> Backup | None:
+        """The backup under a label, None if the label is absent."""
+        for name, backup in self.backups:
+            if name == label:
+                return backup
+        return None
+
+    def role(self, name: str) -> Role | None:
+        """The role of that name, None if it does not exist (any more)."""
+        for role in self.roles:
+            if role.name == name:
+                return role
+        return None
+
+    def live_backups(self) -> int:
+        """How many backups count against the limit."""
+        return sum(backup.live for _, backup in self.backups)
+
+    def stock_backups(self) -> Iterator[StockBackup]:
+        """The backups that sessions hold through core's own functions."""
+        return (session.stock for session in self.sessions if session is not None and session.stock is not None)
+
+
+def initial(settings: Settings, roles: tuple[Role, ...], sessions: int) -> Cluster:
+    """A fresh cluster with nobody connected."""
+    return Cluster(settings, roles, (None,) * sessions)

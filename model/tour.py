@@ -1,0 +1,285 @@
+"""The tour: every class of transitions that a design can reach, and a shortest way to each.
+
+A class says which operation met a label in which state, asked by whom, and what came of it. Some rows of the error
+table share an SQLSTATE (a stale fence and a session with a stock backup of its own are both 55000), so the operation
+of a class also says what was special about it. An implementation that takes the whole tour has shown every kind of
+answer it gives to operations that run one after another.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple, TypeGuard
+
+from model.design import Design, StopPolicy
+from model.explore import (
+    ALICE,
+    BOB,
+    CAROL,
+    ROOT,
+    STALE,
+    Parents,
+    Scope,
+    administration,
+    concrete,
+    explore,
+    history,
+)
+from model.operations import (
+    Abort,
+    Advance,
+    Backing,
+    Disconnect,
+    DropRole,
+    ListBackups,
+    Operation,
+    Renew,
+    Restart,
+    Rollback,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import Ok
+from model.promises import Transition
+from model.state import Backup, Cluster, Role, initial
+from model.transition import MAX_LABEL_BYTES, acting_as, bad_label, refused, run
+
+ROLES = (ROOT, ALICE, BOB, CAROL)
+SESSIONS = 2
+"""What every path of a tour begins with: these roles, and so many sessions, none of them connected."""
+
+LONG_LABEL = "x" * (MAX_LABEL_BYTES + 1)
+BAD_LABELS = (None, "", "a\nb", LONG_LABEL)
+BAD_TTLS = (0, -1)
+
+Path = tuple[Operation, ...]
+
+
+class TransitionClass(NamedTuple):
+    """What transitions have in common that the same rule decides."""
+
+    operation: str
+    """The operation's class, and what is special about it: ``Stop``, ``Stop (stale)``, ``Restart (crash)``."""
+    label_state: str
+    """What the label means before: absent, active, stopped, expired (between phases also starting, stopping). Where
+    backups belong to sessions: running or none. For time and restarts also what becomes of the first label:
+    ``active to expired``. Where no label matters: ``-``."""
+    relation: str
+    """What the caller is to the backup's owner: owner, member, superuser, other; or unprivileged (without EXECUTE),
+    disconnected. ``-`` where there is no caller or no owner."""
+    outcome: str
+    """``ok`` or the SQLSTATE."""
+
+
+def classify(transition: Transition) -> TransitionClass:
+    """The class of a transition."""
+    design, before, operation, outcome, after = transition
+    special = ", ".join(specialities(design, before, operation))
+    state = label_state(design, before, operation)
+    if isinstance(operation, Advance | Restart) and before.backups:
+        state += becomes(before, after)
+    return TransitionClass(
+        f"{type(operation).__name__} ({special})" if special else type(operation).__name__,
+        state,
+        relation(design, before, operation),
+        "ok" if isinstance(outcome, Ok) else outcome.sqlstate.value,
+    )
+
+
+def specialities(design: Design, before: Cluster, operation: Operation) -> Iterator[str]:
+    """What is special about an operation: bad or optional arguments, a stock backup held beside ours."""
+    if isinstance(operation, Start | Stop | Abort | Renew | Rollback) and bad_label(operation.label):
+        yield label_fault(operation.label)
+    if isinstance(operation, Start | Renew) and operation.ttl is not None:
+        yield "ttl" if operation.ttl > 0 else "ttl zero" if operation.ttl == 0 else "ttl negative"
+    if isinstance(operation, Stop) and operation.start_point is not None:
+        backup = concerned(before, operation)
+        yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
+    if isinstance(operation, Restart):
+        yield operation.kind.value
+    if not design.session_bound and isinstance(operation, Start | Stop | Abort | Disconnect):
+        if own_backup(before, operation.session) == "running":
+            yield "holding a stock backup"
+
+
+def label_fault(label: str | None) -> str:
+    """What is wrong with a label."""
+    if label is None:
+        return "NULL label"
+    if not label:
+        return "empty label"
+    return "long label" if len(label.encode()) > MAX_LABEL_BYTES else "control character"
+
+
+def label_state(design: Design, cluster: Cluster, operation: Operation) -> str:
+    """See ``TransitionClass.label_state``."""
+    if of_a_session(design, operation):
+        return own_backup(cluster, operation.session)
+    if isinstance(operation, Backing | Disconnect | Restart | Advance | DropRole):
+        backup = concerned(cluster, operation)
+        return "absent" if backup is None else backup.state.value
+    return "-"
+
+
+def relation(design: Design, cluster: Cluster, operation: Operation) -> str:
+    """See ``TransitionClass.relation``."""
+    if isinstance(operation, DropRole):
+        backup = concerned(cluster, operation)
+        return relation_to_owner(cluster, operation.role, backup) if cluster.role(operation.role) else "-"
+    if not isinstance(operation, Backing | ListBackups | StockStart | StockStop | Disconnect):
+        return "-"
+    caller = cluster.sessions[operation.session]
+    if caller is None:
+        return "disconnected"
+    if refused(cluster, operation.session):
+        return "unprivileged"
+    if of_a_session(design, operation):
+        return "owner" if caller.stock is not None else "other" if any(cluster.stock_backups()) else "-"
+    return "-" if isinstance(operation, ListBackups) else relation_to_owner(cluster, caller.role, concerned(cluster, operation))
+
+
+def relation_to_owner(cluster: Cluster, role_name: str, backup: Backup | None) -> str:
+    """What a role is to the owner of a backup."""
+    if backup is None:
+        return "-"
+    if role_name == backup.owner:
+        return "owner"
+    roles = acting_as(cluster, role_name)
+    if any(role.name == backup.owner for role in roles):
+        return "member"
+    return "superuser" if roles and roles[0].superuser else "other"
+
+
+def of_a_session(
+    design: Design, operation: Operation
+) -> TypeGuard[Start | Stop | StockStart | StockStop | Disconnect]:
+    """Is it about the one backup that its session may hold, and not about a label?"""
+    return isinstance(operation, StockStart | StockStop) or (
+        design.session_bound and isinstance(operation, Start | Stop | Disconnect)
+    )
+
+
+def becomes(before: Cluster, after: Cluster) -> str:
+    """What becomes of the first label, if anything."""
+    label, backup = before.backups[0]
+    remains = after.backup(label)
+    state = "absent" if remains is None else remains.state.value
+    return "" if state == backup.state.value else f" to {state}"
+
+
+def own_backup(cluster: Cluster, session_number: int) -> str:
+    """Does the session hold a backup of core's own?"""
+    session = cluster.sessions[session_number]
+    return "none" if session is None or session.stock is None else "running"
+
+
+def concerned(cluster: Cluster, operation: Operation) -> Backup | None:
+    """The backup under the operation's label; the first one, if it names none and so is about all of them."""
+    if isinstance(operation, Backing):
+        return cluster.backup(operation.label or "")
+    return cluster.backups[0][1] if cluster.backups else None
+
+
+# The tour
+
+
+def tour(design: Design) -> dict[TransitionClass, Path]:
+    """Every reachable class, and a shortest history that ends with a transition of that class.
+
+    A history begins with ``beginning(design)`` and makes its connections itself.
+    """
+    paths: dict[TransitionClass, Path] = {}
+
+    def visit(transition: Transition, parents: Parents) -> None:
+        found = classify(transition)
+        if found in paths_of_scope:
+            return
+        paths_of_scope[found] = (*history(parents, transition.before), transition.operation)
+
+    for scope in scopes(design):
+        paths_of_scope: dict[TransitionClass, Path] = {}
+        explore(scope, promises=(), visit=visit, first=beginning(design))
+        for found, path in paths_of_scope.items():
+            if found not in paths or len(path) < len(paths[found]):
+                paths[found] = path
+    return {found: concrete(design, beginning(design), path) for found, path in sorted(paths.items())}
+
+
+def beginning(design: Design) -> Cluster:
+    """The cluster that every path of a tour starts from."""
+    return initial(design.settings, ROLES, SESSIONS)
+
+
+def scopes(design: Design) -> tuple[Scope, ...]:
+    """Small scopes that together show everything: each has much of one thing and little of the rest."""
+    pause = design.settings.result_retention or 10
+    little = Scope(
+        design,
+        roles=(ALICE,),
+        sessions=1,
+        labels=("a",),
+        ttls=(None,),
+        seconds=(pause,),
+        limits=(),
+        settings_ttls=(),
+        policies=(),
+        retentions=(),
+        stock=False,
+    )
+    everyone = replace(little, roles=ROLES, ttls=(None, pause), policies=tuple(StopPolicy))
+    return (
+        replace(little, roles=(ALICE, CAROL), labels=("a", *BAD_LABELS), ttls=(None, pause, *BAD_TTLS)),
+        replace(everyone, sessions=2),
+        replace(everyone, stock=True),
+        replace(little, labels=("a", "b"), limits=(1,)),
+        replace(little, settings_ttls=(None, pause), retentions=(0, pause)),
+        replace(little, roles=ROLES[1:], policies=(StopPolicy.OWNER,), administration=administration(ROLES)),
+    )
+
+
+def walk_plan(design: Design, paths: Mapping[TransitionClass, Path]) -> list[Path]:
+    """Paths that together meet every class of the tour, with fewer operations than its own.
+
+    What changes nothing is asked in passing, by the path that comes by the same state first; and a path that only
+    meets what was met before is left out.
+    """
+    in_passing: dict[Path, list[Operation]] = defaultdict(list)
+    for path in paths.values():
+        before = cluster_after(design, path[:-1])
+        if cluster_after(design, path) == before:
+            in_passing[path[:-1]].append(path[-1])
+    plan: list[Path] = []
+    met: set[TransitionClass] = set()
+    for found, path in sorted(paths.items(), key=lambda item: len(item[1]), reverse=True):
+        if found not in met:
+            plan.append(tuple(detours(path, in_passing)))
+            met.update(classes_on(design, plan[-1]))
+    return plan
+
+
+def detours(path: Path, in_passing: dict[Path, list[Operation]]) -> Iterator[Operation]:
+    """The path, with what nobody has asked yet in the states that it passes through."""
+    for number, operation in enumerate(path):
+        yield from in_passing.pop(path[:number], ())
+        yield operation
+
+
+def cluster_after(design: Design, path: Path) -> Cluster:
+    """Where a path leads."""
+    cluster = beginning(design)
+    for operation in path:
+        ((cluster, _),) = run(design, cluster, operation)
+    return cluster
+
+
+def classes_on(design: Design, path: Path) -> Iterator[TransitionClass]:
+    """The classes that a path meets on its way."""
+    cluster = beginning(design)
+    for operation in path:
+        ((after, outcome),) = run(design, cluster, operation)
+        yield classify(Transition(design, cluster, operation, outcome, after))
+        cluster = after

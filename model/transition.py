@@ -1,0 +1,552 @@
+"""The transition relation: what each operation does to a cluster, phase by phase.
+
+An operation is a short sequence of atomic phases::
+
+    start:  reserve the label -> take the start point -> publish
+    stop:   claim the backup  -> end it               -> publish the result
+    abort:  claim the backup  -> release it
+    others: one phase
+
+Run without interruption (``run``) the phases give the sequential semantics; interleaved with those of other
+operations (``invoke`` and ``resume``) they give the concurrent one. The relation is total: every operation has an
+outcome in every state. It returns alternatives, more than one only where a server may honestly do either.
+
+The order of the checks is the order of the error table in the extension's README.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import assert_never
+
+from model.design import Design, OnRestart, Settings, StopPolicy
+from model.operations import (
+    Abort,
+    AddMember,
+    Advance,
+    Connect,
+    Disconnect,
+    DropRole,
+    Grant,
+    ListBackups,
+    Operation,
+    Renew,
+    Restart,
+    Revoke,
+    Rollback,
+    SetLimit,
+    SetPolicy,
+    SetRetention,
+    SetTtl,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.state import Backup, BackupState, Cluster, Role, Session, StockBackup
+
+MAX_LABEL_BYTES = 1024
+"""The longest label, in bytes of UTF-8 (core's MAXPGPATH)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An operation between two of its phases."""
+
+    operation: Start | Stop | Abort
+    next_phase: Callable[[Design, Cluster, Pending], Steps]
+    start_point: int = 0
+
+
+Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
+"""The alternatives of one phase: the cluster afterwards, and the outcome or what is still to be done."""
+
+
+def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
+    """All phases of one operation, with nothing in between: the sequential semantics."""
+    finished: list[tuple[Cluster, Outcome]] = []
+    steps = list(invoke(design, cluster, operation))
+    for cluster, result in steps:
+        if isinstance(result, Pending):
+            steps.extend(resume(design, cluster, result))
+        else:
+            finished.append((cluster, result))
+    return finished
+
+
+def resume(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """The next phase of an operation under way."""
+    return pending.next_phase(design, cluster, pending)
+
+
+def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
+    """The first phase of an operation."""
+    match operation:
+        case Stop():
+            return stop_stock(cluster, operation) if design.session_bound else claim_to_stop(design, cluster, operation)
+        case Start():
+            return start_stock(cluster, operation) if design.session_bound else reserve(design, cluster, operation)
+        case Rollback(start):
+            return invoke(design, cluster, start)
+        case Renew():
+            return renew(design, cluster, operation)
+        case Abort():
+            return claim_to_abort(design, cluster, operation)
+        case ListBackups():
+            return list_backups(design, cluster, operation)
+        case StockStart():
+            return start_stock(cluster, operation)
+        case StockStop():
+            return stop_stock(cluster, operation)
+        case Connect():
+            return connect(cluster, operation)
+        case Disconnect():
+            return disconnect(cluster, operation)
+        case Restart():
+            return restart(design, cluster)
+        case Advance(seconds):
+            return done(reap(cluster._replace(now=cluster.now + seconds)))
+        case SetLimit(max_backups):
+            return done(with_settings(cluster, cluster.settings._replace(max_backups=max_backups)))
+        case SetTtl(ttl):
+            return done(with_settings(cluster, cluster.settings._replace(ttl=ttl)))
+        case SetPolicy(stop_policy):
+            return done(with_settings(cluster, cluster.settings._replace(stop_policy=stop_policy)))
+        case SetRetention(result_retention):
+            return done(with_settings(cluster, cluster.settings._replace(result_retention=result_retention)))
+        case Grant(role):
+            return alter_role(cluster, role, lambda found: found._replace(execute=True))
+        case Revoke(role):
+            return alter_role(cluster, role, lambda found: found._replace(execute=False))
+        case AddMember(role, group):
+            return add_member(cluster, role, group)
+        case DropRole(role):
+            return drop_role(cluster, role)
+        case _:
+            assert_never(operation)
+
+
+# Start
+
+
+def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
+    """Phase 1 of a start: the checks, and the label is STARTING."""
+    if start.ttl is not None and not design.expiry:
+        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+    if error := refused(cluster, start.session) or bad_label(start.label) or bad_ttl(start.ttl):
+        return fail(cluster, error)
+    session, label = who(cluster, start.session), name(start.label)
+    backup = cluster.backup(label)
+    if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
+        return fail(cluster, SqlState.DUPLICATE_OBJECT)
+    limit = cluster.settings.max_backups
+    if limit is not None and cluster.live_backups() >= limit:
+        return fail(cluster, SqlState.CONFIGURATION_LIMIT_EXCEEDED)
+    starting = Backup(BackupState.STARTING, owner=session.role, before=backup)
+    return ((put(cluster, label, starting), Pending(start, take_start_point)),)
+
+
+def take_start_point(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """Phase 2 of a start: core counts the backup, takes a checkpoint and gives out its redo point."""
+    cluster = cluster._replace(start_points=cluster.start_points + 1, running_backups=cluster.running_backups + 1)
+    return ((cluster, Pending(pending.operation, publish_start, cluster.start_points)),)
+
+
+def publish_start(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """Phase 3 of a start: the backup is ACTIVE, and its time to live is counted from here."""
+    assert isinstance(pending.operation, Start)
+    label = name(pending.operation.label)
+    active = Backup(
+        BackupState.ACTIVE,
+        owner=known(cluster.backup(label)).owner,
+        start_point=pending.start_point,
+        start_time=cluster.now,
+        expires_at=deadline(cluster, pending.operation.ttl),
+    )
+    return ((put(cluster, label, active), Ok(pending.start_point)),)
+
+
+# Stop
+
+
+def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
+    """Phase 1 of a stop: the checks, and the backup is STOPPING. A finished one gives its result again."""
+    if stop.start_point is not None and not design.fencing:
+        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+    if error := refused(cluster, stop.session) or bad_label(stop.label):
+        return fail(cluster, error)
+    session, label = who(cluster, stop.session), name(stop.label)
+    backup = cluster.backup(label)
+    if backup is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    if error := not_yours_or_expired(cluster, session, backup):
+        return fail(cluster, error)
+    if stop.start_point not in (None, backup.start_point) and backup.state is not BackupState.STARTING:
+        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+    if backup.state is BackupState.STOPPED:
+        return ((cluster, Ok(StopRow(label, backup.start_point, backup.restorable))),)
+    if error := busy_or_poisoned(session, backup):
+        return fail(cluster, error)
+    return ((put(cluster, label, backup._replace(state=BackupState.STOPPING)), Pending(stop, end_backup)),)
+
+
+def end_backup(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """Phase 2 of a stop: core writes the end of the backup and forgets it."""
+    return ((release_core(cluster), Pending(pending.operation, publish_stop)),)
+
+
+def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """Phase 3 of a stop: the result is kept, STOPPED, for as long as it is to be remembered."""
+    label = name(pending.operation.label)
+    backup = known(cluster.backup(label))
+    stopped = backup._replace(
+        state=BackupState.STOPPED,
+        stop_time=cluster.now,
+        forget_at=cluster.now + cluster.settings.result_retention,
+    )
+    row = StopRow(label, backup.start_point, backup.restorable)
+    return ((forget(put(cluster, label, stopped)), Ok(row)),)
+
+
+# Abort and renew
+
+
+def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
+    """Phase 1 of an abort: the checks, and the backup is STOPPING."""
+    if design.session_bound:
+        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+    if error := refused(cluster, abort.session) or bad_label(abort.label):
+        return fail(cluster, error)
+    session, label = who(cluster, abort.session), name(abort.label)
+    backup = cluster.backup(label)
+    if backup is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    if error := (
+        not_yours_or_expired(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
+    ):
+        return fail(cluster, error)
+    return ((put(cluster, label, backup._replace(state=BackupState.STOPPING)), Pending(abort, release)),)
+
+
+def release(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """Phase 2 of an abort: core is released, and the label is absent."""
+    return ((put(release_core(cluster), name(pending.operation.label), None), Ok()),)
+
+
+def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
+    """An ACTIVE backup gets a new deadline, counted from now."""
+    if not design.lease:
+        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+    if error := refused(cluster, operation.session) or bad_label(operation.label) or bad_ttl(operation.ttl):
+        return fail(cluster, error)
+    session, label = who(cluster, operation.session), name(operation.label)
+    backup = cluster.backup(label)
+    if backup is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    if error := not_yours_or_expired(cluster, session, backup) or finished(backup) or busy(backup):
+        return fail(cluster, error)
+    expires_at = deadline(cluster, operation.ttl)
+    return ((put(cluster, label, backup._replace(expires_at=expires_at)), Ok(expires_at)),)
+
+
+# The view
+
+
+def list_backups(design: Design, cluster: Cluster, operation: ListBackups) -> Steps:
+    """The rows of the view, by label, for members of pg_monitor."""
+    if design.session_bound:
+        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+    session = cluster.sessions[operation.session]
+    if session is None:
+        return fail(cluster, SqlState.CONNECTION_DOES_NOT_EXIST)
+    if not any(role.superuser or role.monitor for role in acting_as(cluster, session.role)):
+        return fail(cluster, SqlState.INSUFFICIENT_PRIVILEGE)
+    return ((cluster, Ok(view(cluster))),)
+
+
+def view(cluster: Cluster) -> tuple[BackupRow, ...]:
+    """The rows of the view ``shared_backups``, by label."""
+    return tuple(row(cluster, label, backup) for label, backup in cluster.backups)
+
+
+def row(cluster: Cluster, label: str, backup: Backup) -> BackupRow:
+    """One row of the view: a backup that is starting has no start point or times yet."""
+    owner = backup.owner if cluster.role(backup.owner) is not None else None
+    if backup.state is BackupState.STARTING:
+        return BackupRow(label, backup.state.value, owner, None, None, None, None)
+    return BackupRow(
+        label, backup.state.value, owner, backup.start_point, backup.start_time, backup.expires_at, backup.stop_time
+    )
+
+
+# Core's own functions: the backup belongs to the session
+
+
+def start_stock(cluster: Cluster, operation: Start | StockStart) -> Steps:
+    """pg_backup_start(): one backup a session."""
+    session = cluster.sessions[operation.session]
+    if session is not None and operation.label is None:
+        return done(cluster)  # the function is strict: the planner drops the call, and with it the check of EXECUTE
+    if error := refused(cluster, operation.session):
+        return fail(cluster, error)
+    assert session is not None
+    assert operation.label is not None
+    if session.stock is not None:
+        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+    if len(operation.label.encode()) > MAX_LABEL_BYTES:
+        return fail(cluster, SqlState.INVALID_PARAMETER_VALUE)
+    point = cluster.start_points + 1
+    cluster = cluster._replace(start_points=point, running_backups=cluster.running_backups + 1)
+    stock = StockBackup(operation.label, point)
+    return ((put_session(cluster, operation.session, session._replace(stock=stock)), Ok(point)),)
+
+
+def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
+    """pg_backup_stop(): the session's own backup, whatever it is called."""
+    if error := refused(cluster, operation.session):
+        return fail(cluster, error)
+    session = who(cluster, operation.session)
+    if session.stock is None:
+        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+    stopped = put_session(release_core(cluster), operation.session, session._replace(stock=None))
+    return ((stopped, Ok(StopRow(session.stock.label, session.stock.start_point, restorable=True))),)
+
+
+# Sessions, restarts and time
+
+
+def connect(cluster: Cluster, operation: Connect) -> Steps:
+    """A session is opened."""
+    if cluster.sessions[operation.session] is not None:
+        return fail(cluster, SqlState.CONNECTION_EXCEPTION)
+    if cluster.role(operation.role) is None:
+        return fail(cluster, SqlState.INVALID_AUTHORIZATION)
+    return done(put_session(cluster, operation.session, Session(operation.role)))
+
+
+def disconnect(cluster: Cluster, operation: Disconnect) -> Steps:
+    """A session ends: core gives up the session's own backup; ours are nobody's."""
+    session = cluster.sessions[operation.session]
+    if session is None:
+        return fail(cluster, SqlState.CONNECTION_DOES_NOT_EXIST)
+    if session.stock is not None:
+        cluster = release_core(cluster)
+    return done(put_session(cluster, operation.session, None))
+
+
+def restart(design: Design, cluster: Cluster) -> Steps:
+    """The server restarts: every session ends, core's counter is zero, and the design says what becomes of backups.
+
+    Kept without the core being told (KEEP), a backup that ran can not be restored: the copy's recovery meets the
+    shutdown or end-of-recovery checkpoint before the end of the backup and PANICs ("online backup was canceled").
+    """
+    cluster = cluster._replace(sessions=(None,) * len(cluster.sessions), running_backups=0)
+    match design.on_restart:
+        case OnRestart.FORGET:
+            return done(cluster._replace(backups=()))
+        case OnRestart.KEEP:
+            kept = ((label, b._replace(restorable=b.restorable and not b.live)) for label, b in cluster.backups)
+            return done(cluster._replace(backups=tuple(kept)))
+        case OnRestart.RESUME:
+            return done(cluster._replace(running_backups=cluster.live_backups()))
+        case _:
+            assert_never(design.on_restart)
+
+
+def reap(cluster: Cluster) -> Cluster:
+    """What is past its deadline expires, and what was remembered long enough is forgotten."""
+    for label, backup in cluster.backups:
+        if backup.state is BackupState.ACTIVE and backup.expires_at is not None and backup.expires_at <= cluster.now:
+            forget_at = backup.expires_at + cluster.settings.result_retention
+            cluster = put(release_core(cluster), label, backup._replace(state=BackupState.EXPIRED, forget_at=forget_at))
+    return forget(cluster)
+
+
+def forget(cluster: Cluster) -> Cluster:
+    """Finished backups that were remembered long enough are absent."""
+    if all(b.forget_at is None or b.forget_at > cluster.now for _, b in cluster.backups):
+        return cluster
+    kept = ((label, b) for label, b in cluster.backups if b.forget_at is None or b.forget_at > cluster.now)
+    return cluster._replace(backups=tuple(kept))
+
+
+# Roles
+
+
+def alter_role(cluster: Cluster, role_name: str, change: Callable[[Role], Role]) -> Steps:
+    """An administrator changes a role."""
+    if cluster.role(role_name) is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    roles = tuple(change(role) if role.name == role_name else role for role in cluster.roles)
+    return done(cluster if roles == cluster.roles else cluster._replace(roles=roles))
+
+
+def add_member(cluster: Cluster, role_name: str, group: str) -> Steps:
+    """GRANT group TO role; memberships may not go in a circle."""
+    if cluster.role(group) is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    if cluster.role(role_name) is not None and role_name in (role.name for role in acting_as(cluster, group)):
+        return fail(cluster, SqlState.INVALID_GRANT_OPERATION)
+    return alter_role(
+        cluster, role_name, lambda found: found._replace(member_of=tuple(sorted({*found.member_of, group})))
+    )
+
+
+def drop_role(cluster: Cluster, role_name: str) -> Steps:
+    """The role is gone, with every membership in it. Its sessions stay open, without rights."""
+    if cluster.role(role_name) is None:
+        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+    kept = (role for role in cluster.roles if role.name != role_name)
+    roles = tuple(role._replace(member_of=tuple(g for g in role.member_of if g != role_name)) for role in kept)
+    return done(cluster._replace(roles=roles))
+
+
+def acting_as(cluster: Cluster, role_name: str) -> tuple[Role, ...]:
+    """The role and all it is a member of: those whose privileges it has. Empty if it does not exist."""
+    return closure(cluster.roles, role_name)
+
+
+@cache
+def closure(roles: tuple[Role, ...], role_name: str) -> tuple[Role, ...]:
+    """See ``acting_as``; like PostgreSQL, remembered until the memberships change."""
+    by_name = {role.name: role for role in roles}
+    found: dict[str, Role] = {}
+    todo = [role_name]
+    while todo:
+        role = by_name.get(todo.pop())
+        if role is not None and role.name not in found:
+            found[role.name] = role
+            todo.extend(role.member_of)
+    return tuple(found.values())
+
+
+# The checks, each an SQLSTATE or None
+
+
+def refused(cluster: Cluster, session_number: int) -> SqlState | None:
+    """No connection, or no EXECUTE privilege; a superuser needs none, and it is not inherited."""
+    session = cluster.sessions[session_number]
+    if session is None:
+        return SqlState.CONNECTION_DOES_NOT_EXIST
+    roles = acting_as(cluster, session.role)
+    if any(role.execute for role in roles) or (roles and roles[0].superuser):
+        return None
+    return SqlState.INSUFFICIENT_PRIVILEGE
+
+
+@cache
+def bad_label(label: str | None) -> SqlState | None:
+    """NULL; empty, too long, or with a control character, which could forge a line of the label file."""
+    if label is None:
+        return SqlState.NULL_VALUE_NOT_ALLOWED
+    if not 0 < len(label.encode()) <= MAX_LABEL_BYTES or any(unicodedata.category(c) == "Cc" for c in label):
+        return SqlState.INVALID_PARAMETER_VALUE
+    return None
+
+
+def bad_ttl(ttl: int | None) -> SqlState | None:
+    """A time to live is positive."""
+    return SqlState.INVALID_PARAMETER_VALUE if ttl is not None and ttl <= 0 else None
+
+
+def not_yours_or_expired(cluster: Cluster, session: Session, backup: Backup) -> SqlState | None:
+    """Not the caller's to touch, or past its deadline."""
+    if not may_stop(cluster, session, backup):
+        return SqlState.INSUFFICIENT_PRIVILEGE
+    if backup.state is BackupState.EXPIRED:
+        return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE
+    return None
+
+
+def finished(backup: Backup) -> SqlState | None:
+    """It is stopped already."""
+    return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE if backup.state is BackupState.STOPPED else None
+
+
+def busy(backup: Backup) -> SqlState | None:
+    """Someone else is starting or stopping it right now."""
+    return SqlState.OBJECT_IN_USE if backup.state is not BackupState.ACTIVE else None
+
+
+def busy_or_poisoned(session: Session, backup: Backup) -> SqlState | None:
+    """Busy; or core can not end it here, because the session holds a backup of core's own."""
+    if error := busy(backup):
+        return error
+    return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE if session.stock is not None else None
+
+
+def may_stop(cluster: Cluster, session: Session, backup: Backup) -> bool:
+    """May the session stop, abort, renew or replace this backup? Under ``any``, EXECUTE was enough."""
+    if cluster.settings.stop_policy is StopPolicy.ANY:
+        return True
+    roles = acting_as(cluster, session.role)
+    return bool(roles) and (roles[0].superuser or any(role.name == backup.owner for role in roles))
+
+
+# Small steps
+
+
+def done(cluster: Cluster) -> Steps:
+    """It took place, and there is nothing to say."""
+    return ((cluster, Ok()),)
+
+
+def fail(cluster: Cluster, sqlstate: SqlState) -> Steps:
+    """It was refused, and nothing has changed."""
+    return ((cluster, failure(sqlstate)),)
+
+
+failure = cache(Failed)
+
+
+def put(cluster: Cluster, label: str, backup: Backup | None) -> Cluster:
+    """The cluster with this backup under the label; None: absent."""
+    backups = [item for item in cluster.backups if item[0] != label]
+    if backup is not None:
+        backups.append((label, backup))
+        backups.sort()
+    return cluster._replace(backups=tuple(backups))
+
+
+def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
+    """The cluster with these settings."""
+    return cluster if settings == cluster.settings else cluster._replace(settings=settings)
+
+
+def put_session(cluster: Cluster, number: int, session: Session | None) -> Cluster:
+    """The cluster with this session under the number; None: not connected."""
+    return cluster._replace(sessions=(*cluster.sessions[:number], session, *cluster.sessions[number + 1 :]))
+
+
+def release_core(cluster: Cluster) -> Cluster:
+    """Core counts one backup less."""
+    return cluster._replace(running_backups=cluster.running_backups - 1)
+
+
+def deadline(cluster: Cluster, ttl: int | None) -> int | None:
+    """When a backup started or renewed now expires."""
+    seconds = cluster.settings.ttl if ttl is None else ttl
+    return None if seconds is None else cluster.now + seconds
+
+
+def who(cluster: Cluster, number: int) -> Session:
+    """The session of that number, known to be connected."""
+    session = cluster.sessions[number]
+    assert session is not None
+    return session
+
+
+def known(backup: Backup | None) -> Backup:
+    """A backup that an operation under way has claimed can not have gone."""
+    assert backup is not None
+    return backup
+
+
+def name(label: str | None) -> str:
+    """A label known not to be NULL."""
+    assert label is not None
+    return label
