@@ -1,0 +1,86 @@
+"""The project's commands; each sets itself up in a virtual environment of its own.
+
+    nox -s verify     the main job: the campaign against a real server, with a verdict
+    nox -s tests      the test suite
+    nox -s explore    the model alone: every state of a small scope
+    nox -s lint       ruff and mypy
+
+What follows ``--`` goes to the program: ``nox -s verify -- --pg-config /path/to/pg_config --profile nightly``.
+Where the system's Python refuses ``pip install nox`` (PEP 668), use ``pipx install nox`` or a virtual environment.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import nox
+
+ROOMS = ["model", "harness", "properties", "benchmarks", "reports"]
+PATIENCE = 60  # seconds for a session to remove its servers after Ctrl-C, before nox kills it
+
+nox.options.sessions = ["lint", "tests", "verify"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """The campaign against a real server: --pg-config, --profile dev|gate|nightly, --implementation, --results."""
+    install(session)
+    run(session, "python", "-m", "properties.campaign", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite; arguments go to pytest, but for --pg-config PATH, which chooses the server."""
+    install(session)
+    arguments, environment = pg_config_to_environment(session.posargs)
+    run(session, "pytest", *arguments, env=environment)
+
+
+@nox.session
+def explore(session: nox.Session) -> None:
+    """Every state that the model reaches in a small scope."""
+    install(session)
+    run(session, "python", "-m", "model.explore", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    install(session, "lint")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "mypy", "--strict", "noxfile.py", *(room for room in ROOMS if any(Path(room).glob("*.py"))))
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Installs the project's dependencies and those groups of them, unless this environment has them already."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - nox itself may run on an older Python
+        session.error("This project needs Python 3.11 or later: install nox with a newer Python.")
+    project = nox.project.load_toml("pyproject.toml")
+    requirements = [*project["project"]["dependencies"], *nox.project.dependency_groups(project, *groups)]
+    stamp = Path(session.virtualenv.location, "installed")
+    wanted = hashlib.sha256(repr(requirements).encode()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        session.install(*requirements)
+        stamp.write_text(wanted)
+
+
+def run(session: nox.Session, *command: str, env: dict[str, str] | None = None) -> None:
+    """Runs a program and, on Ctrl-C, leaves it time to remove what it started."""
+    session.run(*command, env=env, interrupt_timeout=PATIENCE, terminate_timeout=PATIENCE)
+
+
+def pg_config_to_environment(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Takes --pg-config PATH out of the arguments, for programs that only read the variable PG_CONFIG."""
+    rest: list[str] = []
+    environment: dict[str, str] = {}
+    words = iter(arguments)
+    for word in words:
+        if word == "--pg-config":
+            environment["PG_CONFIG"] = next(words, "")
+        elif word.startswith("--pg-config="):
+            environment["PG_CONFIG"] = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return rest, environment
