@@ -1,0 +1,1 @@
+"""Everything that touches a real server: finding PostgreSQL, building the extension, running clusters and sessions."""

@@ -1,0 +1,472 @@
+"""The client (Jepsen's word): carries out the model's operations on a real cluster, and speaks the model's language.
+
+Start points, which the model numbers, are LSNs here; the model's seconds are times on the extension's clock. The
+client translates both ways, and in passing holds what it sees to what the model cannot say: start points rise, label
+files are whole, a repeated stop gives the same bytes.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.sql import Literal
+
+from harness.cluster import Cluster
+from harness.history import Event, History
+from harness.implementation import STOCK, Implementation
+from harness.labelfile import LabelFile, lsn_to_int, parse_label_file
+from harness.probes import prepare_probe
+from harness.processes import wait_gone
+from harness.session import INFINITY, Parameters, Row, Session, SqlError
+from model.design import Settings
+from model.operations import (
+    Abort,
+    AddMember,
+    Advance,
+    Connect,
+    Disconnect,
+    DropRole,
+    Grant,
+    ListBackups,
+    Operation,
+    Renew,
+    Restart,
+    Revoke,
+    Rollback,
+    SetLimit,
+    SetPolicy,
+    SetRetention,
+    SetTtl,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.state import Role
+
+PATIENCE = 30.0
+"""Seconds that a process may take to end, or a setting to be loaded, before the bench gives up."""
+
+LONG_ENOUGH = 86_400
+"""Seconds after which no result of an example is remembered: more than any retention it may set."""
+
+LONG_AGO = "0/1"
+"""The LSN for a start point that no backup has."""
+
+
+class Violation(AssertionError):
+    """The system did what no state of the model allows."""
+
+
+class Client:
+    """Sessions on one cluster, for one example at a time: ``begin`` makes everything new, ``end`` clears up."""
+
+    def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
+        self.cluster = cluster
+        self.implementation = implementation
+        self.admin = cluster.connect()
+        self.postmaster = cluster.pid
+        self.last_lsn = 0
+        self.event: Event | None = None
+        self.sessions: list[Session | None] = []
+        self.now = 0
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What a new cluster needs once."""
+        for statement in self.implementation.prepare:
+            self.admin.execute(statement)
+        prepare_probe(self.admin)
+        self.timeline, self.segment_size = self.admin.execute(
+            "SELECT timeline_id, pg_size_bytes(current_setting('wal_segment_size')) FROM pg_control_checkpoint()"
+        )[0]
+
+    def recover(self) -> None:
+        """A new server process after a failed example: whatever that one left behind is gone."""
+        self.restart("immediate")
+
+    # An example
+
+    def begin(self, roles: tuple[Role, ...], sessions: int, settings: Settings) -> None:
+        """A fresh start: these roles, nobody connected, no backup, these settings."""
+        if self.cluster.pid != self.postmaster:  # another client restarted the server
+            self.reconnect()
+        self.clear()
+        self.history = History()
+        self.sessions = [None] * sessions
+        self.lsns: list[str] = [LONG_AGO]
+        self.stopped: dict[tuple[str, int], Row] = {}
+        self.now = 0
+        self.role_names = tuple(role.name for role in roles)
+        self.make_roles(roles)
+        if self.implementation.settings:
+            self.set(**settings._asdict())
+        self.freeze()
+
+    def end(self) -> None:
+        """Ends every session and backup, by the means that any user has."""
+        for number, session in enumerate(self.sessions):
+            if session is not None:
+                self.disconnect(number)
+        self.clear()
+        self.drop_roles()
+
+    def clear(self) -> None:
+        """No backup is open or remembered; raises Violation if one stays.
+
+        Time passes until no result is remembered; without a clock to move, a restart forgets them at once.
+        """
+        view, abort = self.implementation.view, self.implementation.abort
+        if view is None or abort is None or not (rows := self.admin.execute(view)):
+            return
+        for row in rows:
+            if row[1] == "active":
+                self.admin.execute(abort, {"label": row[0]})
+        if self.implementation.has_clock:
+            self.move_clock(LONG_ENOUGH)
+        else:
+            self.restart("fast")
+        if left := self.admin.execute(view):
+            raise Violation(f"nothing should be open or remembered, and the view shows {left}")
+
+    # One operation
+
+    def perform(self, operation: Operation) -> Outcome:
+        """Carries out one operation and reports what came of it; raises Violation."""
+        self.event = event = Event(operation, self.signature(operation), time.monotonic())
+        self.history.events.append(event)
+        try:
+            event.outcome = Ok(self.carry_out(operation))
+        except SqlError as error:
+            event.said = error.message
+            event.outcome = Failed(self.known_state(error))
+        finally:
+            event.completed = time.monotonic()
+            self.event = None
+        return event.outcome
+
+    def signature(self, operation: Operation) -> str:
+        """Who does it: a session and its role, an administrator, or the world."""
+        number = getattr(operation, "session", None)
+        if number is None:
+            return "world" if isinstance(operation, Restart | Advance) else "admin"
+        session = self.sessions[number]
+        role = operation.role if isinstance(operation, Connect) else session.user if session is not None else "-"
+        return f"{number} {role}"
+
+    def known_state(self, error: SqlError) -> SqlState:
+        """The SQLSTATE, if the model knows it."""
+        try:
+            return SqlState(error.sqlstate)
+        except ValueError:
+            raise Violation(f"an error that no operation may end with: {error}") from error
+
+    def carry_out(self, operation: Operation) -> object:
+        """The operation's value; raises SqlError."""
+        match operation:
+            case Start():
+                return self.start(operation.session, self.implementation, operation.label, operation.ttl, operation.fast)
+            case Rollback(start):
+                self.run(start.session, "BEGIN")
+                try:
+                    return self.carry_out(start)
+                finally:
+                    self.run(start.session, "ROLLBACK")
+            case Stop():
+                return self.stop(operation)
+            case Abort(number, label):
+                self.run(number, offered(self.implementation.abort), {"label": label})
+                return None
+            case Renew(number, label, ttl):
+                parameters = {"label": label, "ttl": interval(ttl)}
+                return self.seconds(self.run(number, offered(self.implementation.renew), parameters)[0][0])
+            case ListBackups(number):
+                return tuple(self.backup_row(row) for row in self.run(number, offered(self.implementation.view)))
+            case StockStart(number, label):
+                return self.start(number, STOCK, label, None, fast=True)
+            case StockStop(number):
+                return self.read_stop(self.run(number, STOCK.stop, {"wait": False})[0])
+            case Connect(number, role):
+                self.connect(number, role)
+            case Disconnect(number):
+                self.disconnect(number)
+            case Restart(kind):
+                self.restart(kind)
+            case Advance(seconds):
+                self.move_clock(seconds)
+            case SetLimit(max_backups):
+                self.set(max_backups=max_backups)
+            case SetTtl(ttl):
+                self.set(ttl=ttl)
+            case SetPolicy(stop_policy):
+                self.set(stop_policy=stop_policy)
+            case SetRetention(result_retention):
+                self.set(result_retention=result_retention)
+            case Grant(role):
+                self.administrate(*(f"GRANT EXECUTE ON FUNCTION {function} TO {role}" for function in self.functions))
+            case Revoke(role):
+                self.administrate(*(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role}" for function in self.functions))
+            case AddMember(role, group):
+                self.administrate(f"GRANT {group} TO {role}")
+            case DropRole(role):
+                self.administrate(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+        return None
+
+    # Statements
+
+    def run(self, number: int, sql: str, parameters: Parameters = None) -> list[Row]:
+        """A statement in a session; raises SqlError, 08003 if it is not connected."""
+        session = self.sessions[number]
+        if session is None:
+            raise SqlError(SqlState.CONNECTION_DOES_NOT_EXIST, "the session is not connected")
+        self.note(with_values(sql, parameters))
+        return session.execute(sql, parameters)
+
+    def administrate(self, *statements: str) -> None:
+        """Statements of a superuser outside the sessions of the example."""
+        for statement in statements:
+            self.note(statement)
+            self.admin.execute(statement)
+
+    def note(self, text: str) -> None:
+        """Adds what is done now to the history, if it belongs to an operation."""
+        if self.event is not None:
+            self.event.sql.append(text)
+
+    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
+        """A start; its start point must lie after every other."""
+        lsn = self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0][0]
+        if lsn is None:
+            return None
+        if lsn_to_int(lsn) <= self.last_lsn:
+            raise Violation(f"the start point {lsn} does not lie after that of an earlier backup")
+        self.last_lsn = lsn_to_int(lsn)
+        self.lsns.append(lsn)
+        return len(self.lsns) - 1
+
+    def stop(self, stop: Stop) -> StopRow:
+        """A stop; asked again, it must answer with the same bytes."""
+        start_lsn = None if stop.start_point is None else self.lsn(stop.start_point)
+        parameters = {"label": stop.label, "wait": stop.wait_for_archive, "start_lsn": start_lsn}
+        raw = self.run(stop.session, self.implementation.stop, parameters)[0]
+        row = self.read_stop(raw)
+        if not self.implementation.design.session_bound:
+            first = self.stopped.setdefault((row.label, row.start_point), raw)
+            if first != raw:
+                raise Violation(f"the stop answered {raw}, and {first} the first time")
+        return row
+
+    def lsn(self, start_point: int) -> str:
+        """The LSN of a start point; an old one, if there is none of that number."""
+        return self.lsns[start_point] if start_point < len(self.lsns) else LONG_AGO
+
+    def read_stop(self, raw: Row) -> StopRow:
+        """What a stop returned, its label file held to what any backup of a primary must say."""
+        lsn, text, tablespace_map = raw[:3]
+        label_file = parse_label_file(text)
+        expected = {
+            "method": "streamed",
+            "source": "primary",
+            "timeline": self.timeline,
+            "walfile": self.wal_file(label_file.start_lsn),
+        }
+        wrong = {key: value for key, value in expected.items() if getattr(label_file, key) != value}
+        if wrong or tablespace_map or not self.points_in_order(label_file, lsn):
+            raise Violation(f"the stop at {lsn} returned {label_file} and the tablespace map {tablespace_map!r}")
+        return StopRow(label_file.label, self.start_point(label_file.start_lsn), restorable=True)
+
+    def points_in_order(self, label_file: LabelFile, stop_lsn: str) -> bool:
+        """The redo point, then the checkpoint record, then the end of the backup."""
+        start, checkpoint = lsn_to_int(label_file.start_lsn), lsn_to_int(label_file.checkpoint_lsn)
+        return start <= checkpoint < lsn_to_int(stop_lsn)
+
+    def wal_file(self, lsn: str) -> str:
+        """The name of the WAL segment that holds an LSN."""
+        segment = lsn_to_int(lsn) // self.segment_size
+        per_file = 0x1_0000_0000 // self.segment_size
+        return f"{self.timeline:08X}{segment // per_file:08X}{segment % per_file:08X}"
+
+    def start_point(self, lsn: str) -> int:
+        """The number of a start point; raises Violation if no start returned it."""
+        if lsn not in self.lsns:
+            raise Violation(f"no start of this example returned the start point {lsn}")
+        return self.lsns.index(lsn)
+
+    # The view
+
+    def rows(self) -> tuple[BackupRow, ...]:
+        """The view, as an administrator sees it."""
+        if self.implementation.view is None:
+            return ()
+        return tuple(self.backup_row(row) for row in self.admin.execute(self.implementation.view))
+
+    def backup_row(self, raw: Row) -> BackupRow:
+        """One row of the view in the model's terms; raises Violation if it contradicts itself."""
+        label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby = raw
+        if (stop_lsn is None) != (stop_time is None) or (stop_lsn is not None) != (state == "stopped") or from_standby:
+            raise Violation(f"a row that contradicts itself: {raw}")
+        number = None if start_lsn is None else self.start_point(start_lsn)
+        if state == "stopped" and self.stopped.get((label, number or 0), (stop_lsn,))[0] != stop_lsn:
+            raise Violation(f"the stop returned another end than {stop_lsn}, which the view shows")
+        return BackupRow(
+            label,
+            state,
+            None if str(owner).startswith("unknown (OID=") else owner,
+            number,
+            self.seconds(start_time),
+            self.seconds(expires_at),
+            self.seconds(stop_time),
+        )
+
+    # Sessions and the server
+
+    def connect(self, number: int, role: str) -> None:
+        """Opens a session."""
+        if self.sessions[number] is not None:
+            raise SqlError(SqlState.CONNECTION_EXCEPTION, "the session is connected already")
+        self.note(f"\\connect - {role}")
+        try:
+            self.sessions[number] = self.cluster.connect(role)
+        except SqlError as error:
+            # libpq keeps the server's SQLSTATE (28000) to itself when a connection is refused.
+            if "does not exist" not in error.message:
+                raise
+            raise SqlError(SqlState.INVALID_AUTHORIZATION, error.message) from None
+
+    def existing_roles(self) -> set[str]:
+        """The roles of the example that have not been dropped."""
+        names = list(self.role_names)
+        return {row[0] for row in self.admin.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (names,))}
+
+    def disconnect(self, number: int) -> None:
+        """Ends a session, and waits until its backend has cleaned up and gone."""
+        session = self.sessions[number]
+        if session is None:
+            raise SqlError(SqlState.CONNECTION_DOES_NOT_EXIST, "the session is not connected")
+        self.note("\\quit")
+        session.close()
+        self.sessions[number] = None
+        if not wait_gone([session.pid], PATIENCE):
+            raise Violation(f"the backend {session.pid} was still there {PATIENCE} s after its session had ended")
+
+    def restart(self, kind: str) -> None:
+        """Restarts the server; its sessions and its clock's position are gone."""
+        self.note(f"-- the server is restarted ({kind})")
+        for session in self.sessions:
+            if session is not None:
+                session.close()
+        self.sessions = [None] * len(self.sessions)
+        self.cluster.restart(kind)
+        self.reconnect()
+        self.freeze()
+
+    def reconnect(self) -> None:
+        """A new administrator's session, on a server that was restarted."""
+        self.admin.close()
+        self.admin = self.cluster.connect()
+        self.postmaster = self.cluster.pid
+
+    # Time
+
+    def freeze(self) -> None:
+        """Stops the clock, if there is one; what it shows from now on is counted from here."""
+        if self.implementation.freeze_clock is not None:
+            frozen: datetime = self.admin.execute(self.implementation.freeze_clock)[0][0]
+            self.epoch = frozen - timedelta(seconds=self.now)
+
+    def clock(self) -> datetime:
+        """What the clock shows."""
+        return self.epoch + timedelta(seconds=self.now)
+
+    def move_clock(self, seconds: int) -> None:
+        """Lets time pass."""
+        statement, parameters = offered(self.implementation.advance_clock), {"interval": interval(seconds)}
+        self.note(with_values(statement, parameters))
+        self.admin.execute(statement, parameters)
+        self.now += seconds
+
+    def seconds(self, shown: datetime | None) -> int | None:
+        """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
+        if shown is None or shown == INFINITY:
+            return None
+        if not self.implementation.has_clock:
+            return None
+        seconds = (shown - self.epoch).total_seconds()
+        if seconds != int(seconds):
+            raise Violation(f"{shown} is no time of a clock that moves by whole seconds from {self.epoch}")
+        return int(seconds)
+
+    # Settings and roles
+
+    def set(self, **values: object) -> None:
+        """Changes settings, and waits until every process has them."""
+        names = self.implementation.settings
+        wanted = {names[name]: in_configuration(name, value) for name, value in values.items()}
+        if all(self.cluster.settings.get(name) == value for name, value in wanted.items()):
+            return
+        for name, value in wanted.items():
+            self.note(f"ALTER SYSTEM SET {name} = '{value}'; SELECT pg_reload_conf()")
+        loaded_before = self.settings_loaded()
+        self.cluster.configure(wanted)
+        self.cluster.reload()
+        if loaded_before is not None:
+            self.cluster.wait_until(
+                lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
+            )
+
+    def settings_loaded(self) -> datetime | None:
+        """When the implementation's background worker last loaded its settings, as far as it tells."""
+        query = self.implementation.settings_loaded
+        return None if query is None else self.admin.execute(query)[0][0]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """What EXECUTE is granted on: the implementation's functions, and core's beside them."""
+        return tuple(dict.fromkeys((*self.implementation.functions, *STOCK.functions)))
+
+    def make_roles(self, roles: tuple[Role, ...]) -> None:
+        """Creates the roles of an example, with their privileges and memberships."""
+        for role in roles:
+            self.admin.execute(f"CREATE ROLE {role.name} LOGIN {'SUPERUSER' if role.superuser else ''}")
+            if role.monitor:
+                self.admin.execute(f"GRANT pg_monitor TO {role.name}")
+            if role.execute:
+                self.admin.execute(f"GRANT EXECUTE ON FUNCTION {', '.join(self.functions)} TO {role.name}")
+        for role in roles:
+            for group in role.member_of:
+                self.admin.execute(f"GRANT {group} TO {role.name}")
+
+    def drop_roles(self) -> None:
+        """Drops the roles of the example."""
+        existing = self.existing_roles()
+        if existing:
+            names = ", ".join(sorted(existing))
+            self.admin.execute(f"DROP OWNED BY {names}")
+            self.admin.execute(f"DROP ROLE {names}")
+
+
+def offered(statement: str | None) -> str:
+    """The statement; raises SqlError if the implementation has no such operation."""
+    if statement is None:
+        raise SqlError(SqlState.UNDEFINED_FUNCTION, "the implementation does not offer this")
+    return statement
+
+
+def interval(seconds: int | None) -> str | None:
+    """Seconds as SQL's interval."""
+    return None if seconds is None else f"{seconds} seconds"
+
+
+def in_configuration(name: str, value: Any) -> str:
+    """A setting of the model as the configuration file has it."""
+    no_value = {"max_backups": "-1", "ttl": "0"}
+    return no_value[name] if value is None else f"{value}s" if name in ("ttl", "result_retention") else str(value)
+
+
+def with_values(sql: str, parameters: Parameters) -> str:
+    """A statement with its parameters filled in, to paste into psql."""
+    if not isinstance(parameters, Mapping):
+        return sql
+    return sql % {name: Literal(value).as_string() for name, value in parameters.items()}

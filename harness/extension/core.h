@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * core.h
+ *	  What we ask of PostgreSQL's own backup code, in one shape for all the
+ *	  versions we support.
+ *
+ * Core counts the running backups in shared memory and forces full-page
+ * writes while there is one.  CoreBackupStart() raises that count; exactly one
+ * call of CoreBackupStop(), CoreBackupRelease() or CoreBackupUndoStart() must
+ * follow to lower it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CORE_H
+#define CORE_H
+
+#include "access/xlog.h"
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+#include "pgtime.h"
+
+/*
+ * What core needs to know to end a backup.  Like core's BackupState, but
+ * without the label, so that it can be kept for many backups.
+ */
+typedef struct CoreBackup
+{
+	XLogRecPtr	startpoint;
+	XLogRecPtr	checkpointloc;
+	pg_time_t	starttime;
+	TimeLineID	starttli;
+	bool		started_in_recovery;
+
+	/* set by CoreBackupStop() */
+	bool		stopped_in_recovery;
+	TimeLineID	stoptli;
+	XLogRecPtr	stoppoint;
+} CoreBackup;
+
+extern void CoreBackupStart(const char *label, bool fast, CoreBackup *backup,
+							StringInfo labelfile, StringInfo spcmapfile);
+extern void CoreBackupUndoStart(void);
+extern void CoreBackupStop(CoreBackup *backup, const char *label,
+						   const char *labelfile);
+extern void CoreBackupRelease(const CoreBackup *backup);
+
+#endif							/* CORE_H */

@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * reaper.c
+ *	  The background worker that expires and forgets backups.
+ *
+ * The reaper sleeps until the next backup expires or is to be forgotten.  It
+ * is woken when a nearer time comes up, and when somebody needs to know that
+ * everything overdue has been dealt with: ReaperAwaitRound().  If it ends for
+ * any reason, the postmaster starts another one, whose first round makes up
+ * for what was missed.
+ *
+ * The fields of ReaperShared are protected by REAPER_LOCK, except for the
+ * condition variable.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "instruments.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "reaper.h"
+#include "registry.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#endif
+
+/* longest sleep, so that a clock that was set is noticed */
+#define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
+
+/* how many backups to expire before releasing core from them */
+#define REAPER_BATCH			512
+
+typedef struct ReaperShared
+{
+	pid_t		pid;			/* 0 if not running */
+	Latch	   *latch;			/* NULL if not running */
+	uint64		rounds_begun;
+	uint64		rounds_done;	/* number of the last completed round */
+	TimestampTz settings_loaded;
+	ConditionVariable round_done;
+} ReaperShared;
+
+static ReaperShared *shared = NULL;
+
+static uint32 wait_event_main = 0;
+static uint32 wait_event_round = 0;
+
+Size
+ReaperShmemSize(void)
+{
+	return sizeof(ReaperShared);
+}
+
+void
+ReaperShmemInit(void)
+{
+	bool		found;
+
+	shared = ShmemInitStruct("shared_backup reaper", sizeof(ReaperShared),
+							 &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(ReaperShared));
+		ConditionVariableInit(&shared->round_done);
+	}
+}
+
+/*
+ * Have the postmaster run the reaper.
+ */
+void
+ReaperRegister(void)
+{
+	BackgroundWorker worker = {0};
+
+	/* The connection, to no database, makes it visible to pg_stat_activity. */
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "shared_backup", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "SharedBackupReaperMain", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "shared_backup reaper", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "shared_backup reaper", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+/*
+ * Make the reaper look for work.  If it is not running, it will do so anyway
+ * as soon as it is.
+ */
+void
+ReaperWake(void)
+{
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+	if (shared->latch)
+		SetLatch(shared->latch);
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+}
+
+/*
+ * Wait until the reaper has completed a round that began after this call.
+ */
+void
+ReaperAwaitRound(void)
+{
+	uint32		wait_event = SharedBackupWaitEvent(&wait_event_round,
+												   "SharedBackupReaperRound");
+	uint64		before;
+	uint64		done;
+
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+	before = shared->rounds_begun;
+	if (shared->latch)
+		SetLatch(shared->latch);
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+
+	ConditionVariablePrepareToSleep(&shared->round_done);
+	for (;;)
+	{
+		LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+		done = shared->rounds_done;
+		LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+		if (done > before)
+			break;
+		ConditionVariableSleep(&shared->round_done, wait_event);
+	}
+	ConditionVariableCancelSleep();
+}
+
+void
+ReaperGetStatus(ReaperStatus *status)
+{
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+	status->pid = shared->pid;
+	status->rounds = shared->rounds_done;
+	status->settings_loaded = shared->settings_loaded;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+}
+
+static void
+ReaperExit(int code, Datum arg)
+{
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	shared->pid = 0;
+	shared->latch = NULL;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+}
+
+static void
+NoteSettingsLoaded(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	shared->settings_loaded = now;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+}
+
+/*
+ * Deal with everything that is due.  Returns when the next round is.
+ */
+static TimestampTz
+ReaperRound(void)
+{
+	static CoreBackup released[REAPER_BATCH];
+	TimestampTz next_due;
+	uint64		round;
+	int			n;
+
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	round = ++shared->rounds_begun;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+
+	RegistryBeginReaping();
+	do
+	{
+		/*
+		 * Between the two steps core counts more backups than are live, which
+		 * is the safe side.  They must both happen: nobody else knows that
+		 * core has yet to be released.
+		 */
+		HOLD_INTERRUPTS();
+		n = RegistryReap(ClockNow(), released, REAPER_BATCH, &next_due);
+		for (int i = 0; i < n; i++)
+			CoreBackupRelease(&released[i]);
+		RESUME_INTERRUPTS();
+	} while (n == REAPER_BATCH);
+	next_due = RegistryEndReaping(next_due);
+
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	shared->rounds_done = round;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+	ConditionVariableBroadcast(&shared->round_done);
+
+	return next_due;
+}
+
+static long
+MillisecondsUntil(TimestampTz due)
+{
+	TimestampTz now = ClockNow();
+
+	if (due >= now + REAPER_MAX_SLEEP_MS * INT64CONST(1000))
+		return REAPER_MAX_SLEEP_MS;
+	return TimestampDifferenceMilliseconds(now, due);
+}
+
+void
+SharedBackupReaperMain(Datum main_arg)
+{
+	/*
+	 * We only look at these flags between rounds.  The exit code has to be
+	 * other than 0, or the postmaster would not start another reaper.
+	 */
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	before_shmem_exit(ReaperExit, (Datum) 0);
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	shared->pid = MyProcPid;
+	shared->latch = MyLatch;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+	NoteSettingsLoaded();
+
+	while (!ShutdownRequestPending)
+	{
+		TimestampTz next_due;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			NoteSettingsLoaded();
+		}
+
+		next_due = ReaperRound();
+
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 MillisecondsUntil(next_due),
+						 SharedBackupWaitEvent(&wait_event_main,
+											   "SharedBackupReaperMain"));
+	}
+
+	proc_exit(1);
+}

@@ -1,0 +1,871 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *	  The registry of backups in shared memory.
+ *
+ * The registry is a hash table in dynamic shared memory, keyed by label, and a
+ * small header in the main shared memory segment.  The dynamic shared memory
+ * area begins within the main segment, so that the postmaster, which cannot
+ * create dynamic shared memory, can create the table at startup; it grows from
+ * there without a limit.  A restart of any kind empties the registry, which is
+ * right, because core forgets its running backups as well.
+ *
+ * Locking rules:
+ *
+ * - An entry is read and changed under the lock of its partition of the hash
+ *	 table.  No pointer to an entry outlives that lock: callers work on copies
+ *	 and come back with the serial number of the entry that they saw, which
+ *	 changes whenever the label is used anew.  A function that finds another
+ *	 entry, or the same one in another phase, says so, and its caller looks
+ *	 again.
+ *
+ * - The fields of the header are read and changed under REGISTRY_LOCK, which
+ *	 may be taken while holding a partition lock, never the other way round.
+ *	 The same goes for REAPER_LOCK, which it takes to wake the reaper.
+ *
+ * - While an entry is STARTING it belongs to the process that reserved it, and
+ *	 while it is STOPPING to the process that claimed it: nobody else changes
+ *	 or removes it.  That process must see to it that it leaves this phase,
+ *	 also when it fails or is terminated.  The owner of a reservation changes
+ *	 once, from caller to background worker: see starter.c.
+ *
+ * - Only the reaper takes an entry from ACTIVE to EXPIRED, and releases core.
+ *	 For everybody else an overdue entry is EXPIRED already because the clock
+ *	 says so: see EffectivePhase().
+ *
+ * - The files of an entry are immutable.  They are freed by the one who took
+ *	 them out of the entry, or along with the entry under its partition lock.
+ *
+ * - Nothing that waits for anything but another short-term lock, and nothing
+ *	 that runs user-defined code, is done under any of these locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "common/int.h"
+#include "instruments.h"
+#include "lib/dshash.h"
+#include "miscadmin.h"
+#include "reaper.h"
+#include "registry.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+
+/* the part of the dynamic shared memory area inside the main segment */
+#define REGISTRY_INITIAL_AREA_SIZE	(256 * 1024)
+
+/*
+ * Key of the hash table.  A label can be long but seldom is, so an entry keeps
+ * it in a chunk of its own; a key to look up has it in local memory.
+ */
+typedef struct LabelKey
+{
+	const char *local;			/* NULL in an entry */
+	dsa_pointer shared;			/* if local is NULL */
+	int			len;
+} LabelKey;
+
+/* Entry of the hash table. */
+typedef struct BackupEntry
+{
+	LabelKey	key;			/* must be first */
+	uint64		serial;			/* number of this use of the label */
+	BackupPhase phase;
+
+	/*
+	 * While the phase is STARTING, the starting role is here, and the record
+	 * is still that of the finished backup that is going to be replaced, with
+	 * that one's phase, or all zeroes if there was none.  In all other phases
+	 * record.phase is not used.
+	 */
+	Oid			starting_owner;
+	BackupRecord record;
+} BackupEntry;
+
+typedef struct RegistryHeader
+{
+	/* set at startup, then constant */
+	TimestampTz since;			/* when this registry was created */
+	dshash_table_handle table;
+
+	/* protected by REGISTRY_LOCK */
+	uint64		last_serial;
+	int			live;			/* number of live backups */
+
+	/*
+	 * No backup expires or is forgotten before next_due.  While the reaper
+	 * makes a round, next_due_in_round takes the times that come up meanwhile,
+	 * which the round may miss.
+	 */
+	TimestampTz next_due;
+	TimestampTz next_due_in_round;
+
+	char		area[FLEXIBLE_ARRAY_MEMBER];
+} RegistryHeader;
+
+static RegistryHeader *header = NULL;
+static dsa_area *area = NULL;
+static dshash_table *table = NULL;
+
+#define REGISTRY_AREA(h) \
+	((char *) (h) + MAXALIGN(offsetof(RegistryHeader, area)))
+
+/*
+ * Hash table support
+ */
+
+static const char *
+LabelKeyText(const LabelKey *key, void *arg)
+{
+	if (key->local)
+		return key->local;
+	return dsa_get_address((dsa_area *) arg, key->shared);
+}
+
+static int
+CompareLabelKeys(const void *a, const void *b, size_t size, void *arg)
+{
+	const LabelKey *left = a;
+	const LabelKey *right = b;
+
+	if (left->len != right->len)
+		return left->len < right->len ? -1 : 1;
+	return memcmp(LabelKeyText(left, arg), LabelKeyText(right, arg),
+				  left->len);
+}
+
+static dshash_hash
+HashLabelKey(const void *v, size_t size, void *arg)
+{
+	const LabelKey *key = v;
+
+	return hash_bytes((const unsigned char *) LabelKeyText(key, arg),
+					  key->len);
+}
+
+static void
+GetTableParameters(dshash_parameters *params)
+{
+	memset(params, 0, sizeof(*params));
+	params->key_size = sizeof(LabelKey);
+	params->entry_size = sizeof(BackupEntry);
+	params->compare_function = CompareLabelKeys;
+	params->hash_function = HashLabelKey;
+#if PG_VERSION_NUM >= 170000
+	params->copy_function = dshash_memcpy;
+#endif
+	params->tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+}
+
+static LabelKey
+MakeLabelKey(const BackupLabel *label)
+{
+	LabelKey	key = {0};
+
+	key.local = label->text;
+	key.shared = InvalidDsaPointer;
+	key.len = label->len;
+	return key;
+}
+
+Size
+RegistryShmemSize(void)
+{
+	return add_size(MAXALIGN(offsetof(RegistryHeader, area)),
+					REGISTRY_INITIAL_AREA_SIZE);
+}
+
+/*
+ * Create the registry, or find it in a process that did not inherit it.
+ */
+void
+RegistryShmemInit(void)
+{
+	bool		found;
+
+	header = ShmemInitStruct("shared_backup registry", RegistryShmemSize(),
+							 &found);
+	if (!found)
+	{
+		int			tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+		dshash_parameters params;
+		dsa_area   *new_area;
+		dshash_table *new_table;
+
+		memset(header, 0, offsetof(RegistryHeader, area));
+		header->since = GetCurrentTimestamp();
+		header->next_due = DT_NOEND;
+		header->next_due_in_round = DT_NOEND;
+
+		new_area = dsa_create_in_place(REGISTRY_AREA(header),
+									   REGISTRY_INITIAL_AREA_SIZE,
+									   tranche_id, NULL);
+		dsa_pin(new_area);
+
+		/* keep the table itself out of dynamic shared memory */
+		dsa_set_size_limit(new_area, REGISTRY_INITIAL_AREA_SIZE);
+		GetTableParameters(&params);
+		new_table = dshash_create(new_area, &params, NULL);
+		header->table = dshash_get_hash_table_handle(new_table);
+		dsa_set_size_limit(new_area, (size_t) -1);
+
+		/* each process attaches for itself when it needs to */
+		dshash_detach(new_table);
+		dsa_detach(new_area);
+	}
+}
+
+/*
+ * Is there a registry, that is, were we preloaded?
+ */
+bool
+RegistryExists(void)
+{
+	return header != NULL;
+}
+
+TimestampTz
+RegistrySince(void)
+{
+	return header->since;
+}
+
+int
+RegistryLive(void)
+{
+	int			live;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	live = header->live;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return live;
+}
+
+/*
+ * Attach to the hash table, for the rest of the life of this process.
+ */
+static void
+RegistryAttach(void)
+{
+	dshash_parameters params;
+	MemoryContext oldcontext;
+
+	if (table)
+		return;
+
+	oldcontext = MemoryContextSwitchTo(TopMemoryContext);
+	if (!area)
+	{
+		area = dsa_attach_in_place(REGISTRY_AREA(header), NULL);
+		dsa_pin_mapping(area);
+		on_shmem_exit(dsa_on_shmem_exit_release_in_place,
+					  PointerGetDatum(REGISTRY_AREA(header)));
+	}
+	GetTableParameters(&params);
+	table = dshash_attach(area, &params, header->table, area);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Find and lock the entry of a label if it is still the one with the given
+ * serial number.
+ */
+static BackupEntry *
+FindEntry(const BackupLabel *label, uint64 serial, bool exclusive)
+{
+	LabelKey	key = MakeLabelKey(label);
+	BackupEntry *entry;
+
+	RegistryAttach();
+	entry = dshash_find(table, &key, exclusive);
+	if (entry && entry->serial != serial)
+	{
+		dshash_release_lock(table, entry);
+		entry = NULL;
+	}
+	return entry;
+}
+
+/*
+ * Find and lock an entry that belongs to this process.
+ */
+static BackupEntry *
+FindOwnEntry(const BackupLabel *label, uint64 serial, BackupPhase phase)
+{
+	BackupEntry *entry = FindEntry(label, serial, true);
+
+	if (entry && entry->phase == phase)
+		return entry;
+
+	if (entry)
+		dshash_release_lock(table, entry);
+	elog(ERROR, "shared backup \"%s\" is not in the expected state",
+		 label->text);
+	return NULL;				/* keep compiler quiet */
+}
+
+/*
+ * Remove an entry, which must be locked exclusively, and unlock.
+ */
+static void
+DeleteEntry(BackupEntry *entry)
+{
+	dsa_free(area, entry->key.shared);
+	RegistryFreeFiles(&entry->record);
+	dshash_delete_entry(table, entry);
+}
+
+/*
+ * Note that the reaper has something to do at the given time.
+ */
+static void
+NoteDue(TimestampTz due)
+{
+	bool		earlier;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	earlier = due < header->next_due;
+	header->next_due = Min(header->next_due, due);
+	header->next_due_in_round = Min(header->next_due_in_round, due);
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+
+	if (earlier)
+		ReaperWake();
+}
+
+static void
+LowerLive(void)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	Assert(header->live > 0);
+	header->live--;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Add a span to a time, where DT_NOEND stands for "for ever".  A finite result
+ * stays within the range of the type.
+ */
+TimestampTz
+TimestampTzAfter(TimestampTz start, int64 usec)
+{
+	TimestampTz result;
+
+	if (start == DT_NOEND || usec == PG_INT64_MAX)
+		return DT_NOEND;
+	if (pg_add_s64_overflow(start, usec, &result) ||
+		!IS_VALID_TIMESTAMP(result))
+		return END_TIMESTAMP - 1;
+	return result;
+}
+
+/*
+ * The phase that an entry is in at a given time.
+ *
+ * Time passes without anybody writing it into the entry, so the stored phase
+ * is right only together with the clock.  *forget_at is set if the result is
+ * BACKUP_EXPIRED or BACKUP_STOPPED, or BACKUP_ABSENT because that is over.
+ */
+static BackupPhase
+EffectivePhase(const BackupEntry *entry, TimestampTz now,
+			   TimestampTz *forget_at)
+{
+	BackupPhase phase = entry->phase;
+
+	switch (entry->phase)
+	{
+		case BACKUP_ACTIVE:
+			if (entry->record.expires_at > now)
+				return phase;
+			phase = BACKUP_EXPIRED;
+			*forget_at = TimestampTzAfter(entry->record.expires_at,
+										  shared_backup_result_retention *
+										  USECS_PER_SEC);
+			break;
+		case BACKUP_STOPPED:
+		case BACKUP_EXPIRED:
+			*forget_at = entry->record.forget_at;
+			break;
+		default:
+			return phase;
+	}
+
+	return *forget_at > now ? phase : BACKUP_ABSENT;
+}
+
+static void
+TakeSnapshot(const BackupEntry *entry, TimestampTz now,
+			 BackupSnapshot *snapshot)
+{
+	TimestampTz forget_at = DT_NOEND;
+
+	snapshot->serial = entry->serial;
+	snapshot->phase = EffectivePhase(entry, now, &forget_at);
+	snapshot->stored_phase = entry->phase;
+	snapshot->starting_owner = entry->starting_owner;
+	snapshot->record = entry->record;
+}
+
+/*
+ * Look up a label.  Returns whether there is a backup of that name, as opposed
+ * to none, or the remains of one that is to be forgotten.
+ */
+bool
+RegistryLookup(const BackupLabel *label, TimestampTz now,
+			   BackupSnapshot *snapshot)
+{
+	LabelKey	key = MakeLabelKey(label);
+	BackupEntry *entry;
+
+	memset(snapshot, 0, sizeof(*snapshot));
+	RegistryAttach();
+	entry = dshash_find(table, &key, false);
+	if (!entry)
+		return false;
+
+	TakeSnapshot(entry, now, snapshot);
+	dshash_release_lock(table, entry);
+	return snapshot->phase != BACKUP_ABSENT;
+}
+
+/*
+ * List all backups, in no particular order.
+ */
+BackupListItem *
+RegistryList(TimestampTz now, int *nitems)
+{
+	BackupListItem *items;
+	int			max = 64;
+	int			n = 0;
+	dshash_seq_status status;
+	BackupEntry *entry;
+
+	RegistryAttach();
+	items = palloc(max * sizeof(BackupListItem));
+
+	dshash_seq_init(&status, table, false);
+	while ((entry = dshash_seq_next(&status)) != NULL)
+	{
+		BackupListItem *item;
+
+		if (n == max)
+		{
+			max *= 2;
+			items = repalloc_huge(items, max * sizeof(BackupListItem));
+		}
+		item = &items[n];
+		TakeSnapshot(entry, now, &item->snapshot);
+		if (item->snapshot.phase == BACKUP_ABSENT)
+			continue;
+		item->label = pnstrdup(LabelKeyText(&entry->key, area),
+							   entry->key.len);
+		item->label_len = entry->key.len;
+		n++;
+	}
+	dshash_seq_term(&status);
+
+	*nitems = n;
+	return items;
+}
+
+/*
+ * Reserve a label for a backup about to be started.
+ *
+ * "expected" is the serial number of the finished backup that is to be
+ * replaced, or 0 if there is no entry.  On success the entry is STARTING and
+ * belongs to the caller.
+ */
+ReserveResult
+RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
+				TimestampTz now, uint64 *serial)
+{
+	ReserveResult result;
+	BackupEntry *entry;
+	bool		found;
+
+	RegistryAttach();
+	if (expected != 0)
+	{
+		entry = FindEntry(label, expected, true);
+		if (!entry)
+			return RESERVE_CHANGED;
+		found = true;
+
+		if (entry->phase != BACKUP_STOPPED && entry->phase != BACKUP_EXPIRED)
+		{
+			dshash_release_lock(table, entry);
+			return RESERVE_CHANGED;
+		}
+	}
+	else
+	{
+		LabelKey	key = MakeLabelKey(label);
+		dsa_pointer text = dsa_allocate(area, label->len);
+
+		memcpy(dsa_get_address(area, text), label->text, label->len);
+		PG_TRY();
+		{
+			entry = dshash_find_or_insert(table, &key, &found);
+		}
+		PG_CATCH();
+		{
+			dsa_free(area, text);
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+
+		if (found)
+		{
+			dshash_release_lock(table, entry);
+			dsa_free(area, text);
+			return RESERVE_CHANGED;
+		}
+
+		memset((char *) entry + sizeof(LabelKey), 0,
+			   sizeof(BackupEntry) - sizeof(LabelKey));
+		entry->key.local = NULL;
+		entry->key.shared = text;
+		entry->record.files = InvalidDsaPointer;
+	}
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	if (shared_backup_max_backups >= 0 &&
+		header->live >= shared_backup_max_backups)
+		result = header->next_due <= now ? RESERVE_LIMIT_OVERDUE :
+			RESERVE_LIMIT;
+	else
+	{
+		result = RESERVE_OK;
+		header->live++;
+		*serial = ++header->last_serial;
+	}
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+
+	if (result == RESERVE_OK)
+	{
+		entry->record.phase = entry->phase;
+		entry->phase = BACKUP_STARTING;
+		entry->serial = *serial;
+		entry->starting_owner = owner;
+		dshash_release_lock(table, entry);
+	}
+	else if (found)
+		dshash_release_lock(table, entry);
+	else
+		DeleteEntry(entry);
+
+	return result;
+}
+
+/*
+ * Put back what was there before a backup whose files, if any, have been taken
+ * out of the entry, which must be locked exclusively, and unlock.
+ */
+static void
+RestorePrior(BackupEntry *entry, const BackupRecord *prior)
+{
+	if (prior->phase == BACKUP_ABSENT)
+		DeleteEntry(entry);
+	else
+	{
+		TimestampTz forget_at = prior->forget_at;
+
+		entry->phase = prior->phase;
+		entry->record = *prior;
+		dshash_release_lock(table, entry);
+		NoteDue(forget_at);
+	}
+}
+
+/*
+ * Give up a reservation.
+ */
+void
+RegistryCancelReservation(const BackupLabel *label, uint64 serial)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
+	BackupRecord prior = entry->record;
+
+	LowerLive();
+	RestorePrior(entry, &prior);
+}
+
+/*
+ * Turn a reservation into an ACTIVE backup.
+ *
+ * *prior is set to the record that was replaced, whose files the caller has to
+ * free once it is sure that it need not call RegistryRetractStart().
+ */
+void
+RegistryPublishStart(const BackupLabel *label, uint64 serial,
+					 const BackupRecord *record, BackupRecord *prior)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
+
+	*prior = entry->record;
+	entry->record = *record;
+	entry->phase = BACKUP_ACTIVE;
+	NoteDue(record->expires_at);
+	dshash_release_lock(table, entry);
+}
+
+/*
+ * Undo RegistryPublishStart(), unless somebody has ended the backup.
+ *
+ * Returns whether the caller has to release core.  The files of the prior
+ * record are either back in the registry or freed.
+ */
+bool
+RegistryRetractStart(const BackupLabel *label, uint64 serial,
+					 const BackupRecord *prior)
+{
+	BackupEntry *entry = FindEntry(label, serial, true);
+	bool		was_active;
+
+	if (!entry || (entry->phase != BACKUP_ACTIVE &&
+				   entry->phase != BACKUP_EXPIRED))
+	{
+		BackupRecord replaced = *prior;
+
+		if (entry)
+			dshash_release_lock(table, entry);
+		RegistryFreeFiles(&replaced);
+		return false;
+	}
+
+	was_active = entry->phase == BACKUP_ACTIVE;
+	if (was_active)
+		LowerLive();
+	RegistryFreeFiles(&entry->record);
+	RestorePrior(entry, prior);
+	return was_active;
+}
+
+/*
+ * Claim an ACTIVE backup in order to end it.  Returns false if it is not there
+ * or not ACTIVE any more.
+ */
+bool
+RegistryClaim(const BackupLabel *label, uint64 serial, TimestampTz now)
+{
+	BackupEntry *entry = FindEntry(label, serial, true);
+	TimestampTz forget_at;
+	bool		active;
+
+	if (!entry)
+		return false;
+
+	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
+	if (active)
+		entry->phase = BACKUP_STOPPING;
+	dshash_release_lock(table, entry);
+	return active;
+}
+
+/*
+ * Give up a claim; core must not have been entered.
+ */
+void
+RegistryUnclaim(const BackupLabel *label, uint64 serial)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+
+	entry->phase = BACKUP_ACTIVE;
+	NoteDue(entry->record.expires_at);
+	dshash_release_lock(table, entry);
+}
+
+/*
+ * Keep the result of a claimed backup, which core has ended.
+ */
+void
+RegistryPublishStop(const BackupLabel *label, uint64 serial,
+					const CoreBackup *core, TimestampTz stop_time,
+					TimestampTz forget_at)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+
+	entry->record.core = *core;
+	entry->record.stop_time = stop_time;
+	entry->record.forget_at = forget_at;
+	entry->phase = BACKUP_STOPPED;
+	LowerLive();
+	NoteDue(forget_at);
+	dshash_release_lock(table, entry);
+}
+
+/*
+ * Remove a claimed backup, which core has released.
+ */
+void
+RegistryRemove(const BackupLabel *label, uint64 serial)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+
+	LowerLive();
+	DeleteEntry(entry);
+}
+
+/*
+ * Move the deadline of an ACTIVE backup.  Returns false if it is not there or
+ * not ACTIVE any more.
+ */
+bool
+RegistryRenew(const BackupLabel *label, uint64 serial, TimestampTz now,
+			  TimestampTz expires_at)
+{
+	BackupEntry *entry = FindEntry(label, serial, true);
+	TimestampTz forget_at;
+	bool		active;
+
+	if (!entry)
+		return false;
+
+	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
+	if (active)
+	{
+		entry->record.expires_at = expires_at;
+		NoteDue(expires_at);
+	}
+	dshash_release_lock(table, entry);
+	return active;
+}
+
+/*
+ * Copy the files of a backup into shared memory and set the record's fields
+ * for them.
+ */
+void
+RegistryStoreFiles(BackupRecord *record, const char *labelfile,
+				   uint32 labelfile_len, const char *spcmapfile,
+				   uint32 spcmapfile_len)
+{
+	Size		size = (Size) labelfile_len + spcmapfile_len;
+	char	   *p;
+
+	RegistryAttach();
+	record->files = dsa_allocate_extended(area, size, DSA_ALLOC_HUGE);
+	p = dsa_get_address(area, record->files);
+	memcpy(p, labelfile, labelfile_len);
+	memcpy(p + labelfile_len, spcmapfile, spcmapfile_len);
+	record->labelfile_len = labelfile_len;
+	record->spcmapfile_len = spcmapfile_len;
+}
+
+void
+RegistryFreeFiles(BackupRecord *record)
+{
+	if (DsaPointerIsValid(record->files))
+		dsa_free(area, record->files);
+	record->files = InvalidDsaPointer;
+}
+
+/*
+ * Get copies of the files of a backup.  Returns false if the backup is not
+ * that of the snapshot any more.
+ */
+bool
+RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
+				  char **labelfile, char **spcmapfile)
+{
+	const BackupRecord *record = &snapshot->record;
+	BackupEntry *entry;
+
+	*labelfile = palloc_extended((Size) record->labelfile_len + 1,
+								 MCXT_ALLOC_HUGE);
+	*spcmapfile = palloc_extended((Size) record->spcmapfile_len + 1,
+								  MCXT_ALLOC_HUGE);
+
+	entry = FindEntry(label, snapshot->serial, false);
+	if (entry)
+	{
+		char	   *p = dsa_get_address(area, entry->record.files);
+
+		memcpy(*labelfile, p, record->labelfile_len);
+		memcpy(*spcmapfile, p + record->labelfile_len, record->spcmapfile_len);
+		dshash_release_lock(table, entry);
+		(*labelfile)[record->labelfile_len] = '\0';
+		(*spcmapfile)[record->spcmapfile_len] = '\0';
+		return true;
+	}
+
+	pfree(*labelfile);
+	pfree(*spcmapfile);
+	return false;
+}
+
+/*
+ * A round of the reaper is one call of RegistryBeginReaping(), calls of
+ * RegistryReap() until it has nothing more to release, and one call of
+ * RegistryEndReaping() with the due time found by the last of them.
+ */
+void
+RegistryBeginReaping(void)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->next_due_in_round = DT_NOEND;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Expire and remove what is due.
+ *
+ * Returns the number of backups that were expired, at most "max"; the caller
+ * has to release core from each of them.  That must not be done here, because
+ * it can take long.  If the result is "max" there may be more.
+ */
+int
+RegistryReap(TimestampTz now, CoreBackup *released, int max,
+			 TimestampTz *next_due)
+{
+	int			n = 0;
+	dshash_seq_status status;
+	BackupEntry *entry;
+
+	RegistryAttach();
+	*next_due = DT_NOEND;
+
+	dshash_seq_init(&status, table, true);
+	while (n < max && (entry = dshash_seq_next(&status)) != NULL)
+	{
+		TimestampTz forget_at = DT_NOEND;
+		BackupPhase phase = EffectivePhase(entry, now, &forget_at);
+
+		if (entry->phase == BACKUP_ACTIVE && phase != BACKUP_ACTIVE)
+		{
+			entry->phase = BACKUP_EXPIRED;
+			entry->record.forget_at = forget_at;
+			LowerLive();
+			released[n++] = entry->record.core;
+		}
+
+		if (phase == BACKUP_ABSENT)
+		{
+			dsa_free(area, entry->key.shared);
+			RegistryFreeFiles(&entry->record);
+			dshash_delete_current(&status);
+		}
+		else if (phase == BACKUP_ACTIVE)
+			*next_due = Min(*next_due, entry->record.expires_at);
+		else
+			*next_due = Min(*next_due, forget_at);
+	}
+	dshash_seq_term(&status);
+	return n;
+}
+
+/*
+ * Returns when the next round is due.
+ */
+TimestampTz
+RegistryEndReaping(TimestampTz next_due)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	next_due = Min(next_due, header->next_due_in_round);
+	header->next_due = next_due;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return next_due;
+}

@@ -1,0 +1,857 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_backup.c
+ *	  Base backups that any session can stop: settings and SQL functions.
+ *
+ * A function here looks at the registry, decides by what it saw, and then asks
+ * the registry for the change, which is made only if the entry is still what
+ * it was; otherwise it looks again.  So no lock is held while permissions are
+ * checked or errors are reported, and still each operation takes effect, or
+ * fails for a reason that holds, at one moment.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogarchive.h"
+#include "core.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "instruments.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "reaper.h"
+#include "registry.h"
+#include "shared_backup.h"
+#include "starter.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#endif
+
+PG_MODULE_MAGIC;
+
+#if PG_VERSION_NUM < 160000
+extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+PG_FUNCTION_INFO_V1(shared_backup_start);
+PG_FUNCTION_INFO_V1(shared_backup_stop);
+PG_FUNCTION_INFO_V1(shared_backup_abort);
+PG_FUNCTION_INFO_V1(shared_backup_renew);
+PG_FUNCTION_INFO_V1(shared_backup_list);
+
+typedef enum StorageKind
+{
+	STORAGE_DYNAMIC,
+	STORAGE_FIXED,
+} StorageKind;
+
+static const struct config_enum_entry stop_policy_options[] = {
+	{"any", STOP_POLICY_ANY, false},
+	{"owner", STOP_POLICY_OWNER, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry storage_options[] = {
+	{"dynamic", STORAGE_DYNAMIC, false},
+	{"fixed", STORAGE_FIXED, false},
+	{NULL, 0, false}
+};
+
+/* settings */
+int			shared_backup_max_backups = -1;
+int			shared_backup_ttl = 0;
+int			shared_backup_stop_policy = STOP_POLICY_ANY;
+int			shared_backup_result_retention = 600;
+static bool shared_backup_durable = false;
+static int	shared_backup_storage = STORAGE_DYNAMIC;
+
+static LWLockPadded *locks = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+/* A backup that this process has claimed in order to end it. */
+typedef struct BackupClaim
+{
+	const BackupLabel *label;
+	uint64		serial;
+	bool		core_entered;
+} BackupClaim;
+
+/*
+ * Loading
+ */
+
+static void
+SharedBackupShmemRequest(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+
+	RequestNamedLWLockTranche(SHARED_BACKUP_TRANCHE, NUM_SHARED_BACKUP_LOCKS);
+	RequestAddinShmemSpace(RegistryShmemSize());
+	RequestAddinShmemSpace(StarterShmemSize());
+	RequestAddinShmemSpace(ReaperShmemSize());
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	RequestAddinShmemSpace(ClockShmemSize());
+#endif
+}
+
+static void
+SharedBackupShmemStartup(void)
+{
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	locks = GetNamedLWLockTranche(SHARED_BACKUP_TRANCHE);
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	RegistryShmemInit();
+	StarterShmemInit();
+	ReaperShmemInit();
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	ClockShmemInit();
+#endif
+	LWLockRelease(AddinShmemInitLock);
+}
+
+LWLock *
+SharedBackupGetLock(SharedBackupLock which)
+{
+	return &locks[which].lock;
+}
+
+/*
+ * Get a wait event, allocating it on first use where they can have names.
+ */
+uint32
+SharedBackupWaitEvent(uint32 *event, const char *name)
+{
+	if (*event == 0)
+	{
+#if PG_VERSION_NUM >= 170000
+		*event = WaitEventExtensionNew(name);
+#else
+		*event = PG_WAIT_EXTENSION;
+#endif
+	}
+	return *event;
+}
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("shared_backup.max_backups",
+							"Sets the maximum number of simultaneous shared backups.",
+							"-1 means no limit.",
+							&shared_backup_max_backups,
+							-1, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.ttl",
+							"Sets the time to live of shared backups that are started without one of their own.",
+							"0 means that they do not expire.",
+							&shared_backup_ttl,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomEnumVariable("shared_backup.stop_policy",
+							 "Sets who may stop, abort and renew a shared backup.",
+							 NULL,
+							 &shared_backup_stop_policy,
+							 STOP_POLICY_ANY, stop_policy_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.result_retention",
+							"Sets how long a stopped or expired shared backup is remembered.",
+							NULL,
+							&shared_backup_result_retention,
+							600, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	DefineCustomBoolVariable("shared_backup.durable",
+							 "Lets shared backups survive a restart of the server.",
+							 NULL,
+							 &shared_backup_durable,
+							 false,
+							 PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("shared_backup.storage",
+							 "Selects the kind of shared memory that shared backups are kept in.",
+							 NULL,
+							 &shared_backup_storage,
+							 STORAGE_DYNAMIC, storage_options,
+							 PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("shared_backup");
+
+	if (shared_backup_durable)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this version of shared_backup does not support \"%s\" = %s",
+						"shared_backup.durable", "on")));
+	if (shared_backup_storage != STORAGE_DYNAMIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this version of shared_backup does not support \"%s\" = %s",
+						"shared_backup.storage", "fixed")));
+
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = SharedBackupShmemRequest;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = SharedBackupShmemStartup;
+
+	ReaperRegister();
+}
+
+/*
+ * Checking arguments
+ */
+
+static void
+CheckPreloaded(void)
+{
+	if (!RegistryExists())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared_backup must be loaded via \"shared_preload_libraries\""),
+				 errhint("Add \"shared_backup\" to \"shared_preload_libraries\" and restart the server.")));
+}
+
+static void
+CheckServer(void)
+{
+	CheckPreloaded();
+
+	/* In recovery, the primary must have had it high enough. */
+	if (!RecoveryInProgress() && !XLogIsNeeded())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("WAL level not sufficient for making an online backup"),
+				 errhint("\"%s\" must be set to \"replica\" or \"logical\" at server start.",
+						 "wal_level")));
+}
+
+static void
+CheckNotNull(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+/*
+ * Does some UTF-8 text contain a control character (Unicode category Cc)?
+ */
+static bool
+ContainsControlCharacter(const char *text, int len)
+{
+	const unsigned char *p = (const unsigned char *) text;
+	const unsigned char *end = p + len;
+
+	for (; p < end; p++)
+	{
+		if (*p < 0x20 || *p == 0x7F)
+			return true;
+		if (*p == 0xC2 && p + 1 < end && p[1] >= 0x80 && p[1] <= 0x9F)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Get a label from the argument list, which must not be null.
+ */
+static void
+GetLabel(FunctionCallInfo fcinfo, int argno, BackupLabel *label)
+{
+	text	   *arg = PG_GETARG_TEXT_PP(argno);
+	char	   *string = text_to_cstring(arg);
+	char	   *utf8 = pg_server_to_any(string, strlen(string), PG_UTF8);
+	Size		len = strlen(utf8);
+
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("backup label must not be empty")));
+	if (len > MAX_LABEL_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("backup label too long (max %d bytes)",
+						MAX_LABEL_LEN),
+				 errdetail("The label has %zu bytes in UTF-8.", len)));
+	if (ContainsControlCharacter(utf8, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("backup label must not contain control characters"),
+				 errdetail("The label is a line of the backup_label file.")));
+
+	memset(label, 0, sizeof(*label));
+	memcpy(label->text, utf8, len);
+	label->len = len;
+}
+
+/*
+ * The time to live given by an argument, or by the setting if it is null, from
+ * "now" on, in microseconds.  PG_INT64_MAX stands for "for ever".
+ */
+static int64
+GetTimeToLive(FunctionCallInfo fcinfo, int argno, TimestampTz now)
+{
+	TimestampTz deadline;
+
+	if (PG_ARGISNULL(argno))
+		return shared_backup_ttl == 0 ? PG_INT64_MAX :
+			shared_backup_ttl * USECS_PER_SEC;
+
+	deadline =
+		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												TimestampTzGetDatum(now),
+												PG_GETARG_DATUM(argno)));
+	if (deadline == DT_NOEND)
+		return PG_INT64_MAX;
+	if (deadline <= now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time to live must be positive"),
+				 errhint("Use null for the default, which is set by \"%s\".",
+						 "shared_backup.ttl")));
+	return deadline - now;
+}
+
+/*
+ * Checking the state of a backup
+ */
+
+/*
+ * May the current user stop the given backup?
+ */
+static bool
+MayStop(const BackupSnapshot *snapshot)
+{
+	Oid			owner;
+
+	if (shared_backup_stop_policy == STOP_POLICY_ANY)
+		return true;
+
+	owner = snapshot->phase == BACKUP_STARTING ? snapshot->starting_owner :
+		snapshot->record.owner;
+	return has_privs_of_role(GetUserId(), owner);
+}
+
+/*
+ * Look up a backup that the current user wants to do something with.
+ */
+static void
+LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
+				BackupSnapshot *snapshot)
+{
+	if (!RegistryLookup(label, now, snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("shared backup \"%s\" does not exist", name),
+				 errhint("The server has been up since %s; backups do not survive a restart.",
+						 timestamptz_to_str(RegistrySince()))));
+
+	if (!MayStop(snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for shared backup \"%s\"", name),
+				 errdetail("\"%s\" is \"%s\", and the backup was started by another role.",
+						   "shared_backup.stop_policy", "owner")));
+
+	if (snapshot->phase == BACKUP_EXPIRED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared backup \"%s\" has expired", name),
+				 errdetail("It expired at %s.",
+						   timestamptz_to_str(snapshot->record.expires_at)),
+				 errhint("The copy cannot be used.  Start another backup with a longer time to live, or renew it in time.")));
+}
+
+static void
+CheckStartPoint(const BackupSnapshot *snapshot, const char *name,
+				XLogRecPtr startpoint)
+{
+	if (snapshot->phase != BACKUP_STARTING &&
+		snapshot->record.core.startpoint != startpoint)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared backup \"%s\" did not start at %X/%X",
+						name, LSN_FORMAT_ARGS(startpoint)),
+				 errdetail("The backup of that name started at %X/%X.",
+						   LSN_FORMAT_ARGS(snapshot->record.core.startpoint)),
+				 errhint("Another backup may have been started under the same label since.")));
+}
+
+static void
+CheckNotStopped(const BackupSnapshot *snapshot, const char *name)
+{
+	if (snapshot->phase == BACKUP_STOPPED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared backup \"%s\" has already been stopped", name),
+				 errhint("Its result can be had from shared_backup_stop() until it is forgotten.")));
+}
+
+static void
+CheckNotBusy(const BackupSnapshot *snapshot, const char *name)
+{
+	if (snapshot->phase == BACKUP_STARTING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("shared backup \"%s\" is being started by another session", name),
+				 errhint("Try again when it has been started.")));
+	if (snapshot->phase == BACKUP_STOPPING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("shared backup \"%s\" is being stopped by another session", name),
+				 errhint("Try again when it has been stopped.")));
+}
+
+/*
+ * Core would take the end of any backup for the end of the session's own one.
+ */
+static void
+CheckNoOwnBackup(void)
+{
+	if (get_backup_status() != SESSION_BACKUP_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a backup is in progress in this session"),
+				 errhint("Call pg_backup_stop() first, or use another session.")));
+}
+
+/*
+ * A claim must not outlive the function that made it.
+ */
+static void
+ReleaseClaim(int code, Datum arg)
+{
+	BackupClaim *claim = (BackupClaim *) DatumGetPointer(arg);
+
+	/* Core lowers its count before anything in it can fail. */
+	if (claim->core_entered)
+		RegistryRemove(claim->label, claim->serial);
+	else
+		RegistryUnclaim(claim->label, claim->serial);
+}
+
+/*
+ * Starting
+ */
+
+/*
+ * Reserve a label.  Returns the serial number of the reservation.
+ */
+static uint64
+ReserveLabel(const BackupLabel *label, const char *name)
+{
+	for (;;)
+	{
+		TimestampTz now = ClockNow();
+		BackupSnapshot snapshot;
+		uint64		serial;
+
+		CHECK_FOR_INTERRUPTS();
+
+		if (RegistryLookup(label, now, &snapshot) &&
+			(BackupPhaseIsLive(snapshot.phase) || !MayStop(&snapshot)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("shared backup \"%s\" already exists", name),
+					 BackupPhaseIsLive(snapshot.phase) ?
+					 errhint("Stop or abort it first, or use another label.") :
+					 errhint("It has ended, but only a role that may stop it can replace it.  Use another label.")));
+
+		/* Only the reaper can make an overdue backup not live. */
+		if (snapshot.stored_phase == BACKUP_ACTIVE)
+		{
+			ReaperAwaitRound();
+			continue;
+		}
+
+		switch (RegistryReserve(label, snapshot.serial, GetUserId(), now,
+								&serial))
+		{
+			case RESERVE_OK:
+				return serial;
+			case RESERVE_CHANGED:
+				break;
+			case RESERVE_LIMIT_OVERDUE:
+				ReaperAwaitRound();
+				break;
+			case RESERVE_LIMIT:
+				ereport(ERROR,
+						(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						 errmsg("too many shared backups"),
+						 errdetail("\"%s\" is %d.",
+								   "shared_backup.max_backups",
+								   shared_backup_max_backups),
+						 errhint("Stop or abort a backup first, or raise the limit.")));
+		}
+	}
+}
+
+Datum
+shared_backup_start(PG_FUNCTION_ARGS)
+{
+	BackupLabel label;
+	char	   *name;
+	int64		ttl;
+	uint64		serial;
+
+	CheckServer();
+	CheckNotNull(fcinfo, 0, "backup label");
+	CheckNotNull(fcinfo, 1, "\"fast\"");
+	GetLabel(fcinfo, 0, &label);
+	ttl = GetTimeToLive(fcinfo, 2, ClockNow());
+
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	serial = ReserveLabel(&label, name);
+	PG_RETURN_LSN(StarterRun(&label, serial, PG_GETARG_BOOL(1), ttl,
+							 GetUserId()));
+}
+
+/*
+ * Stopping
+ */
+
+/*
+ * End a claimed backup and publish its result.
+ *
+ * On return the record in the snapshot is complete.  *labelfile is in the
+ * database's encoding; *spcmapfile is as core made it.
+ */
+static void
+EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
+				 char **labelfile, char **spcmapfile)
+{
+	BackupRecord *record = &snapshot->record;
+	char	   *utf8_labelfile;
+	BackupClaim claim = {label, snapshot->serial, false};
+
+	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+	{
+		if (!RegistryReadFiles(label, snapshot, &utf8_labelfile, spcmapfile))
+			elog(ERROR, "claimed backup has disappeared");
+		*labelfile = pg_any_to_server(utf8_labelfile, record->labelfile_len,
+									  PG_UTF8);
+
+		/* Once core is entered, only errors can stop us. */
+		HOLD_INTERRUPTS();
+		claim.core_entered = true;
+		CoreBackupStop(&record->core, label->text, utf8_labelfile);
+		record->stop_time = ClockNow();
+		record->forget_at = TimestampTzAfter(record->stop_time,
+											 shared_backup_result_retention *
+											 USECS_PER_SEC);
+		RegistryPublishStop(label, snapshot->serial, &record->core,
+							record->stop_time, record->forget_at);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+}
+
+/*
+ * Wait until the WAL that a stopped backup needs has been archived.
+ *
+ * This follows what core does at the end of a backup, except that we look more
+ * often at first, because archiving a file can be a matter of milliseconds.
+ */
+static void
+WaitForArchive(const CoreBackup *backup)
+{
+	char		last_wal_file[MAXFNAMELEN];
+	char		history_file[MAXFNAMELEN];
+	XLogSegNo	segno;
+	TimestampTz begin = GetCurrentTimestamp();
+	long		delay_ms = 1;
+	int			seconds_before_warning = 60;
+	bool		reported_waiting = false;
+
+	if (backup->stopped_in_recovery ? !XLogArchivingAlways() :
+		!XLogArchivingActive())
+	{
+		ereport(NOTICE,
+				(errmsg("WAL archiving is not enabled; you must ensure that all required WAL segments are copied through other means to complete the backup")));
+		return;
+	}
+
+	XLByteToPrevSeg(backup->stoppoint, segno, wal_segment_size);
+	XLogFileName(last_wal_file, backup->stoptli, segno, wal_segment_size);
+	XLByteToSeg(backup->startpoint, segno, wal_segment_size);
+	BackupHistoryFileName(history_file, backup->stoptli, segno,
+						  backup->startpoint, wal_segment_size);
+
+	while (XLogArchiveIsBusy(last_wal_file) || XLogArchiveIsBusy(history_file))
+	{
+		long		waited;
+
+		CHECK_FOR_INTERRUPTS();
+
+		waited = TimestampDifferenceMilliseconds(begin,
+												 GetCurrentTimestamp()) / 1000;
+		if (!reported_waiting && waited > 5)
+		{
+			ereport(NOTICE,
+					(errmsg("base backup done, waiting for required WAL segments to be archived")));
+			reported_waiting = true;
+		}
+		if (waited >= seconds_before_warning)
+		{
+			seconds_before_warning *= 2;
+			ereport(WARNING,
+					(errmsg("still waiting for all required WAL segments to be archived (%ld seconds elapsed)",
+							waited),
+					 errhint("Check that your \"%s\" is executing properly.  You can safely cancel this function and call it again for the same result, but the backup will not be usable without all the WAL segments.",
+							 "archive_command")));
+		}
+
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 delay_ms,
+						 WAIT_EVENT_BACKUP_WAIT_WAL_ARCHIVE);
+		ResetLatch(MyLatch);
+		delay_ms = Min(delay_ms * 2, 1000);
+	}
+
+	ereport(NOTICE,
+			(errmsg("all required WAL segments have been archived")));
+}
+
+Datum
+shared_backup_stop(PG_FUNCTION_ARGS)
+{
+	BackupLabel label;
+	char	   *name;
+	BackupSnapshot snapshot;
+	BackupRecord *record = &snapshot.record;
+	char	   *labelfile;
+	char	   *spcmapfile;
+	TupleDesc	tupdesc;
+	Datum		values[4];
+	bool		nulls[4] = {0};
+
+	CheckServer();
+	CheckNotNull(fcinfo, 0, "backup label");
+	CheckNotNull(fcinfo, 1, "\"wait_for_archive\"");
+	GetLabel(fcinfo, 0, &label);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	for (;;)
+	{
+		TimestampTz now = ClockNow();
+
+		CHECK_FOR_INTERRUPTS();
+
+		LookupForChange(&label, name, now, &snapshot);
+		if (!PG_ARGISNULL(2))
+			CheckStartPoint(&snapshot, name, PG_GETARG_LSN(2));
+		CheckNotBusy(&snapshot, name);
+
+		if (snapshot.phase == BACKUP_STOPPED)
+		{
+			/* The first answer may have been lost; give it again. */
+			if (!RegistryReadFiles(&label, &snapshot, &labelfile, &spcmapfile))
+				continue;
+			labelfile = pg_any_to_server(labelfile, record->labelfile_len,
+										 PG_UTF8);
+			break;
+		}
+
+		CheckNoOwnBackup();
+		if (RegistryClaim(&label, snapshot.serial, now))
+		{
+			EndClaimedBackup(&label, &snapshot, &labelfile, &spcmapfile);
+			break;
+		}
+	}
+
+	if (PG_GETARG_BOOL(1))
+		WaitForArchive(&record->core);
+
+	values[0] = LSNGetDatum(record->core.stoppoint);
+	values[1] = CStringGetTextDatum(labelfile);
+	values[2] = CStringGetTextDatum(spcmapfile);
+	nulls[3] = true;
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
+}
+
+/*
+ * Aborting and renewing
+ */
+
+Datum
+shared_backup_abort(PG_FUNCTION_ARGS)
+{
+	BackupLabel label;
+	char	   *name;
+
+	CheckServer();
+	CheckNotNull(fcinfo, 0, "backup label");
+	GetLabel(fcinfo, 0, &label);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	for (;;)
+	{
+		TimestampTz now = ClockNow();
+		BackupSnapshot snapshot;
+
+		CHECK_FOR_INTERRUPTS();
+
+		LookupForChange(&label, name, now, &snapshot);
+		CheckNotStopped(&snapshot, name);
+		CheckNotBusy(&snapshot, name);
+		CheckNoOwnBackup();
+		if (RegistryClaim(&label, snapshot.serial, now))
+		{
+			/* nothing in here fails */
+			HOLD_INTERRUPTS();
+			CoreBackupRelease(&snapshot.record.core);
+			RegistryRemove(&label, snapshot.serial);
+			RESUME_INTERRUPTS();
+			PG_RETURN_VOID();
+		}
+	}
+}
+
+Datum
+shared_backup_renew(PG_FUNCTION_ARGS)
+{
+	BackupLabel label;
+	char	   *name;
+
+	CheckServer();
+	CheckNotNull(fcinfo, 0, "backup label");
+	GetLabel(fcinfo, 0, &label);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	for (;;)
+	{
+		TimestampTz now = ClockNow();
+		TimestampTz expires_at = TimestampTzAfter(now,
+												  GetTimeToLive(fcinfo, 1,
+																now));
+		BackupSnapshot snapshot;
+
+		CHECK_FOR_INTERRUPTS();
+
+		LookupForChange(&label, name, now, &snapshot);
+		CheckNotStopped(&snapshot, name);
+		CheckNotBusy(&snapshot, name);
+		if (RegistryRenew(&label, snapshot.serial, now, expires_at))
+			PG_RETURN_TIMESTAMPTZ(expires_at);
+	}
+}
+
+/*
+ * The view
+ */
+
+static const char *
+PhaseName(BackupPhase phase)
+{
+	switch (phase)
+	{
+		case BACKUP_ABSENT:
+			break;
+		case BACKUP_STARTING:
+			return "starting";
+		case BACKUP_ACTIVE:
+			return "active";
+		case BACKUP_STOPPING:
+			return "stopping";
+		case BACKUP_STOPPED:
+			return "stopped";
+		case BACKUP_EXPIRED:
+			return "expired";
+	}
+	elog(ERROR, "unexpected phase of a shared backup: %d", (int) phase);
+	return NULL;				/* keep compiler quiet */
+}
+
+static void
+GetRoleName(Oid roleid, NameData *result)
+{
+	char	   *name = GetUserNameFromId(roleid, true);
+
+	/* like pg_get_userbyid() if the role is gone */
+	if (name)
+		namestrcpy(result, name);
+	else
+		snprintf(NameStr(*result), NAMEDATALEN, "unknown (OID=%u)", roleid);
+}
+
+Datum
+shared_backup_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	BackupListItem *items;
+	int			nitems;
+
+	CheckPreloaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	items = RegistryList(ClockNow(), &nitems);
+	for (int i = 0; i < nitems; i++)
+	{
+		BackupListItem *item = &items[i];
+		BackupPhase phase = item->snapshot.phase;
+		BackupRecord *record = &item->snapshot.record;
+		Datum		values[9] = {0};
+		bool		nulls[9] = {0};
+		NameData	owner;
+
+		values[0] = CStringGetTextDatum(pg_any_to_server(item->label,
+														 item->label_len,
+														 PG_UTF8));
+		values[1] = CStringGetTextDatum(PhaseName(phase));
+		GetRoleName(phase == BACKUP_STARTING ? item->snapshot.starting_owner :
+					record->owner, &owner);
+		values[2] = NameGetDatum(&owner);
+
+		if (phase == BACKUP_STARTING)
+			memset(&nulls[3], true, 3 * sizeof(bool));
+		else
+		{
+			values[3] = LSNGetDatum(record->core.startpoint);
+			values[4] = TimestampTzGetDatum(record->start_time);
+			values[5] = TimestampTzGetDatum(record->expires_at);
+		}
+		if (phase == BACKUP_STOPPED)
+		{
+			values[6] = LSNGetDatum(record->core.stoppoint);
+			values[7] = TimestampTzGetDatum(record->stop_time);
+		}
+		else
+			nulls[6] = nulls[7] = true;
+		if (phase == BACKUP_STARTING)
+			nulls[8] = true;
+		else
+			values[8] = BoolGetDatum(record->core.started_in_recovery);
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
+							 nulls);
+	}
+
+	return (Datum) 0;
+}

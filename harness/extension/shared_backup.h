@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_backup.h
+ *	  Settings of the extension and what all its files share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef SHARED_BACKUP_H
+#define SHARED_BACKUP_H
+
+#include "storage/lwlock.h"
+
+/* the longest label, in bytes of UTF-8; core has the same limit */
+#define MAX_LABEL_LEN	MAXPGPATH
+
+/* A backup's label: UTF-8 in every database, compared byte for byte. */
+typedef struct BackupLabel
+{
+	int			len;
+	char		text[MAX_LABEL_LEN + 1];	/* NUL-terminated */
+} BackupLabel;
+
+/*
+ * Our lightweight locks, in the tranche named "shared_backup", which the
+ * partition locks of the hash table belong to as well.  No process holds more
+ * than one of these three at a time.
+ */
+typedef enum SharedBackupLock
+{
+	REGISTRY_LOCK,
+	STARTER_LOCK,
+	REAPER_LOCK,
+} SharedBackupLock;
+
+#define NUM_SHARED_BACKUP_LOCKS		(REAPER_LOCK + 1)
+#define SHARED_BACKUP_TRANCHE		"shared_backup"
+
+/* valid values of shared_backup.stop_policy */
+typedef enum StopPolicy
+{
+	STOP_POLICY_ANY,
+	STOP_POLICY_OWNER,
+} StopPolicy;
+
+/* settings */
+extern int	shared_backup_max_backups;
+extern int	shared_backup_ttl;
+extern int	shared_backup_stop_policy;
+extern int	shared_backup_result_retention;
+
+extern LWLock *SharedBackupGetLock(SharedBackupLock which);
+extern uint32 SharedBackupWaitEvent(uint32 *event, const char *name);
+
+#endif							/* SHARED_BACKUP_H */

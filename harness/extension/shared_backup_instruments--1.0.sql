@@ -1,0 +1,38 @@
+/* shared_backup_instruments--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION shared_backup_instruments" to load this file. \quit
+
+CREATE FUNCTION shared_backup_clock_freeze()
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'shared_backup_clock_freeze'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_clock_advance(step interval)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'shared_backup_clock_advance'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_clock_release()
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_clock_release'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_reaper(OUT pid int,
+    OUT rounds bigint,
+    OUT settings_loaded timestamptz,
+    OUT live int)
+RETURNS record
+AS 'MODULE_PATHNAME', 'shared_backup_reaper'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_reaper_settle()
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_reaper_settle'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_clock_advance(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_reaper() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_reaper_settle() FROM PUBLIC;

@@ -1,0 +1,160 @@
+"""What the bench tests: a design, and the SQL that carries out its operations.
+
+An implementation is data. ``SHARED`` is the extension, ``STOCK`` is core's session-bound pair; a user's own comes from a
+TOML file (``load``) with the same fields, and nothing in the bench tells the three apart.
+"""
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.postgres import SetupError
+from model.design import DESIGNS, Design, StopPolicy
+from model.design import SHARED as SHARED_DESIGN
+from model.design import STOCK as STOCK_DESIGN
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """SQL for a design's operations; None where the design has no such operation.
+
+    Statements take psycopg's named parameters: ``label``, ``fast``, ``ttl`` (an interval as text), ``wait``,
+    ``start_lsn``. A start returns the start point, a stop the columns lsn, labelfile and spcmapfile, a renewal the
+    new deadline, the view label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby.
+    """
+
+    name: str
+    design: Design
+    start: str
+    stop: str
+    abort: str | None = None
+    renew: str | None = None
+    view: str | None = None
+    preload: str | None = None
+    """For shared_preload_libraries."""
+    prepare: tuple[str, ...] = ()
+    """Statements that a superuser runs once in a new database."""
+    functions: tuple[str, ...] = ()
+    """Signatures of the functions that EXECUTE is granted on."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """The names of its settings, by the model's: max_backups, ttl, stop_policy, result_retention."""
+    freeze_clock: str | None = None
+    """Stops its clock and returns the time; None: it has no clock that a test can move."""
+    advance_clock: str | None = None
+    """Moves its clock by ``interval``, and returns when what was due has been done."""
+    settings_loaded: str | None = None
+    """When its background process last read the configuration; None: it has none that does."""
+
+    @property
+    def has_clock(self) -> bool:
+        """Can time be moved?"""
+        return self.freeze_clock is not None and self.advance_clock is not None
+
+
+STOCK = Implementation(
+    name="stock",
+    design=STOCK_DESIGN,
+    start="SELECT pg_backup_start(%(label)s, %(fast)s)",
+    stop="SELECT lsn, labelfile, spcmapfile FROM pg_backup_stop(%(wait)s)",
+    functions=("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)"),
+)
+
+SHARED = Implementation(
+    name="shared",
+    design=SHARED_DESIGN,
+    start="SELECT shared_backup_start(%(label)s, %(fast)s, %(ttl)s::interval)",
+    stop="SELECT lsn, labelfile, spcmapfile FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
+    abort="SELECT shared_backup_abort(%(label)s)",
+    renew="SELECT shared_backup_renew(%(label)s, %(ttl)s::interval)",
+    view="SELECT label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby"
+    " FROM shared_backups ORDER BY label COLLATE \"C\"",
+    preload="shared_backup",
+    prepare=("CREATE EXTENSION shared_backup", "CREATE EXTENSION shared_backup_instruments"),
+    functions=(
+        "shared_backup_start(text, boolean, interval)",
+        "shared_backup_stop(text, boolean, pg_lsn)",
+        "shared_backup_abort(text)",
+        "shared_backup_renew(text, interval)",
+    ),
+    settings={
+        "max_backups": "shared_backup.max_backups",
+        "ttl": "shared_backup.ttl",
+        "stop_policy": "shared_backup.stop_policy",
+        "result_retention": "shared_backup.result_retention",
+    },
+    freeze_clock="SELECT shared_backup_clock_freeze()",
+    advance_clock="SELECT shared_backup_clock_advance(%(interval)s::interval)",
+    settings_loaded="SELECT settings_loaded FROM shared_backup_reaper()",
+)
+
+BUILT_IN = {"shared": SHARED, "stock": STOCK}
+
+
+def without_instruments(implementation: Implementation) -> Implementation:
+    """The same as its users have it: no clock to move, and nothing but what the release flavour installs."""
+    return replace(
+        implementation,
+        name=f"{implementation.name} (release)",
+        prepare=tuple(statement for statement in implementation.prepare if "instruments" not in statement),
+        freeze_clock=None,
+        advance_clock=None,
+        settings_loaded=None,
+    )
+
+
+def find_implementation(name_or_path: str) -> Implementation:
+    """``shared``, ``stock``, or the path of a TOML file; raises SetupError."""
+    if name_or_path in BUILT_IN:
+        return BUILT_IN[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise SetupError(f'There is no implementation "{name_or_path}": say shared, stock, or name a .toml file.')
+    return load(path)
+
+
+def load(path: Path) -> Implementation:
+    """The implementation that a TOML file describes; raises SetupError with what is wrong in it."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read ({error.strerror}): name the TOML file of an implementation.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"{path} is no TOML ({error}): correct it.") from None
+    return Implementation(**checked(path, table))
+
+
+def checked(path: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an Implementation, from a TOML table; raises SetupError."""
+    known = {f.name: f for f in fields(Implementation)}
+    for key, value in table.items():
+        if key not in known:
+            raise SetupError(f'{path}: there is no field "{key}"; the fields are {", ".join(known)}.')
+        wanted = list if key in ("prepare", "functions") else dict if key in ("design", "settings") else str
+        if not isinstance(value, wanted):
+            raise SetupError(f'{path}: "{key}" must be a {"table" if wanted is dict else wanted.__name__}.')
+    for key in ("name", "design", "start", "stop"):
+        if key not in table:
+            raise SetupError(f'{path}: the field "{key}" is missing.')
+    return {
+        **table,
+        "design": design_of(path, table["design"]),
+        "prepare": tuple(table.get("prepare", ())),
+        "functions": tuple(table.get("functions", ())),
+    }
+
+
+def design_of(path: Path, table: dict[str, Any]) -> Design:
+    """A named design (``like``) with other choices; raises SetupError."""
+    rest = dict(table)
+    like = rest.pop("like", "shared")
+    if like not in DESIGNS:
+        raise SetupError(f'{path}: there is no design "{like}"; the designs are {", ".join(DESIGNS)}.')
+    design = DESIGNS[like]
+    settings = rest.pop("settings", {})
+    try:
+        if "stop_policy" in settings:
+            settings = {**settings, "stop_policy": StopPolicy(settings["stop_policy"])}
+        return replace(design, **rest, settings=design.settings._replace(**settings))
+    except (TypeError, ValueError) as error:
+        raise SetupError(f"{path}: the design is wrong ({error}).") from None

@@ -1,0 +1,34 @@
+"""What no SQL function shows: is core still forcing full-page writes?
+
+Core counts running backups in ``XLogCtl->Insert.runningBackups`` and, while that is above zero, logs a whole page at
+the first change after a checkpoint even with ``full_page_writes = off``. So with that setting off, the WAL that a small
+update writes right after a CHECKPOINT tells from outside whether any backup runs.
+"""
+
+from harness.session import Session
+
+PAGE_IMAGE = 1000
+"""Bytes of WAL: a small update alone writes under 200, the image of the probe's page over 4000."""
+
+PREPARE = (
+    "CREATE TABLE IF NOT EXISTS probe (counter int, ballast text) WITH (fillfactor = 50, autovacuum_enabled = off)",
+    "ALTER TABLE probe ALTER ballast SET STORAGE PLAIN",
+    "TRUNCATE probe",
+    "INSERT INTO probe VALUES (0, NULL), (NULL, repeat('x', 3500))",
+)
+
+
+def prepare_probe(session: Session) -> None:
+    """Makes the table that the probe updates: a short row beside a long one, which fills the page."""
+    for statement in PREPARE:
+        session.execute(statement)
+
+
+def forced_full_page_writes(session: Session) -> bool:
+    """Does core force full-page writes, that is, does any backup run? Needs ``full_page_writes = off``."""
+    session.execute("CHECKPOINT")
+    # A backend acts on what it knew of running backups at its last WAL record (doPageWrites in xlog.c): have it look again.
+    before = session.execute("SELECT pg_logical_emit_message(false, 'probe', '')")[0][0]
+    session.execute("UPDATE probe SET counter = counter + 1 WHERE counter IS NOT NULL")
+    written = int(session.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", (before,))[0][0])
+    return written > PAGE_IMAGE

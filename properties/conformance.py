@@ -1,0 +1,297 @@
+"""The conformance machine: Hypothesis walks the model beside a cluster, and every step must agree.
+
+After each operation the outcome (value or SQLSTATE) and the view, row by row, are compared with the model's; label
+files, start points and repeated stops are checked by the client. Core's hidden counter of running backups is probed at
+the end of every example and now and then inside one.
+"""
+
+import time
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from harness.client import Client, Violation
+from harness.probes import forced_full_page_writes
+from model.design import StopPolicy
+from model.explore import ALICE, BOB, CAROL, ROOT, STALE
+from model.operations import (
+    Abort,
+    AddMember,
+    Advance,
+    Connect,
+    Disconnect,
+    DropRole,
+    Grant,
+    ListBackups,
+    Operation,
+    Renew,
+    Restart,
+    RestartKind,
+    Revoke,
+    Rollback,
+    SetLimit,
+    SetPolicy,
+    SetRetention,
+    SetTtl,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import BackupRow, Ok, Outcome
+from model.promises import Transition
+from model.state import initial
+from model.tour import classify
+from model.transition import run, view
+from properties.tally import Tally, total
+
+ROLES = (ROOT, ALICE, BOB, CAROL)
+NAMES = [role.name for role in ROLES]
+SESSIONS = 4
+
+sessions = st.integers(0, SESSIONS - 1)
+labels = st.sampled_from(["a", "b"]) | st.sampled_from(["a", "b", "c", 'Zürich "7" 東京', "%s\\", "x" * 1024])
+bad_labels = st.sampled_from([None, "", "two\nlines", "tab\t", "delete\x7f", "next\x85line", "x" * 1025, "ü" * 513])
+any_label = st.one_of(labels, labels, labels, labels, labels, bad_labels)
+ttls = st.sampled_from([None, None, 10, 3600])
+bad_ttls = st.sampled_from([0, -1])
+any_ttl = st.one_of(ttls, ttls, ttls, ttls, ttls, ttls, bad_ttls)
+commoners = st.sampled_from([role.name for role in ROLES if not role.superuser])
+
+
+class Comparison:
+    """A model and a client, in step."""
+
+    def __init__(self, client: Client, tally: Tally) -> None:
+        self.client = client
+        self.design = client.implementation.design
+        self.tally = tally
+        self.model = initial(self.design.settings, ROLES, SESSIONS)
+        client.begin(ROLES, SESSIONS, self.design.settings)
+
+    def step(self, operation: Operation) -> None:
+        """One operation on both; raises Violation where they disagree."""
+        before = self.model
+        alternatives = run(self.design, before, operation)
+        outcome = self.client.perform(operation)
+        for after, expected in alternatives:
+            if self.visible(expected) == outcome:
+                self.model = after
+                break
+        else:
+            raise Violation(f"{operation}\n  returned {outcome}\n  expected {[e for _, e in alternatives]}")
+        self.compare_view()
+        self.tally.steps += 1
+        total.steps += 1
+        seen = classify(Transition(self.design, before, operation, outcome, self.model))
+        self.tally.classes.add(seen)
+        total.classes.add(seen)
+
+    def compare_view(self) -> None:
+        """The view, row by row; raises Violation."""
+        if self.client.implementation.view is None:
+            return
+        expected = tuple(self.shown(row) for row in view(self.model))
+        shown = self.client.rows()
+        if shown != expected:
+            raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
+
+    def probe(self) -> None:
+        """Core's hidden counter; raises Violation."""
+        forced = forced_full_page_writes(self.client.admin)
+        if forced != (self.model.running_backups > 0):
+            raise Violation(
+                f"core {'still forces' if forced else 'does not force'} full-page writes"
+                f" with {self.model.running_backups} backups running"
+            )
+
+    def visible(self, outcome: Outcome) -> Outcome:
+        """As much of an outcome as the implementation can show: without a clock to read, no times."""
+        if self.client.implementation.has_clock or not isinstance(outcome, Ok):
+            return outcome
+        if isinstance(outcome.value, tuple):
+            return Ok(tuple(self.shown(row) for row in outcome.value))
+        return outcome
+
+    def shown(self, row: BackupRow) -> BackupRow:
+        """As much of a row as the implementation can show."""
+        if self.client.implementation.has_clock:
+            return row
+        return BackupRow(row.label, row.state, row.owner, row.start_point, None, None, None)
+
+    def finish(self, failed: bool) -> None:
+        """The end of an example: nothing may be left, on either side."""
+        if failed:
+            self.client.recover()
+            self.client.end()
+            return
+        self.probe()
+        self.client.end()
+        if forced_full_page_writes(self.client.admin):
+            self.client.recover()
+            raise Violation("core still forces full-page writes after every backup was stopped, aborted or expired")
+
+
+def offered(wanted: Callable[["ConformanceMachine"], bool]) -> Callable[..., object]:
+    """A rule for the designs that have such an operation."""
+    return precondition(wanted)
+
+
+class ConformanceMachine(RuleBasedStateMachine):
+    """Every operation of the model, in any order, by four sessions as four roles."""
+
+    client: Client
+    tally: Tally
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.perf_counter()
+        self.failed = False
+        self.restarts = 0
+        self.comparison = Comparison(self.client, self.tally)
+        self.design = self.comparison.design
+
+    def step(self, operation: Operation) -> None:
+        """One step; a failure carries the history to paste into psql."""
+        self.checked(lambda: self.comparison.step(operation))
+
+    def checked(self, check: Callable[[], None]) -> None:
+        """A check; a failure carries the history to paste into psql."""
+        try:
+            check()
+        except Violation as violation:
+            self.failed = True
+            raise Violation(f"{violation}\n\nTo see it by hand:\n{self.client.history.script()}") from None
+        except BaseException:
+            self.failed = True
+            raise
+
+    def teardown(self) -> None:
+        self.checked(lambda: self.comparison.finish(self.failed))
+        self.tally.examples += 1
+        total.examples += 1
+        self.tally.stepping += time.perf_counter() - self.began
+
+    # Where an example begins
+
+    @initialize(
+        roles=st.lists(st.sampled_from(NAMES), min_size=SESSIONS, max_size=SESSIONS),
+        restarts=st.sampled_from([0, 0, 0, 0, 0, 0, 0, 1]),
+    )
+    def connect_everyone(self, roles: list[str], restarts: int) -> None:
+        self.restarts = restarts
+        for number, role in enumerate(roles):
+            self.step(Connect(number, role))
+
+    # Backups
+
+    @rule(session=sessions, label=any_label, ttl=any_ttl)
+    def start(self, session: int, label: str | None, ttl: int | None) -> None:
+        self.step(Start(session, label, ttl if self.design.expiry else None))
+
+    @rule(session=sessions, label=labels)
+    def start_again(self, session: int, label: str) -> None:
+        self.step(Start(session, label))
+
+    @rule(session=sessions, label=any_label)
+    def stop(self, session: int, label: str | None) -> None:
+        self.step(Stop(session, label))
+
+    @offered(lambda self: self.design.fencing)
+    @rule(session=sessions, label=labels, stale=st.booleans())
+    def stop_fenced(self, session: int, label: str, stale: bool) -> None:
+        backup = self.comparison.model.backup(label)
+        self.step(Stop(session, label, STALE if stale or backup is None else backup.start_point))
+
+    @offered(lambda self: not self.design.session_bound)
+    @rule(session=sessions, label=any_label)
+    def abort(self, session: int, label: str | None) -> None:
+        self.step(Abort(session, label))
+
+    @offered(lambda self: self.design.lease)
+    @rule(session=sessions, label=any_label, ttl=any_ttl)
+    def renew(self, session: int, label: str | None, ttl: int | None) -> None:
+        self.step(Renew(session, label, ttl))
+
+    @rule(session=sessions, label=labels)
+    def start_and_roll_back(self, session: int, label: str) -> None:
+        self.step(Rollback(Start(session, label)))
+
+    @offered(lambda self: not self.design.session_bound)
+    @rule(session=sessions)
+    def list_backups(self, session: int) -> None:
+        self.step(ListBackups(session))
+
+    # Core's own functions in the same sessions
+
+    @rule(session=sessions, label=labels)
+    def stock_start(self, session: int, label: str) -> None:
+        self.step(StockStart(session, label))
+
+    @rule(session=sessions)
+    def stock_stop(self, session: int) -> None:
+        self.step(StockStop(session))
+
+    # Sessions, time and the server
+
+    @rule(session=sessions, role=st.sampled_from(NAMES))
+    def connect(self, session: int, role: str) -> None:
+        self.step(Connect(session, role))
+
+    @rule(session=sessions)
+    def disconnect(self, session: int) -> None:
+        self.step(Disconnect(session))
+
+    @precondition(lambda self: self.restarts > 0)
+    @rule(kind=st.sampled_from(RestartKind))
+    def restart(self, kind: RestartKind) -> None:
+        self.restarts -= 1
+        self.step(Restart(kind))
+
+    @offered(lambda self: self.client.implementation.has_clock)
+    @rule(seconds=st.sampled_from([1, 9, 10, 11, 600, 3600]))
+    def advance(self, seconds: int) -> None:
+        self.step(Advance(seconds))
+
+    @rule()
+    def probe(self) -> None:
+        self.checked(self.comparison.probe)
+
+    # Administration
+
+    @offered(lambda self: "max_backups" in self.client.implementation.settings)
+    @rule(max_backups=st.sampled_from([None, 0, 1, 2]))
+    def set_limit(self, max_backups: int | None) -> None:
+        self.step(SetLimit(max_backups))
+
+    @offered(lambda self: "ttl" in self.client.implementation.settings)
+    @rule(ttl=st.sampled_from([None, 60]))
+    def set_ttl(self, ttl: int | None) -> None:
+        self.step(SetTtl(None if ttl is None else ttl * 60))
+
+    @offered(lambda self: "stop_policy" in self.client.implementation.settings)
+    @rule(stop_policy=st.sampled_from(StopPolicy))
+    def set_policy(self, stop_policy: StopPolicy) -> None:
+        self.step(SetPolicy(stop_policy))
+
+    @offered(lambda self: "result_retention" in self.client.implementation.settings)
+    @rule(result_retention=st.sampled_from([0, 10, 600]))
+    def set_retention(self, result_retention: int) -> None:
+        self.step(SetRetention(result_retention))
+
+    @rule(role=commoners)
+    def grant(self, role: str) -> None:
+        self.step(Grant(role))
+
+    @rule(role=commoners)
+    def revoke(self, role: str) -> None:
+        self.step(Revoke(role))
+
+    @rule(role=commoners, group=commoners)
+    def add_member(self, role: str, group: str) -> None:
+        self.step(AddMember(role, group))
+
+    @rule(role=commoners)
+    def drop_role(self, role: str) -> None:
+        self.step(DropRole(role))

@@ -1,0 +1,102 @@
+"""What the properties share: a server, the profiles, and the tally of what each property did."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from harness.build import Build, Flavour, build
+from harness.client import Client
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import Implementation, find_implementation
+from harness.postgres import Postgres, SetupError, find_postgres
+from properties.tally import Tally
+
+COMMON = {
+    "deadline": None,  # a server's speed is a matter for the benchmarks
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    "print_blob": True,
+}
+settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
+settings.register_profile("gate", max_examples=600, stateful_step_count=40, derandomize=True, database=None, **COMMON)
+settings.register_profile("nightly", max_examples=20_000, stateful_step_count=60, **COMMON)
+settings.load_profile("dev")
+
+PROBED = {"full_page_writes": "off"}
+"""Settings under which core's hidden counter can be read from outside."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("bench")
+    group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
+    group.addoption("--profile", choices=["dev", "gate", "nightly"], default="dev", help="how long to look")
+    group.addoption("--implementation", default="shared", help="shared, stock, or a TOML file that describes one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile(config.getoption("--profile"))
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """The PostgreSQL under test."""
+    try:
+        return find_postgres(request.config.getoption("--pg-config"))
+    except SetupError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture(scope="session")
+def implementation(request: pytest.FixtureRequest) -> Implementation:
+    """The implementation under test."""
+    try:
+        return find_implementation(request.config.getoption("--implementation"))
+    except SetupError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where builds go."""
+    return Path(os.environ.get("BENCH_CACHE", Path(__file__).parent.parent / ".cache"))
+
+
+@pytest.fixture(scope="session")
+def instrumented(postgres: Postgres, workdir: Path) -> Build:
+    """The extension with the clock that a test can move."""
+    return build(postgres, Flavour.INSTRUMENTED, workdir)
+
+
+@pytest.fixture(scope="session")
+def release(postgres: Postgres, workdir: Path) -> Build:
+    """The extension as its users have it."""
+    return build(postgres, Flavour.RELEASE, workdir)
+
+
+@pytest.fixture(scope="session")
+def cluster(instrumented: Build) -> Iterator[Cluster]:
+    """A server with the instrumented extension, on which core's hidden counter can be read."""
+    with open_cluster(instrumented, settings=PROBED) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def client(cluster: Cluster, implementation: Implementation) -> Client:
+    """A client of the implementation under test."""
+    return Client(cluster, implementation)
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Tally]:
+    """Counts what the property does; the counts go into the report of the test."""
+    tally = Tally()
+    yield tally
+    record_property("examples", tally.examples)
+    record_property("steps", tally.steps)
+    record_property("seconds stepping", round(tally.stepping, 3))
+    record_property("classes", sorted(" | ".join(seen) for seen in tally.classes))
+    record_property("missing", sorted(" | ".join(seen) for seen in tally.missing()))
+    for note in tally.notes:
+        record_property("note", note)

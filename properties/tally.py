@@ -1,0 +1,42 @@
+"""What a property did: counted while it runs, shown as progress, and reported with its verdict."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from model.tour import TransitionClass
+
+
+@dataclass
+class Tally:
+    """The counts of one property."""
+
+    examples: int = 0
+    steps: int = 0
+    """Operations carried out on a server and compared with the model."""
+    classes: set[TransitionClass] = field(default_factory=set)
+    """Transition classes (operation, state of the label, relation of the caller, outcome) that were seen."""
+    reachable: set[TransitionClass] = field(default_factory=set)
+    """Transition classes that the property undertakes to see."""
+    stepping: float = 0.0
+    """Seconds spent in steps and their checks, without the making of clusters."""
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def example(self) -> Iterator[None]:
+        """Counts one example, and its time."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.examples += 1
+            self.stepping += time.perf_counter() - began
+
+    def missing(self) -> set[TransitionClass]:
+        """What was undertaken and not seen."""
+        return self.reachable - self.classes
+
+
+total = Tally()
+"""All properties of this process together, for the progress display."""

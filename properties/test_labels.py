@@ -1,0 +1,158 @@
+"""Any label that the contract allows comes back unchanged; what it forbids is refused and leaves nothing."""
+
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.client import Client
+from harness.cluster import Cluster
+from harness.implementation import SHARED, Implementation
+from harness.labelfile import parse_label_file
+from harness.session import Session, SqlError
+from model.outcomes import SqlState
+from model.transition import MAX_LABEL_BYTES, bad_label
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+characters = st.characters(exclude_categories=["Cs", "Cc"])
+controls = st.characters(categories=["Cc"], exclude_characters="\0")  # no text in PostgreSQL holds a NUL
+
+
+def shortened(text: str) -> str:
+    """As much of a text as fits a label."""
+    return text.encode()[:MAX_LABEL_BYTES].decode(errors="ignore")
+
+
+allowed = st.text(characters, min_size=1, max_size=MAX_LABEL_BYTES).map(shortened) | st.builds(
+    lambda character: shortened(character * MAX_LABEL_BYTES), characters
+)
+with_control = st.builds(lambda a, c, b: a + c + b, st.text(characters), controls, st.text(characters)).map(shortened)
+too_long = st.builds(
+    lambda character, extra: character * (MAX_LABEL_BYTES // len(character.encode()) + extra),
+    characters,
+    st.integers(1, 3),
+)
+forbidden = (st.just("") | with_control | too_long).filter(lambda label: bad_label(label) is not None)
+
+
+@pytest.fixture(scope="module")
+def session(cluster: Cluster, client: Client, implementation: Implementation) -> Iterator[Session]:
+    if implementation.design.session_bound:
+        pytest.skip("core's functions take any label")
+    client.clear()
+    session = cluster.connect()
+    yield session
+    session.close()
+    client.clear()
+
+
+def start(session: Session, implementation: Implementation, label: str) -> str:
+    """Starts a backup; returns its start point."""
+    return str(session.execute(implementation.start, {"label": label, "fast": True, "ttl": None})[0][0])
+
+
+def stop(session: Session, implementation: Implementation, label: str) -> str:
+    """Stops it; returns the label file."""
+    return str(session.execute(implementation.stop, {"label": label, "wait": False, "start_lsn": None})[0][1])
+
+
+def shown(session: Session, implementation: Implementation) -> set[str]:
+    """The labels of the live backups in the view."""
+    assert implementation.view is not None
+    return {row[0] for row in session.execute(implementation.view) if row[1] == "active"}
+
+
+def test_an_allowed_label_comes_back_unchanged(
+    session: Session, implementation: Implementation, tally: Tally
+) -> None:
+    @given(label=allowed)
+    @example(label="\u2028\u2029")
+    @example(label="é" * 512)
+    @example(label="é")
+    @example(label="e\u0301")
+    @example(label=" ")
+    @example(label="'; DROP TABLE x; --")
+    def check(label: str) -> None:
+        with tally.example():
+            start_point = start(session, implementation, label)
+            try:
+                assert shown(session, implementation) == {label}
+            finally:
+                label_file = parse_label_file(stop(session, implementation, label))
+            assert (label_file.label, label_file.start_lsn) == (label, start_point)
+            tally.steps += 3
+
+    check()
+
+
+def test_a_forbidden_label_is_refused_and_leaves_nothing(
+    session: Session, implementation: Implementation, tally: Tally
+) -> None:
+    @given(label=forbidden)
+    def check(label: str) -> None:
+        with tally.example():
+            for statement in (implementation.start, implementation.stop, implementation.abort, implementation.renew):
+                if statement is None:
+                    continue
+                parameters = {"label": label, "fast": True, "ttl": None, "wait": False, "start_lsn": None}
+                with pytest.raises(SqlError) as refusal:
+                    session.execute(statement, parameters)
+                assert refusal.value.sqlstate == SqlState.INVALID_PARAMETER_VALUE, refusal.value
+                tally.steps += 1
+            assert shown(session, implementation) == set()
+
+    check()
+
+
+def test_control_characters_are_those_of_unicode() -> None:
+    """The model's rule, against the standard: category Cc is U+0000 to U+001F and U+007F to U+009F."""
+    refused = {c for c in map(chr, range(0x3000)) if bad_label(c) is not None}
+    assert refused == {c for c in map(chr, range(0x3000)) if unicodedata.category(c) == "Cc"}
+    assert refused == {chr(c) for c in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+@pytest.fixture
+def other_encodings(cluster: Cluster, session: Session, implementation: Implementation) -> Iterator[None]:
+    """The databases ``latin1`` and ``ascii`` with the extension."""
+    if implementation is not SHARED:
+        pytest.skip("how labels are kept across encodings is a matter of the extension")
+    for name, encoding in (("latin1", "LATIN1"), ("ascii", "SQL_ASCII")):
+        session.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        inside = cluster.connect(dbname=name)
+        inside.execute("CREATE EXTENSION shared_backup")
+        inside.close()
+    yield
+    for name in ("latin1", "ascii"):
+        session.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_label_is_the_same_in_every_encoding(
+    cluster: Cluster, session: Session, implementation: Implementation, other_encodings: None
+) -> None:
+    latin1, ascii_ = cluster.connect(dbname="latin1"), cluster.connect(dbname="ascii")
+    start(latin1, implementation, "Zürich")
+    assert shown(session, implementation) == {"Zürich"}
+    assert shown(latin1, implementation) == {"Zürich"}
+    assert parse_label_file(stop(session, implementation, "Zürich")).label == "Zürich"
+    start(session, implementation, "Genève")
+    assert parse_label_file(stop(latin1, implementation, "Genève")).label == "Genève"
+    start(ascii_, implementation, "plain")
+    assert parse_label_file(stop(latin1, implementation, "plain")).label == "plain"
+    for other in (latin1, ascii_):
+        other.close()
+
+
+def test_bytes_that_are_no_utf8_are_refused(
+    cluster: Cluster, session: Session, implementation: Implementation, other_encodings: None
+) -> None:
+    """A database in SQL_ASCII takes any bytes; a label does not."""
+    ascii_ = cluster.connect(dbname="ascii")
+    with pytest.raises(SqlError) as refusal:
+        ascii_.execute("SELECT shared_backup_start(E'Z\\xfcrich', true)")
+    assert refusal.value.sqlstate == "22021", refusal.value
+    ascii_.close()
+    assert shown(session, implementation) == set()

@@ -1,0 +1,49 @@
+"""Every class of transitions that the design can reach, taken at least once on the cluster.
+
+A random walk may miss a rare class; the tour may not. Coverage is 100 % or the property fails and names what is missing.
+"""
+
+import pytest
+
+from harness.client import Client, Violation
+from harness.cluster import Cluster
+from harness.implementation import STOCK
+from model.operations import Advance
+from model.tour import tour, walk_plan
+from properties.conformance import Comparison
+from properties.tally import Tally, total
+
+pytestmark = pytest.mark.server
+
+
+def take(client: Client, tally: Tally) -> None:
+    """Walks every path of the plan, each on a cluster made fresh; raises Violation with the history to try by hand."""
+    design = client.implementation.design
+    classes = tour(design)
+    if not client.implementation.has_clock:
+        classes = {seen: path for seen, path in classes.items() if not any(isinstance(op, Advance) for op in path)}
+    tally.reachable |= set(classes)
+    total.reachable |= set(classes)
+    for path in walk_plan(design, classes):
+        with tally.example():
+            comparison = Comparison(client, tally)
+            failed = True
+            try:
+                for operation in path:
+                    comparison.step(operation)
+                comparison.probe()
+                failed = False
+            except Violation as violation:
+                raise Violation(f"{violation}\n\nTo see it by hand:\n{client.history.script()}") from None
+            finally:
+                comparison.finish(failed)
+    missing = tally.missing()
+    assert not missing, "the tour did not see " + ", ".join(" | ".join(one) for one in sorted(missing))
+
+
+def test_every_reachable_transition_class_is_seen_on_the_cluster(client: Client, tally: Tally) -> None:
+    take(client, tally)
+
+
+def test_every_reachable_transition_class_of_core_is_seen_on_the_cluster(cluster: Cluster, tally: Tally) -> None:
+    take(Client(cluster, STOCK), tally)

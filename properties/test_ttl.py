@@ -1,0 +1,104 @@
+"""A time to live is any positive interval: the deadline is where SQL's own arithmetic puts it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.client import Client
+from harness.cluster import Cluster
+from harness.implementation import Implementation
+from harness.session import INFINITY, Session, SqlError
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+MONTHS = 2**31 - 1
+MICROSECONDS = 2**63 - 1
+
+small = st.tuples(st.integers(-3, 3), st.integers(-100, 100), st.integers(-10_000_000, 10_000_000))
+whole = st.tuples(
+    st.integers(-MONTHS, MONTHS), st.integers(-MONTHS, MONTHS), st.integers(-MICROSECONDS, MICROSECONDS)
+)
+zones = st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "America/St_Johns"])
+
+
+@pytest.fixture
+def session(cluster: Cluster, client: Client, implementation: Implementation) -> Iterator[Session]:
+    if not implementation.design.expiry:
+        pytest.skip("the design knows no time to live")
+    if not implementation.has_clock:
+        pytest.skip("without a clock that stands still, a deadline cannot be compared exactly")
+    client.clear()
+    session = cluster.connect()
+    yield session
+    session.close()
+    client.clear()
+
+
+def deadline(session: Session, clock: datetime, ttl: str) -> str:
+    """Where SQL puts the deadline, as text (Python's dates end too early), or the SQLSTATE that the ttl deserves."""
+    try:
+        query = "SELECT (%s::timestamptz + %s::interval)::text, %s::timestamptz + %s::interval > %s"
+        end, positive = session.execute(query, (clock, ttl, clock, ttl, clock))[0]
+    except SqlError as error:
+        return error.sqlstate
+    return end if positive else "22023"
+
+
+def test_the_deadline_is_where_sql_puts_it(
+    session: Session, implementation: Implementation, tally: Tally
+) -> None:
+    assert implementation.freeze_clock is not None
+    assert implementation.view is not None
+    clock: datetime = session.execute(implementation.freeze_clock)[0][0]
+
+    @given(ttl=small | whole, zone=zones)
+    @example(ttl=(0, 0, 0), zone="UTC")
+    @example(ttl=(0, 0, 1), zone="UTC")
+    @example(ttl=(1, -31, 0), zone="UTC")
+    @example(ttl=(1, 0, 0), zone="Europe/Berlin")
+    @example(ttl=(-1, 32, 0), zone="UTC")
+    def check(ttl: tuple[int, int, int], zone: str) -> None:
+        with tally.example():
+            session.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
+            text = "{} months {} days {} microseconds".format(*ttl)
+            expected = deadline(session, clock, text)
+            assert given_by_start(session, implementation, text) == expected
+            tally.steps += 1
+
+    check()
+
+
+def given_by_start(session: Session, implementation: Implementation, ttl: str) -> str:
+    """The deadline, as text, of a backup started with this ttl, or the SQLSTATE; nothing is left behind."""
+    try:
+        session.execute(implementation.start, {"label": "ttl", "fast": True, "ttl": ttl})
+    except SqlError as error:
+        assert shown_deadlines(session, implementation) == []
+        return error.sqlstate
+    (expires_at,) = shown_deadlines(session, implementation)
+    session.execute(str(implementation.abort), {"label": "ttl"})
+    return expires_at
+
+
+def shown_deadlines(session: Session, implementation: Implementation) -> list[str]:
+    """The deadline of the backup under the label ``ttl``, as text, if there is one."""
+    rows = session.execute(f"SELECT expires_at::text FROM ({implementation.view}) AS v WHERE label = 'ttl'")
+    return [row[0] for row in rows]
+
+
+def test_an_infinite_time_to_live_never_ends(session: Session, implementation: Implementation, cluster: Cluster) -> None:
+    if cluster.build.postgres.version[0] < 17:
+        pytest.skip("intervals are finite before PostgreSQL 17")
+    assert given_by_start(session, implementation, "infinity") == "infinity"
+    assert given_by_start(session, implementation, "-infinity") == "22023"
+
+
+def test_without_a_time_to_live_the_setting_counts(session: Session, implementation: Implementation) -> None:
+    session.execute(implementation.start, {"label": "ttl", "fast": True, "ttl": None})
+    assert session.execute(str(implementation.renew), {"label": "ttl", "ttl": None})[0][0] == INFINITY
+    assert shown_deadlines(session, implementation) == ["infinity"]
+    session.execute(str(implementation.abort), {"label": "ttl"})
