@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import get_args
 
 from model.design import DESIGNS, Design, StopPolicy
@@ -40,9 +41,9 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import Outcome
+from model.outcomes import Failed, Ok
 from model.promises import PROMISES, Promise, Transition
-from model.state import Backup, Cluster, Role, Session, initial
+from model.state import Backup, Cluster, Role, Session, StockBackup, initial
 from model.transition import run
 
 ROOT = Role("root", superuser=True)
@@ -172,19 +173,23 @@ def explore(
     first = start_of(scope) if first is None else normal(first)
     parents: Parents = {first: None}
     fixed = operations(scope)
-    asked = {kind: tuple(p for p in promises if kind in p.about) for kind in get_args(Operation)}
-    everywhere = tuple(p for p in promises if not p.about)
-    level = [first]
+    asked = {
+        (kind, outcome, changed): [p for p in promises if p.asked_of(kind, outcome, changed)]
+        for kind, outcome, changed in product(get_args(Operation), (Ok, Failed), (True, False))
+    }
+    level, transitions = [first], 0
     while level:
         following: list[Cluster] = []
         for before in level:
             for operation in (*fixed, *fenced(scope, before)):
                 for after, outcome in run(design, before, operation):
-                    found.transitions += 1
+                    transitions += 1
                     changed = after is not before
-                    for promise in asked[type(operation)] + everywhere if changed else asked[type(operation)]:
-                        if not promise.holds(Transition(design, before, operation, outcome, after)):
-                            found.broken.setdefault(promise.name, (*history(parents, before), operation))
+                    if questions := asked[type(operation), type(outcome), changed]:
+                        transition = Transition(design, before, operation, outcome, after)
+                        for promise in questions:
+                            if not promise.holds(transition) and promise.name not in found.broken:
+                                found.broken[promise.name] = (*history(parents, before), operation)
                     if visit is not None:
                         visit(Transition(design, before, operation, outcome, after), parents)
                     if changed and (after := normal(after)) not in parents:
@@ -192,7 +197,7 @@ def explore(
                         following.append(after)
         found.depth += bool(following)
         level = following
-    found.states, found.seconds = len(parents), time.perf_counter() - began
+    found.states, found.transitions, found.seconds = len(parents), transitions, time.perf_counter() - began
     return found
 
 
@@ -216,36 +221,40 @@ def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]
     path: list[Operation] = []
     for operation in operations:
         if isinstance(operation, Stop) and operation.start_point:
-            operation = replace(operation, start_point=remembered(cluster)[operation.start_point - 1])
+            operation = replace(operation, start_point=sorted(cluster.remembered_points())[operation.start_point - 1])
         path.append(operation)
         ((cluster, _),) = run(design, cluster, operation)
     return tuple(path)
 
 
-def remembered(cluster: Cluster) -> list[int]:
-    """The start points that the state knows, in order."""
-    return sorted([*(b.start_point for _, b in cluster.backups), *(s.start_point for s in cluster.stock_backups())])
-
-
 def normal(cluster: Cluster) -> Cluster:
     """The same state at time zero, with its start points numbered from one, and without what no rule looks at."""
-    points = remembered(cluster)
+    points = cluster.remembered_points()
     if cluster.now == 0 and cluster.start_points == len(points):
         return cluster
-    rank = {point: number for number, point in enumerate(points, start=1)}
-    backups = tuple((label, normal_backup(backup, cluster.now, rank)) for label, backup in cluster.backups)
-    sessions = tuple(normal_session(session, rank) for session in cluster.sessions)
-    return cluster._replace(backups=backups, sessions=sessions, now=0, start_points=len(points))
+    rank = {point: number for number, point in enumerate(sorted(points), start=1)}
+    return Cluster(
+        cluster.settings,
+        cluster.roles,
+        tuple([normal_session(session, rank) for session in cluster.sessions]),
+        tuple([(label, normal_backup(backup, cluster.now, rank)) for label, backup in cluster.backups]),
+        now=0,
+        start_points=len(points),
+        running_backups=cluster.running_backups,
+    )
 
 
 def normal_backup(backup: Backup, now: int, rank: dict[int, int]) -> Backup:
     """See ``normal``."""
-    return backup._replace(
-        start_point=rank[backup.start_point],
+    return Backup(
+        backup.state,
+        backup.owner,
+        rank[backup.start_point],
         start_time=0,
         expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
         stop_time=None if backup.stop_time is None else 0,
         forget_at=None if backup.forget_at is None else backup.forget_at - now,
+        restorable=backup.restorable,
     )
 
 
@@ -253,7 +262,7 @@ def normal_session(session: Session | None, rank: dict[int, int]) -> Session | N
     """See ``normal``."""
     if session is None or session.stock is None:
         return session
-    return session._replace(stock=session.stock._replace(start_point=rank[session.stock.start_point]))
+    return Session(session.role, StockBackup(session.stock.label, rank[session.stock.start_point]))
 
 
 SCOPES = {

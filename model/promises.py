@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from model.design import Design, OnRestart, StopPolicy
-from model.operations import Abort, Advance, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
+from model.operations import Abort, Advance, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import BackupState, Cluster
 from model.transition import acting_as, run
@@ -42,6 +42,12 @@ class Promise:
     holds: Callable[[Transition], bool]
     about: tuple[type, ...] = ()
     """The kinds of operation; empty: none in particular."""
+    when: type[Ok] | type[Failed] | None = None
+    """Only of those that end so; None: however they end."""
+
+    def asked_of(self, kind: type, outcome: type, changed: bool) -> bool:
+        """Is it about such operations?"""
+        return (kind in self.about if self.about else changed) and self.when in (None, outcome)
 
 
 def everyone(design: Design) -> bool:
@@ -61,25 +67,24 @@ def forgets_or_resumes(design: Design) -> bool:
 
 def refusal_leaves_no_trace(t: Transition) -> bool:
     """See the sentence."""
-    return isinstance(t.outcome, Ok) or t.after == t.before
+    return t.after == t.before
 
 
 def core_counts_what_runs(t: Transition) -> bool:
     """See the sentence."""
-    active = sum(backup.state is BackupState.ACTIVE for _, backup in t.after.backups)
-    return t.after.running_backups == active + sum(1 for _ in t.after.stock_backups())
+    active = [label for label, backup in t.after.backups if backup.state is BackupState.ACTIVE]
+    return t.after.running_backups == len(active) + len(t.after.stock_backups())
 
 
 def limit_is_kept(t: Transition) -> bool:
     """See the sentence. A limit lowered under the feet of open backups ends none of them."""
-    limit = t.after.settings.max_backups
-    before, after = (held(t.design, cluster) for cluster in (t.before, t.after))
-    return limit is None or after <= before or after <= limit
+    limit, now_held = t.after.settings.max_backups, held(t.design, t.after)
+    return limit is None or now_held <= limit or now_held <= held(t.design, t.before)
 
 
 def held(design: Design, cluster: Cluster) -> int:
     """The backups that the design's own functions hold open."""
-    return sum(1 for _ in cluster.stock_backups()) if design.session_bound else cluster.live_backups()
+    return len(cluster.stock_backups()) if design.session_bound else cluster.live_backups()
 
 
 def nothing_outlives_its_deadline(t: Transition) -> bool:
@@ -93,11 +98,9 @@ def nothing_outlives_its_deadline(t: Transition) -> bool:
 
 def start_points_differ(t: Transition) -> bool:
     """See the sentence."""
-    if not isinstance(t.outcome, Ok) or t.outcome.value is None:
-        return True
-    older = [backup.start_point for _, backup in t.before.backups]
-    older += [stock.start_point for stock in t.before.stock_backups()]
-    return all(point < t.after.start_points for point in older)
+    assert isinstance(t.outcome, Ok)
+    given = t.outcome.value
+    return not isinstance(given, int) or all(point < given for point in t.before.remembered_points())
 
 
 def outlives_its_session(t: Transition) -> bool:
@@ -112,7 +115,8 @@ def any_session_stops_it(t: Transition) -> bool:
     """See the sentence; refused only for want of a right, by the fence, or to a session that holds a stock backup."""
     assert isinstance(t.operation, Stop)
     session = t.before.sessions[t.operation.session]
-    if session is None or session.stock is not None or isinstance(t.outcome, Ok):
+    assert isinstance(t.outcome, Failed)
+    if session is None or session.stock is not None:
         return True
     if t.design.session_bound:
         runs = any(stock.label == t.operation.label for stock in t.before.stock_backups())
@@ -125,9 +129,7 @@ def any_session_stops_it(t: Transition) -> bool:
 
 def stop_can_be_asked_again(t: Transition) -> bool:
     """See the sentence."""
-    return not isinstance(t.outcome, Ok) or all(
-        again == t.outcome for _, again in run(t.design, t.after, t.operation)
-    )
+    return all(again == t.outcome for _, again in run(t.design, t.after, t.operation))
 
 
 def fence_holds(t: Transition) -> bool:
@@ -145,10 +147,11 @@ def stop_row(outcome: Outcome) -> StopRow | None:
 
 def only_the_owner_ends_it(t: Transition) -> bool:
     """See the sentence."""
-    if not isinstance(t.operation, Start | Rollback | Stop | Abort | Renew) or not isinstance(t.outcome, Ok):
+    assert isinstance(t.operation, Backing)
+    if t.before.settings.stop_policy is StopPolicy.ANY:
         return True
     backup, session = t.before.backup(t.operation.label or ""), t.before.sessions[t.operation.session]
-    if backup is None or session is None or t.before.settings.stop_policy is StopPolicy.ANY:
+    if backup is None or session is None:
         return True
     roles = acting_as(t.before, session.role)
     return bool(roles) and (roles[0].superuser or backup.owner in (role.name for role in roles))
@@ -171,6 +174,7 @@ PROMISES = (
         "An operation that fails has changed nothing.",
         everyone,
         refusal_leaves_no_trace,
+        when=Failed,
     ),
     Promise(
         "core_counts_what_runs",
@@ -185,6 +189,7 @@ PROMISES = (
         everyone,
         nothing_outlives_its_deadline,
         (Advance, Start, Rollback, Renew),
+        Ok,
     ),
     Promise(
         "start_points_differ",
@@ -192,6 +197,7 @@ PROMISES = (
         everyone,
         start_points_differ,
         (Start, Rollback),
+        Ok,
     ),
     Promise(
         "outlives_its_session",
@@ -199,6 +205,7 @@ PROMISES = (
         multi_session,
         outlives_its_session,
         (Disconnect,),
+        Ok,
     ),
     Promise(
         "any_session_stops_it",
@@ -206,6 +213,7 @@ PROMISES = (
         multi_session,
         any_session_stops_it,
         (Stop,),
+        Failed,
     ),
     Promise(
         "stop_can_be_asked_again",
@@ -213,6 +221,7 @@ PROMISES = (
         lambda design: not design.session_bound and design.settings.result_retention > 0,
         stop_can_be_asked_again,
         (Stop,),
+        Ok,
     ),
     Promise(
         "fence_holds",
@@ -220,6 +229,7 @@ PROMISES = (
         lambda design: design.fencing,
         fence_holds,
         (Stop,),
+        Ok,
     ),
     Promise(
         "only_the_owner_ends_it",
@@ -227,6 +237,7 @@ PROMISES = (
         multi_session,
         only_the_owner_ends_it,
         (Start, Rollback, Stop, Abort, Renew),
+        Ok,
     ),
     Promise(
         "success_can_be_restored",
@@ -234,6 +245,7 @@ PROMISES = (
         forgets_or_resumes,
         success_can_be_restored,
         (Stop,),
+        Ok,
     ),
     Promise(
         "survives_a_restart",
@@ -241,5 +253,6 @@ PROMISES = (
         lambda design: design.on_restart is OnRestart.RESUME,
         survives_a_restart,
         (Restart,),
+        Ok,
     ),
 )

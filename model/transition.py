@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from model.design import Design, OnRestart, Settings, StopPolicy
 from model.operations import (
@@ -53,8 +52,7 @@ MAX_LABEL_BYTES = 1024
 """The longest label, in bytes of UTF-8 (core's MAXPGPATH)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """An operation between two of its phases."""
 
     operation: Start | Stop | Abort
@@ -68,11 +66,15 @@ Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
 
 def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
     """All phases of one operation, with nothing in between: the sequential semantics."""
+    return complete(design, invoke(design, cluster, operation))
+
+
+def complete(design: Design, steps: Steps) -> list[tuple[Cluster, Outcome]]:
+    """All the phases that are left."""
     finished: list[tuple[Cluster, Outcome]] = []
-    steps = list(invoke(design, cluster, operation))
     for cluster, result in steps:
         if isinstance(result, Pending):
-            steps.extend(resume(design, cluster, result))
+            finished += complete(design, resume(design, cluster, result))
         else:
             finished.append((cluster, result))
     return finished
@@ -152,7 +154,7 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
 
 def take_start_point(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     """Phase 2 of a start: core counts the backup, takes a checkpoint and gives out its redo point."""
-    cluster = cluster._replace(start_points=cluster.start_points + 1, running_backups=cluster.running_backups + 1)
+    cluster = count_backup(cluster)
     return ((cluster, Pending(pending.operation, publish_start, cluster.start_points)),)
 
 
@@ -204,9 +206,7 @@ def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     label = name(pending.operation.label)
     backup = known(cluster.backup(label))
     stopped = backup._replace(
-        state=BackupState.STOPPED,
-        stop_time=cluster.now,
-        forget_at=cluster.now + cluster.settings.result_retention,
+        state=BackupState.STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention
     )
     row = StopRow(label, backup.start_point, backup.restorable)
     return ((forget(put(cluster, label, stopped)), Ok(row)),)
@@ -299,10 +299,10 @@ def start_stock(cluster: Cluster, operation: Start | StockStart) -> Steps:
         return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
     if len(operation.label.encode()) > MAX_LABEL_BYTES:
         return fail(cluster, SqlState.INVALID_PARAMETER_VALUE)
-    point = cluster.start_points + 1
-    cluster = cluster._replace(start_points=point, running_backups=cluster.running_backups + 1)
-    stock = StockBackup(operation.label, point)
-    return ((put_session(cluster, operation.session, session._replace(stock=stock)), Ok(point)),)
+    cluster = count_backup(cluster)
+    stock = StockBackup(operation.label, cluster.start_points)
+    started = put_session(cluster, operation.session, Session(session.role, stock))
+    return ((started, Ok(cluster.start_points)),)
 
 
 def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
@@ -312,7 +312,7 @@ def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
     session = who(cluster, operation.session)
     if session.stock is None:
         return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
-    stopped = put_session(release_core(cluster), operation.session, session._replace(stock=None))
+    stopped = put_session(release_core(cluster), operation.session, Session(session.role))
     return ((stopped, Ok(StopRow(session.stock.label, session.stock.start_point, restorable=True))),)
 
 
@@ -360,7 +360,7 @@ def restart(design: Design, cluster: Cluster) -> Steps:
 def reap(cluster: Cluster) -> Cluster:
     """What is past its deadline expires, and what was remembered long enough is forgotten."""
     for label, backup in cluster.backups:
-        if backup.state is BackupState.ACTIVE and backup.expires_at is not None and backup.expires_at <= cluster.now:
+        if backup.expires_at is not None and backup.expires_at <= cluster.now and backup.state is BackupState.ACTIVE:
             forget_at = backup.expires_at + cluster.settings.result_retention
             cluster = put(release_core(cluster), label, backup._replace(state=BackupState.EXPIRED, forget_at=forget_at))
     return forget(cluster)
@@ -368,10 +368,8 @@ def reap(cluster: Cluster) -> Cluster:
 
 def forget(cluster: Cluster) -> Cluster:
     """Finished backups that were remembered long enough are absent."""
-    if all(b.forget_at is None or b.forget_at > cluster.now for _, b in cluster.backups):
-        return cluster
-    kept = ((label, b) for label, b in cluster.backups if b.forget_at is None or b.forget_at > cluster.now)
-    return cluster._replace(backups=tuple(kept))
+    kept = [(label, b) for label, b in cluster.backups if b.forget_at is None or b.forget_at > cluster.now]
+    return cluster if len(kept) == len(cluster.backups) else cluster.with_backups(tuple(kept))
 
 
 # Roles
@@ -428,14 +426,18 @@ def closure(roles: tuple[Role, ...], role_name: str) -> tuple[Role, ...]:
 
 
 def refused(cluster: Cluster, session_number: int) -> SqlState | None:
-    """No connection, or no EXECUTE privilege; a superuser needs none, and it is not inherited."""
+    """No connection, or no EXECUTE privilege."""
     session = cluster.sessions[session_number]
     if session is None:
         return SqlState.CONNECTION_DOES_NOT_EXIST
-    roles = acting_as(cluster, session.role)
-    if any(role.execute for role in roles) or (roles and roles[0].superuser):
-        return None
-    return SqlState.INSUFFICIENT_PRIVILEGE
+    return None if may_execute(cluster.roles, session.role) else SqlState.INSUFFICIENT_PRIVILEGE
+
+
+@cache
+def may_execute(roles: tuple[Role, ...], role_name: str) -> bool:
+    """Has the role, or one that it is a member of, EXECUTE? A superuser needs none, and that is not inherited."""
+    found = closure(roles, role_name)
+    return any(role.execute for role in found) or bool(found and found[0].superuser)
 
 
 @cache
@@ -492,7 +494,7 @@ def may_stop(cluster: Cluster, session: Session, backup: Backup) -> bool:
 
 def done(cluster: Cluster) -> Steps:
     """It took place, and there is nothing to say."""
-    return ((cluster, Ok()),)
+    return ((cluster, DONE),)
 
 
 def fail(cluster: Cluster, sqlstate: SqlState) -> Steps:
@@ -500,16 +502,18 @@ def fail(cluster: Cluster, sqlstate: SqlState) -> Steps:
     return ((cluster, failure(sqlstate)),)
 
 
+DONE = Ok()
 failure = cache(Failed)
 
 
 def put(cluster: Cluster, label: str, backup: Backup | None) -> Cluster:
     """The cluster with this backup under the label; None: absent."""
-    backups = [item for item in cluster.backups if item[0] != label]
-    if backup is not None:
-        backups.append((label, backup))
-        backups.sort()
-    return cluster._replace(backups=tuple(backups))
+    backups = dict(cluster.backups)
+    if backup is None:
+        del backups[label]
+    else:
+        backups[label] = backup
+    return cluster.with_backups(tuple(sorted(backups.items())))
 
 
 def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
@@ -519,12 +523,17 @@ def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
 
 def put_session(cluster: Cluster, number: int, session: Session | None) -> Cluster:
     """The cluster with this session under the number; None: not connected."""
-    return cluster._replace(sessions=(*cluster.sessions[:number], session, *cluster.sessions[number + 1 :]))
+    return cluster.with_session(number, session)
+
+
+def count_backup(cluster: Cluster) -> Cluster:
+    """Core counts one backup more, and gives it a start point."""
+    return cluster.with_core(cluster.start_points + 1, cluster.running_backups + 1)
 
 
 def release_core(cluster: Cluster) -> Cluster:
     """Core counts one backup less."""
-    return cluster._replace(running_backups=cluster.running_backups - 1)
+    return cluster.with_core(cluster.start_points, cluster.running_backups - 1)
 
 
 def deadline(cluster: Cluster, ttl: int | None) -> int | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -234,7 +235,8 @@ from harness.postgres import find_postgres
 build = Build(find_postgres(), Flavour.RELEASE, Path("/"), {})
 with open_cluster(build) as cluster:
     session = cluster.connect()
-    print(cluster.folder, cluster.pid, flush=True)
+    segment = (cluster.data_dir / "postmaster.pid").read_text().splitlines()[6].split()[1]
+    print(cluster.folder, cluster.pid, segment, flush=True)
     if sys.argv[1] == "fail":
         raise SystemExit(3)
     if sys.argv[1] == "crash":
@@ -248,7 +250,26 @@ def hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-OpenElsewhere = Callable[[str], tuple[subprocess.Popen[str], Path, int]]
+class Elsewhere(NamedTuple):
+    """A process of its own with a cluster open in it."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    postmaster: int
+    segment: str  # the number of the server's System V shared memory segment
+
+    def left(self) -> list[str]:
+        """What is left of the cluster on this machine."""
+        segments = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+        things = {
+            "folder": self.folder.parent.exists(),
+            "postmaster": runs(self.postmaster),
+            "shared memory": self.segment in segments,
+        }
+        return [name for name, exists in things.items() if exists]
+
+
+OpenElsewhere = Callable[[str], Elsewhere]
 
 
 @pytest.fixture
@@ -262,19 +283,19 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture
 def open_elsewhere(scratch: Path) -> Iterator[OpenElsewhere]:
-    """Opens a cluster in a process of its own; gives the process, the cluster's folder and the postmaster's number."""
+    """Opens a cluster in a process of its own."""
     with contextlib.ExitStack() as ends:
 
-        def start(what: str) -> tuple[subprocess.Popen[str], Path, int]:
-            process, folder, pid = start_elsewhere(scratch, what)
-            ends.enter_context(process)
-            ends.callback(process.terminate)
-            return process, folder, pid
+        def start(what: str) -> Elsewhere:
+            elsewhere = start_elsewhere(scratch, what)
+            ends.enter_context(elsewhere.process)
+            ends.callback(elsewhere.process.terminate)
+            return elsewhere
 
         yield start
 
 
-def start_elsewhere(scratch: Path, what: str) -> tuple[subprocess.Popen[str], Path, int]:
+def start_elsewhere(scratch: Path, what: str) -> Elsewhere:
     """See the fixture."""
     environment = os.environ | {"BENCH_SCRATCH": str(scratch), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -286,54 +307,49 @@ def start_elsewhere(scratch: Path, what: str) -> tuple[subprocess.Popen[str], Pa
         preexec_fn=hear_interrupts,
     )
     assert process.stdout is not None
-    folder, pid = process.stdout.readline().split()
-    return process, Path(folder), int(pid)
+    folder, pid, segment = process.stdout.readline().split()
+    return Elsewhere(process, Path(folder), int(pid), segment)
 
 
 @pytest.mark.parametrize("end", ["fail", "SIGINT", "SIGTERM", "SIGHUP", "twice"])
 def test_nothing_is_left(scratch: Path, open_elsewhere: OpenElsewhere, end: str) -> None:
-    process, folder, pid = open_elsewhere(end)
-    assert folder.is_relative_to(scratch)
+    elsewhere = open_elsewhere(end)
+    assert elsewhere.folder.is_relative_to(scratch)
     if end == "twice":
-        process.send_signal(signal.SIGTERM)
+        elsewhere.process.send_signal(signal.SIGTERM)
         time.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
+        elsewhere.process.send_signal(signal.SIGTERM)
     elif end != "fail":
-        process.send_signal(signal.Signals[end])
-    assert process.wait(30) != 0
+        elsewhere.process.send_signal(signal.Signals[end])
+    assert elsewhere.process.wait(30) != 0
+    assert elsewhere.left() == []
     assert list(scratch.iterdir()) == []
-    assert not runs(pid)
 
 
 def test_a_crashed_server_leaves_nothing_either(scratch: Path, open_elsewhere: OpenElsewhere) -> None:
-    segments = shared_memory()
-    process, _folder, pid = open_elsewhere("crash")
-    deadline = time.monotonic() + 10
-    while runs(pid) and time.monotonic() < deadline:
+    crashed = open_elsewhere("crash")
+    deadline = time.monotonic() + 30
+    while runs(crashed.postmaster) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    assert crashed.left() == ["folder", "shared memory"]
+    crashed.process.send_signal(signal.SIGTERM)
+    crashed.process.wait(30)
+    assert crashed.left() == []
     assert list(scratch.iterdir()) == []
-    assert shared_memory() <= segments
 
 
 def test_a_killed_bench_is_cleaned_up_after(scratch: Path, open_elsewhere: OpenElsewhere) -> None:
-    segments = shared_memory()
-    process, folder, pid = open_elsewhere("sleep")
-    process.kill()
-    process.wait(10)
-    assert folder.exists()
-    process, other, _pid = open_elsewhere("sleep")
-    assert not folder.parent.exists()
-    assert not runs(pid)
-    assert other.exists()
-    process.terminate()
-    process.wait(30)
+    killed = open_elsewhere("sleep")
+    killed.process.kill()
+    killed.process.wait(10)
+    assert killed.left() == ["folder", "postmaster", "shared memory"]
+    other = open_elsewhere("sleep")
+    assert killed.left() == []
+    assert other.left() == ["folder", "postmaster", "shared memory"]
+    other.process.terminate()
+    other.process.wait(30)
     assert list(scratch.iterdir()) == []
-    assert shared_memory() <= segments
 
 
-def shared_memory() -> set[str]:
-    """The segments of shared memory that outlive processes: System V's, and those in /dev/shm."""
-    system_v = {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
-    return system_v | {path.name for path in Path("/dev/shm").glob("PostgreSQL.*")}
+def test_dynamic_shared_memory_goes_with_the_data_directory(cluster: Cluster) -> None:
+    assert value(cluster, "SHOW dynamic_shared_memory_type") == "mmap"

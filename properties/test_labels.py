@@ -39,7 +39,7 @@ too_long = st.builds(
 forbidden = (st.just("") | with_control | too_long).filter(lambda label: bad_label(label) is not None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def session(cluster: Cluster, client: Client, implementation: Implementation) -> Iterator[Session]:
     if implementation.design.session_bound:
         pytest.skip("core's functions take any label")
@@ -144,6 +144,16 @@ def test_a_label_is_the_same_in_every_encoding(
     assert parse_label_file(stop(latin1, implementation, "plain")).label == "plain"
     for other in (latin1, ascii_):
         other.close()
+
+
+def test_a_label_that_an_encoding_lacks_hides_no_backup_from_the_view(
+    cluster: Cluster, session: Session, implementation: Implementation, other_encodings: None
+) -> None:
+    latin1 = cluster.connect(dbname="latin1")
+    start(session, implementation, "東京")
+    start(session, implementation, "Zürich")
+    assert shown(latin1, implementation) == {"\\xe6\\x9d\\xb1\\xe4\\xba\\xac", "Zürich"}
+    latin1.close()
 
 
 def test_bytes_that_are_no_utf8_are_refused(

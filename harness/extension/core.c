@@ -81,21 +81,20 @@ void
 CoreBackupStop(CoreBackup *backup, const char *label, const char *labelfile)
 {
 #if PG_VERSION_NUM >= 160000
-	BackupState *state = palloc0(sizeof(BackupState));
+	BackupState state = {0};
 
-	strlcpy(state->name, label, sizeof(state->name));
-	state->startpoint = backup->startpoint;
-	state->checkpointloc = backup->checkpointloc;
-	state->starttime = backup->starttime;
-	state->starttli = backup->starttli;
-	state->started_in_recovery = backup->started_in_recovery;
+	strlcpy(state.name, label, sizeof(state.name));
+	state.startpoint = backup->startpoint;
+	state.checkpointloc = backup->checkpointloc;
+	state.starttime = backup->starttime;
+	state.starttli = backup->starttli;
+	state.started_in_recovery = backup->started_in_recovery;
 
 	backup->stopped_in_recovery = RecoveryInProgress();
-	do_pg_backup_stop(state, false);
+	do_pg_backup_stop(&state, false);
 
-	backup->stoppoint = state->stoppoint;
-	backup->stoptli = state->stoptli;
-	pfree(state);
+	backup->stoppoint = state.stoppoint;
+	backup->stoptli = state.stoptli;
 #else
 	backup->stopped_in_recovery = RecoveryInProgress();
 	backup->stoppoint = do_pg_backup_stop(unconstify(char *, labelfile), false,

@@ -18,6 +18,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogarchive.h"
+#include "catalog/namespace.h"
 #include "core.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -245,12 +246,23 @@ CheckServer(void)
 }
 
 static void
-CheckNotNull(FunctionCallInfo fcinfo, int argno, const char *name)
+CheckLabelNotNull(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("backup label must not be null"),
+				 errhint("Pass the label that tells this backup from others.")));
+}
+
+static void
+CheckOptionNotNull(FunctionCallInfo fcinfo, int argno, const char *name)
 {
 	if (PG_ARGISNULL(argno))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
+				 errmsg("\"%s\" must not be null", name),
+				 errhint("Omit the argument to get its default.")));
 }
 
 /*
@@ -286,7 +298,8 @@ GetLabel(FunctionCallInfo fcinfo, int argno, BackupLabel *label)
 	if (len == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("backup label must not be empty")));
+				 errmsg("backup label must not be empty"),
+				 errhint("Pass a label that tells this backup from others.")));
 	if (len > MAX_LABEL_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -515,8 +528,8 @@ shared_backup_start(PG_FUNCTION_ARGS)
 	uint64		serial;
 
 	CheckServer();
-	CheckNotNull(fcinfo, 0, "backup label");
-	CheckNotNull(fcinfo, 1, "\"fast\"");
+	CheckLabelNotNull(fcinfo);
+	CheckOptionNotNull(fcinfo, 1, "fast");
 	GetLabel(fcinfo, 0, &label);
 	ttl = GetTimeToLive(fcinfo, 2, ClockNow());
 
@@ -647,8 +660,8 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {0};
 
 	CheckServer();
-	CheckNotNull(fcinfo, 0, "backup label");
-	CheckNotNull(fcinfo, 1, "\"wait_for_archive\"");
+	CheckLabelNotNull(fcinfo);
+	CheckOptionNotNull(fcinfo, 1, "wait_for_archive");
 	GetLabel(fcinfo, 0, &label);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
@@ -707,7 +720,7 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 	char	   *name;
 
 	CheckServer();
-	CheckNotNull(fcinfo, 0, "backup label");
+	CheckLabelNotNull(fcinfo);
 	GetLabel(fcinfo, 0, &label);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
@@ -741,7 +754,7 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 	char	   *name;
 
 	CheckServer();
-	CheckNotNull(fcinfo, 0, "backup label");
+	CheckLabelNotNull(fcinfo);
 	GetLabel(fcinfo, 0, &label);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
@@ -801,6 +814,45 @@ GetRoleName(Oid roleid, NameData *result)
 		snprintf(NameStr(*result), NAMEDATALEN, "unknown (OID=%u)", roleid);
 }
 
+/*
+ * A label as the view shows it.
+ *
+ * One label that our database's encoding has no characters for must not hide
+ * all other backups from those who watch them, so such a label is shown with
+ * its non-ASCII bytes escaped.
+ */
+static char *
+GetPrintableLabel(const char *label, int len)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			max_len = len * MAX_CONVERSION_GROWTH + 1;
+	char	   *converted;
+	Oid			proc;
+	StringInfoData buf;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return pg_any_to_server(label, len, PG_UTF8);
+
+	converted = palloc(max_len);
+	proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (OidIsValid(proc) &&
+		pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
+									  (unsigned char *) unconstify(char *, label), len,
+									  (unsigned char *) converted, max_len,
+									  true) == len)
+		return converted;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < len; i++)
+	{
+		if (IS_HIGHBIT_SET(label[i]))
+			appendStringInfo(&buf, "\\x%02x", (unsigned char) label[i]);
+		else
+			appendStringInfoChar(&buf, label[i]);
+	}
+	return buf.data;
+}
+
 Datum
 shared_backup_list(PG_FUNCTION_ARGS)
 {
@@ -821,9 +873,8 @@ shared_backup_list(PG_FUNCTION_ARGS)
 		bool		nulls[9] = {0};
 		NameData	owner;
 
-		values[0] = CStringGetTextDatum(pg_any_to_server(item->label,
-														 item->label_len,
-														 PG_UTF8));
+		values[0] = CStringGetTextDatum(GetPrintableLabel(item->label,
+														  item->label_len));
 		values[1] = CStringGetTextDatum(PhaseName(phase));
 		GetRoleName(phase == BACKUP_STARTING ? item->snapshot.starting_owner :
 					record->owner, &owner);

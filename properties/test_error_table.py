@@ -1,0 +1,368 @@
+"""Every row of the error table, with its SQLSTATE and words that help: a detail or a hint, in PostgreSQL's style.
+
+The conformance machine and the tour compare SQLSTATEs in every state they can reach by operations that run one after
+another. Here are the rows they cannot reach (a server set up wrongly, operations under way, a standby), the order of the
+rows, and what the messages say.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from harness.build import Build
+from harness.client import Client
+from harness.cluster import Cluster, open_cluster, open_standby
+from harness.implementation import SHARED, Implementation
+from harness.probes import forced_full_page_writes
+from harness.session import Pending, Session, SqlError
+from properties.conftest import PROBED
+
+pytestmark = pytest.mark.server
+PATIENCE = 30.0
+
+START = "SELECT shared_backup_start('a', true)"
+STOP = "SELECT * FROM shared_backup_stop('a', false)"
+ABORT = "SELECT shared_backup_abort('a')"
+RENEW = "SELECT shared_backup_renew('a')"
+LIST = "SELECT * FROM shared_backups"
+FUNCTIONS = (START, STOP, ABORT, RENEW)
+
+
+@pytest.fixture(autouse=True)
+def only_the_extension(implementation: Implementation) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("the error table is the extension's")
+
+
+@pytest.fixture
+def admin(cluster: Cluster, client: Client) -> Iterator[Session]:
+    """A superuser on a server without backups, with settings as they come."""
+    client.clear()
+    client.set(**SHARED.design.settings._asdict())
+    session = cluster.connect()
+    yield session
+    session.close()
+    client.clear()
+
+
+def refusal(session: Session, sql: str, sqlstate: str, says: str) -> SqlError:
+    """The refusal of a statement, which must have this SQLSTATE, say this, and help."""
+    with pytest.raises(SqlError) as raised:
+        session.execute(sql)
+    error = raised.value
+    assert error.sqlstate == sqlstate, f"{sql}: {error}"
+    assert re.search(says, error.message), f"{sql}: {error}"
+    assert in_style(error), f"{sql}: {error} / {error.detail} / {error.hint}"
+    return error
+
+
+def in_style(error: SqlError) -> bool:
+    """PostgreSQL's style: a message without a capital (but for acronyms) or a full stop; detail and hint sentences."""
+    said = [text for text in (error.detail, error.hint) if text]
+    capital = error.message[:1].isupper() and not error.message[:2].isupper()
+    sentences = all((text[0].isupper() or text[0] == '"') and text.endswith(".") for text in said)
+    return not capital and not error.message.endswith(".") and sentences
+
+
+def helps(error: SqlError) -> bool:
+    """Is there a detail or a hint?"""
+    return bool(error.detail or error.hint)
+
+
+# The server is not ready for backups
+
+
+def test_without_execute_privilege_every_function_is_refused(admin: Session, cluster: Cluster) -> None:
+    admin.execute("CREATE ROLE nobody_special LOGIN")
+    try:
+        session = cluster.connect("nobody_special")
+        for function in FUNCTIONS:
+            refusal(session, function, "42501", "permission denied for function")
+        refusal(session, LIST, "42501", "permission denied for view")
+        refusal(session, "SELECT * FROM shared_backup_list()", "42501", "permission denied for function")
+        session.close()
+    finally:
+        admin.execute("DROP ROLE nobody_special")
+
+
+def test_a_library_that_is_not_preloaded_says_how_to_load_it(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={"shared_preload_libraries": ""}) as bare:
+        session = bare.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        for function in (*FUNCTIONS, LIST):
+            assert helps(refusal(session, function, "55000", "shared_preload_libraries"))
+        # it comes before the checks of the arguments
+        refusal(session, "SELECT shared_backup_start(NULL)", "55000", "shared_preload_libraries")
+        session.close()
+
+
+def test_a_wal_level_too_low_says_what_to_set(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={"wal_level": "minimal", "max_wal_senders": "0"}) as minimal:
+        session = minimal.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        for function in FUNCTIONS:
+            assert helps(refusal(session, function, "55000", "WAL level not sufficient"))
+        refusal(session, "SELECT shared_backup_start(NULL)", "55000", "WAL level not sufficient")
+        assert session.execute(LIST) == []
+        session.close()
+
+
+def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": "1"}) as narrow:
+        session = narrow.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        for _ in range(3):
+            error = refusal(session, START, "53000", "background worker")
+            assert "max_worker_processes" in (error.hint or "")
+        assert session.execute(LIST) == []
+        session.close()
+
+
+@pytest.mark.parametrize(("setting", "value"), [("storage", "fixed"), ("durable", "on")])
+def test_a_setting_that_is_not_built_yet_refuses_the_server_start(
+    instrumented: Build, setting: str, value: str
+) -> None:
+    with open_cluster(instrumented) as server:
+        server.configure({f"shared_backup.{setting}": value})
+        server.stop()
+        position = server.log_position()
+        with pytest.raises(Exception, match="did not start"):
+            server.start()
+        assert f'does not support "shared_backup.{setting}" = {value}' in server.log_since(position)
+        server.configure({f"shared_backup.{setting}": None})
+        server.start()
+
+
+# The arguments
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate", "says"),
+    [
+        ("SELECT shared_backup_start(NULL, true)", "22004", "label must not be null"),
+        ("SELECT shared_backup_start('a', NULL)", "22004", "must not be null"),
+        ("SELECT shared_backup_stop(NULL)", "22004", "label must not be null"),
+        ("SELECT shared_backup_stop('a', NULL)", "22004", "must not be null"),
+        ("SELECT shared_backup_abort(NULL)", "22004", "label must not be null"),
+        ("SELECT shared_backup_renew(NULL)", "22004", "label must not be null"),
+        ("SELECT shared_backup_start('')", "22023", "must not be empty"),
+        ("SELECT shared_backup_start(repeat('x', 1025))", "22023", "too long"),
+        ("SELECT shared_backup_start(E'a\\nSTART TIMELINE: 7')", "22023", "control characters"),
+        ("SELECT shared_backup_start('a', true, '0')", "22023", "must be positive"),
+        ("SELECT shared_backup_start('a', true, '-1 s')", "22023", "must be positive"),
+        ("SELECT shared_backup_renew('a', '0')", "22023", "must be positive"),
+        # a NULL label before a bad time to live, and a bad argument before the backup that is not there
+        ("SELECT shared_backup_start(NULL, true, '0')", "22004", "label must not be null"),
+        ("SELECT shared_backup_stop('')", "22023", "must not be empty"),
+    ],
+)
+def test_a_bad_argument_is_refused_and_leaves_nothing(admin: Session, sql: str, sqlstate: str, says: str) -> None:
+    assert helps(refusal(admin, sql, sqlstate, says))
+    assert admin.execute(LIST) == []
+
+
+# The backup is not there, or not the caller's, or not in the right state
+
+
+def test_an_unknown_label_tells_since_when_the_server_has_been_up(admin: Session) -> None:
+    for function in (STOP, ABORT, RENEW):
+        error = refusal(admin, function, "42704", '"a" does not exist')
+        assert re.search(r"up since \d{4}-\d\d-\d\d .*do not survive a restart", error.hint or "")
+
+
+def test_every_refusal_about_a_backup_helps(admin: Session, cluster: Cluster, client: Client) -> None:
+    admin.execute(START)
+    assert helps(refusal(admin, START, "42710", '"a" already exists'))
+    assert helps(refusal(admin, "SELECT shared_backup_stop('a', false, '0/1')", "55000", "did not start at 0/1"))
+    client.set(max_backups=1)
+    assert helps(refusal(admin, "SELECT shared_backup_start('b', true)", "53400", "too many"))
+    client.set(max_backups=None)
+    admin.execute("SELECT pg_backup_start('own', true)")
+    for function in (STOP, ABORT):
+        assert helps(refusal(admin, function, "55000", "in progress in this session"))
+    admin.execute("SELECT pg_backup_stop(false)")
+    admin.execute(STOP)
+    for function in (ABORT, RENEW):
+        assert helps(refusal(admin, function, "55000", "already been stopped"))
+
+
+def test_an_expired_backup_says_when_and_what_to_do(admin: Session) -> None:
+    admin.execute("SELECT shared_backup_start('a', true, '10 s')")
+    admin.execute("SELECT shared_backup_clock_advance('10 s')")
+    for function in (STOP, ABORT, RENEW):
+        error = refusal(admin, function, "55000", "has expired")
+        assert error.detail
+        assert error.hint
+    assert not forced_full_page_writes(admin)
+
+
+def test_a_role_that_may_not_stop_it_is_told_so_before_anything_else(
+    admin: Session, cluster: Cluster, client: Client
+) -> None:
+    admin.execute("CREATE ROLE outsider LOGIN")
+    for function in SHARED.functions:
+        admin.execute(f"GRANT EXECUTE ON FUNCTION {function} TO outsider")
+    try:
+        client.set(stop_policy="owner")
+        outsider = cluster.connect("outsider")
+        admin.execute("SELECT shared_backup_start('a', true, '10 s')")
+        fenced = "SELECT shared_backup_stop('a', false, '0/1')"
+        for function in (STOP, ABORT, RENEW, fenced):
+            assert helps(refusal(outsider, function, "42501", 'permission denied for shared backup "a"'))
+        admin.execute("SELECT shared_backup_clock_advance('10 s')")
+        for function in (STOP, ABORT, RENEW):
+            refusal(outsider, function, "42501", 'permission denied for shared backup "a"')
+        assert helps(refusal(outsider, START, "42710", '"a" already exists'))
+        outsider.close()
+    finally:
+        client.set(stop_policy="any")
+        admin.execute("DROP OWNED BY outsider")
+        admin.execute("DROP ROLE outsider")
+
+
+# Operations under way
+
+
+@contextmanager
+def slow_start(cluster: Cluster, admin: Session) -> Iterator[tuple[Session, Pending]]:
+    """A start under way: it waits for a checkpoint that takes its time, with enough dirty buffers to be spread out."""
+    admin.execute("CREATE TABLE dirty AS SELECT repeat('x', 2000) FROM generate_series(1, 20000)")
+    session = cluster.connect()
+    pending = session.submit("SELECT shared_backup_start('a', false)")
+    try:
+        cluster.wait_until(lambda: state(admin) == "starting" or pending.done(), PATIENCE, "the start to be under way")
+        assert not pending.done(), "the checkpoint was over too soon to look at a start under way"
+        yield session, pending
+    finally:
+        session.cancel()
+        with suppress(SqlError):
+            pending.result(PATIENCE)
+        session.close()
+        admin.execute("DROP TABLE dirty")
+
+
+@pytest.fixture
+def starting(cluster: Cluster, admin: Session) -> Iterator[tuple[Session, Pending]]:
+    """See ``slow_start``."""
+    with slow_start(cluster, admin) as under_way:
+        yield under_way
+
+
+def state(session: Session) -> str | None:
+    """The state of label ``a`` in the view."""
+    rows = session.execute("SELECT state FROM shared_backups WHERE label = 'a'")
+    return str(rows[0][0]) if rows else None
+
+
+def test_a_backup_that_is_starting_is_in_use(admin: Session, starting: tuple[Session, Pending]) -> None:
+    for function in (STOP, ABORT, RENEW, "SELECT shared_backup_stop('a', false, '0/1')"):
+        assert helps(refusal(admin, function, "55006", "is being started"))
+    refusal(admin, START, "42710", '"a" already exists')
+    row = admin.execute("SELECT start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby FROM shared_backups")
+    assert row == [(None,) * 6]
+
+
+def test_a_cancelled_start_leaves_no_trace(cluster: Cluster, admin: Session, starting: tuple[Session, Pending]) -> None:
+    session, pending = starting
+    session.cancel()
+    with pytest.raises(SqlError) as cancelled:
+        pending.result(PATIENCE)
+    assert cancelled.value.sqlstate == "57014"
+    assert admin.execute(LIST) == []
+    assert not forced_full_page_writes(admin)
+    admin.execute(START)
+    admin.execute(ABORT)
+
+
+def test_a_start_whose_session_is_terminated_leaves_no_trace(
+    cluster: Cluster, admin: Session, starting: tuple[Session, Pending]
+) -> None:
+    session, pending = starting
+    admin.execute("SELECT pg_terminate_backend(%s)", (session.pid,))
+    with pytest.raises(SqlError):
+        pending.result(PATIENCE)
+    cluster.wait_until(lambda: state(admin) is None, PATIENCE, "the label to be free again")
+    cluster.wait_until(lambda: not forced_full_page_writes(admin), PATIENCE, "core to be released")
+
+
+def test_a_cancelled_start_puts_back_the_result_it_was_to_replace(cluster: Cluster, admin: Session) -> None:
+    admin.execute(START)
+    first = admin.execute(STOP)
+    with slow_start(cluster, admin) as (session, pending):
+        session.cancel()
+        with pytest.raises(SqlError):
+            pending.result(PATIENCE)
+        assert admin.execute(STOP) == first
+
+
+def test_a_cancelled_wait_for_the_archive_loses_nothing(instrumented: Build) -> None:
+    """The stop took place: asked again, it gives the row that the cancelled call would have given."""
+    with open_cluster(instrumented, settings={**PROBED, "archive_mode": "on", "archive_command": "false"}) as server:
+        admin, session = server.connect(), server.connect()
+        admin.execute("CREATE EXTENSION shared_backup")
+        admin.execute(START)
+        pending = session.submit("SELECT * FROM shared_backup_stop('a')")
+        server.wait_until(lambda: state(admin) == "stopped", PATIENCE, "the stop to wait for the archive")
+        assert not pending.done()
+        session.cancel()
+        with pytest.raises(SqlError) as cancelled:
+            pending.result(PATIENCE)
+        assert cancelled.value.sqlstate == "57014"
+        row = admin.execute(STOP)
+        assert row == session.execute(STOP)
+        server.configure({"archive_command": "true"})
+        server.reload()
+        assert session.execute("SELECT * FROM shared_backup_stop('a')") == row
+
+
+# A standby
+
+
+def test_a_standby_promoted_since_the_start_refuses_the_stop_and_keeps_nothing(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={"full_page_writes": "on"}) as primary:
+        admin = primary.connect()
+        admin.execute("CREATE EXTENSION shared_backup")
+        with open_standby(primary) as standby:
+            session = standby.connect()
+            admin.execute("CHECKPOINT")
+            wait_for_replay(primary, admin, session)
+            session.execute(START)
+            row = session.execute("SELECT state, from_standby FROM shared_backups")
+            assert row == [("active", True)]
+            session.execute("SELECT pg_promote(true, 60)")
+            assert helps(refusal(session, STOP, "55000", "the standby was promoted during online backup"))
+            assert session.execute(LIST) == []
+            session.close()
+        admin.close()
+
+
+def test_wal_without_full_pages_refuses_a_stop_on_a_standby(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={"full_page_writes": "on"}) as primary:
+        admin = primary.connect()
+        admin.execute("CREATE EXTENSION shared_backup")
+        with open_standby(primary) as standby:
+            session = standby.connect()
+            admin.execute("CHECKPOINT")
+            wait_for_replay(primary, admin, session)
+            session.execute(START)
+            primary.configure({"full_page_writes": "off"})
+            primary.reload()
+            admin.execute("CREATE TABLE written AS SELECT 1")
+            admin.execute("CHECKPOINT")
+            wait_for_replay(primary, admin, session)
+            assert helps(refusal(session, STOP, "55000", '"?full_page_writes=off"? was replayed'))
+            assert session.execute(LIST) == []
+            session.close()
+        admin.close()
+
+
+def wait_for_replay(primary: Cluster, on_primary: Session, on_standby: Session) -> None:
+    """Waits until the standby has replayed what the primary has written, and made it a restartpoint."""
+    lsn = on_primary.execute("SELECT pg_current_wal_flush_lsn()")[0][0]
+    replayed: Callable[[], bool] = lambda: bool(  # noqa: E731
+        on_standby.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (lsn,))[0][0]
+    )
+    primary.wait_until(replayed, PATIENCE, "the standby to catch up")
+    on_standby.execute("CHECKPOINT")
