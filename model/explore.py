@@ -177,6 +177,7 @@ def explore(
         (kind, outcome, changed): [p for p in promises if p.asked_of(kind, outcome, changed)]
         for kind, outcome, changed in product(get_args(Operation), (Ok, Failed), (True, False))
     }
+    everywhere = [promise for promise in promises if not promise.about]
     level, transitions = [first], 0
     while level:
         following: list[Cluster] = []
@@ -185,16 +186,18 @@ def explore(
                 for after, outcome in run(design, before, operation):
                     transitions += 1
                     changed = after is not before
-                    if questions := asked[type(operation), type(outcome), changed]:
+                    questions = asked[type(operation), type(outcome), changed]
+                    if changed and (reached := normal(after)) not in parents:
+                        parents[reached] = (before, operation)
+                        following.append(reached)
+                        questions = questions + everywhere
+                    if questions or visit is not None:
                         transition = Transition(design, before, operation, outcome, after)
                         for promise in questions:
                             if not promise.holds(transition) and promise.name not in found.broken:
                                 found.broken[promise.name] = (*history(parents, before), operation)
-                    if visit is not None:
-                        visit(Transition(design, before, operation, outcome, after), parents)
-                    if changed and (after := normal(after)) not in parents:
-                        parents[after] = (before, operation)
-                        following.append(after)
+                        if visit is not None:
+                            visit(transition, parents)
         found.depth += bool(following)
         level = following
     found.states, found.transitions, found.seconds = len(parents), transitions, time.perf_counter() - began

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from model.design import Design, OnRestart, StopPolicy
-from model.operations import Abort, Advance, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
+from model.operations import Abort, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import BackupState, Cluster
 from model.transition import acting_as, run
@@ -30,10 +30,10 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """``holds`` is asked of every reachable transition of the kinds it is about.
+    """``holds`` is asked of every reachable transition of the kinds of operation that the promise is about.
 
-    A promise about no kind in particular is asked of every transition that changes anything, and so of every
-    reachable state (``after``).
+    A promise about no kind is about states: it is asked of every reachable state, once, as the ``after`` of a
+    transition that leads there. Where time or start points begin must not matter to it.
     """
 
     name: str
@@ -41,13 +41,15 @@ class Promise:
     claimed_by: Callable[[Design], bool]
     holds: Callable[[Transition], bool]
     about: tuple[type, ...] = ()
-    """The kinds of operation; empty: none in particular."""
-    when: type[Ok] | type[Failed] | None = None
-    """Only of those that end so; None: however they end."""
+    """The kinds of operation; empty: it is about states."""
+    when: type[Ok] | type[Failed] = Ok
+    """Only of operations that end so."""
+    of_changes: bool = False
+    """Only of operations that have changed something."""
 
     def asked_of(self, kind: type, outcome: type, changed: bool) -> bool:
-        """Is it about such operations?"""
-        return (kind in self.about if self.about else changed) and self.when in (None, outcome)
+        """Is it about such transitions?"""
+        return kind in self.about and outcome is self.when and (changed or not self.of_changes)
 
 
 def everyone(design: Design) -> bool:
@@ -77,9 +79,9 @@ def core_counts_what_runs(t: Transition) -> bool:
 
 
 def limit_is_kept(t: Transition) -> bool:
-    """See the sentence. A limit lowered under the feet of open backups ends none of them."""
-    limit, now_held = t.after.settings.max_backups, held(t.design, t.after)
-    return limit is None or now_held <= limit or now_held <= held(t.design, t.before)
+    """See the sentence. A start of core's own is no start of ours, but for the design that is core's."""
+    limit = t.after.settings.max_backups
+    return limit is None or held(t.design, t.after) <= limit
 
 
 def held(design: Design, cluster: Cluster) -> int:
@@ -174,7 +176,9 @@ PROMISES = (
         "An operation that fails has changed nothing.",
         everyone,
         refusal_leaves_no_trace,
-        when=Failed,
+        get_args(Operation),
+        Failed,
+        of_changes=True,
     ),
     Promise(
         "core_counts_what_runs",
@@ -182,14 +186,12 @@ PROMISES = (
         forgets_or_resumes,
         core_counts_what_runs,
     ),
-    Promise("limit_is_kept", "No start takes the live backups over the limit.", multi_session, limit_is_kept),
+    Promise("limit_is_kept", "No start takes the live backups over the limit.", multi_session, limit_is_kept, (Start, Rollback)),
     Promise(
         "nothing_outlives_its_deadline",
         "At its deadline a backup is expired, whether or not anyone calls anything.",
         everyone,
         nothing_outlives_its_deadline,
-        (Advance, Start, Rollback, Renew),
-        Ok,
     ),
     Promise(
         "start_points_differ",
@@ -197,7 +199,6 @@ PROMISES = (
         everyone,
         start_points_differ,
         (Start, Rollback),
-        Ok,
     ),
     Promise(
         "outlives_its_session",
@@ -205,7 +206,6 @@ PROMISES = (
         multi_session,
         outlives_its_session,
         (Disconnect,),
-        Ok,
     ),
     Promise(
         "any_session_stops_it",
@@ -221,7 +221,6 @@ PROMISES = (
         lambda design: not design.session_bound and design.settings.result_retention > 0,
         stop_can_be_asked_again,
         (Stop,),
-        Ok,
     ),
     Promise(
         "fence_holds",
@@ -229,7 +228,6 @@ PROMISES = (
         lambda design: design.fencing,
         fence_holds,
         (Stop,),
-        Ok,
     ),
     Promise(
         "only_the_owner_ends_it",
@@ -237,7 +235,6 @@ PROMISES = (
         multi_session,
         only_the_owner_ends_it,
         (Start, Rollback, Stop, Abort, Renew),
-        Ok,
     ),
     Promise(
         "success_can_be_restored",
@@ -245,7 +242,6 @@ PROMISES = (
         forgets_or_resumes,
         success_can_be_restored,
         (Stop,),
-        Ok,
     ),
     Promise(
         "survives_a_restart",
@@ -253,6 +249,5 @@ PROMISES = (
         lambda design: design.on_restart is OnRestart.RESUME,
         survives_a_restart,
         (Restart,),
-        Ok,
     ),
 )

@@ -117,7 +117,8 @@ class Cluster(NamedTuple):
 
     def remembered_points(self) -> list[int]:
         """The start points of all backups that are remembered, whoever holds them."""
-        return [b.start_point for _, b in self.backups] + [stock.start_point for stock in self.stock_backups()]
+        points = [backup.start_point for _, backup in self.backups]
+        return points + [s.stock.start_point for s in self.sessions if s is not None and s.stock is not None]
 
     def with_backups(self, backups: tuple[tuple[str, Backup], ...]) -> Cluster:
         """The same but for the backups. Exploration does little else, so this is no ``_replace`` (five times slower)."""

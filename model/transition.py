@@ -66,17 +66,16 @@ Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
 
 def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
     """All phases of one operation, with nothing in between: the sequential semantics."""
-    return complete(design, invoke(design, cluster, operation))
-
-
-def complete(design: Design, steps: Steps) -> list[tuple[Cluster, Outcome]]:
-    """All the phases that are left."""
     finished: list[tuple[Cluster, Outcome]] = []
-    for cluster, result in steps:
-        if isinstance(result, Pending):
-            finished += complete(design, resume(design, cluster, result))
-        else:
-            finished.append((cluster, result))
+    steps = invoke(design, cluster, operation)
+    while steps:
+        unfinished: list[tuple[Cluster, Outcome | Pending]] = []
+        for after, result in steps:
+            if isinstance(result, Pending):
+                unfinished += resume(design, after, result)
+            else:
+                finished.append((after, result))
+        steps = tuple(unfinished)
     return finished
 
 
@@ -141,7 +140,8 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
         return fail(cluster, SqlState.UNDEFINED_FUNCTION)
     if error := refused(cluster, start.session) or bad_label(start.label) or bad_ttl(start.ttl):
         return fail(cluster, error)
-    session, label = who(cluster, start.session), name(start.label)
+    session, label = cluster.sessions[start.session], start.label
+    assert session is not None and label is not None
     backup = cluster.backup(label)
     if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
         return fail(cluster, SqlState.DUPLICATE_OBJECT)
@@ -181,7 +181,8 @@ def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
         return fail(cluster, SqlState.UNDEFINED_FUNCTION)
     if error := refused(cluster, stop.session) or bad_label(stop.label):
         return fail(cluster, error)
-    session, label = who(cluster, stop.session), name(stop.label)
+    session, label = cluster.sessions[stop.session], stop.label
+    assert session is not None and label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)
@@ -221,7 +222,8 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
         return fail(cluster, SqlState.UNDEFINED_FUNCTION)
     if error := refused(cluster, abort.session) or bad_label(abort.label):
         return fail(cluster, error)
-    session, label = who(cluster, abort.session), name(abort.label)
+    session, label = cluster.sessions[abort.session], abort.label
+    assert session is not None and label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)
@@ -243,7 +245,8 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
         return fail(cluster, SqlState.UNDEFINED_FUNCTION)
     if error := refused(cluster, operation.session) or bad_label(operation.label) or bad_ttl(operation.ttl):
         return fail(cluster, error)
-    session, label = who(cluster, operation.session), name(operation.label)
+    session, label = cluster.sessions[operation.session], operation.label
+    assert session is not None and label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)

@@ -76,9 +76,10 @@ def release(postgres: Postgres, workdir: Path) -> Build:
 
 
 @pytest.fixture(scope="session")
-def cluster(instrumented: Build) -> Iterator[Cluster]:
-    """A server with the instrumented extension, on which core's hidden counter can be read."""
-    with open_cluster(instrumented, settings=PROBED) as cluster:
+def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
+    """A server with the implementation, on which core's hidden counter can be read."""
+    preload = {"shared_preload_libraries": implementation.preload or ""}
+    with open_cluster(instrumented, settings={**PROBED, **preload}) as cluster:
         yield cluster
 
 

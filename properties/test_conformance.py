@@ -40,7 +40,7 @@ def test_core_conforms_to_the_session_bound_design(cluster: Cluster, tally: Tall
 def test_the_release_flavour_conforms_without_a_clock(
     release: Build, implementation: Implementation, tally: Tally
 ) -> None:
-    if implementation is not SHARED:
+    if implementation != SHARED:
         pytest.skip("only the extension has a release flavour of its own")
     with open_cluster(release, settings=PROBED) as cluster:
         walk(Client(cluster, without_instruments(SHARED)), tally, share=0.25)

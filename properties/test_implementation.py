@@ -1,0 +1,62 @@
+"""An implementation is data: a TOML file says as much as the ones that are built in, and a wrong one is told what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.implementation import SHARED, STOCK, find_implementation, load
+from harness.postgres import SetupError
+from model.design import StopPolicy
+
+SAMPLE = Path(__file__).parent.parent / "harness" / "shared.toml"
+MINIMAL = 'name = "mine"\nstart = "SELECT 1"\nstop = "SELECT 2"\n[design]\n'
+
+
+def test_the_extension_described_in_toml_is_the_extension() -> None:
+    described = load(SAMPLE)
+    assert described.view is not None
+    assert described == SHARED
+
+
+def test_an_implementation_is_found_by_name_or_by_file() -> None:
+    assert find_implementation("shared") is SHARED
+    assert find_implementation("stock") is STOCK
+    assert find_implementation(str(SAMPLE)) == SHARED
+
+
+def test_a_design_is_a_named_one_with_differences(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(MINIMAL + 'like = "thread"\nexpiry = true\nsettings = {stop_policy = "owner", max_backups = 4}\n')
+    design = load(file).design
+    assert (design.name, design.expiry, design.lease) == ("thread", True, False)
+    assert (design.settings.stop_policy, design.settings.max_backups) == (StopPolicy.OWNER, 4)
+    assert design.settings.result_retention == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "is no TOML"),
+        ('name = "mine"', 'the field "design" is missing'),
+        (MINIMAL.replace("stop", "halt"), 'there is no field "halt"'),
+        ("name = 7\n" + MINIMAL.partition("\n")[2], '"name" must be a str'),
+        (MINIMAL + 'like = "nothing"\n', 'there is no design "nothing"'),
+        (MINIMAL + "colour = 1\n", "the design is wrong"),
+        (MINIMAL + 'settings = {stop_policy = "nobody"}\n', "the design is wrong"),
+        (MINIMAL + "settings = {limit = 1}\n", "the design is wrong"),
+        (MINIMAL.replace("[design]", 'prepare = "CREATE"\n[design]'), '"prepare" must be a list'),
+    ],
+)
+def test_a_wrong_file_gets_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(SetupError, match=says) as refused:
+        load(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_gets_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read"):
+        load(tmp_path / "absent.toml")
+    with pytest.raises(SetupError, match="name a .toml file"):
+        find_implementation("shraed")
