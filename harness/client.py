@@ -61,17 +61,18 @@ class Violation(AssertionError):
 
 
 class Client:
-    """Sessions on one cluster, for one example at a time: ``begin`` makes everything new, ``end`` clears up."""
+    """Sessions on a cluster of its own, for one example at a time: ``begin`` makes everything new, ``end`` clears up."""
 
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
         self.cluster = cluster
         self.implementation = implementation
         self.admin = cluster.connect()
-        self.postmaster = cluster.pid
         self.last_lsn = 0
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
         self.now = 0
+        self.roles: tuple[Role, ...] | None = None
+        """The roles as they are; None: something has changed since they were made."""
         self.prepare()
 
     def prepare(self) -> None:
@@ -91,15 +92,12 @@ class Client:
 
     def begin(self, roles: tuple[Role, ...], sessions: int, settings: Settings) -> None:
         """A fresh start: these roles, nobody connected, no backup, these settings."""
-        if self.cluster.pid != self.postmaster:  # another client restarted the server
-            self.reconnect()
         self.clear()
         self.history = History()
         self.sessions = [None] * sessions
         self.lsns: list[str] = [LONG_AGO]
         self.stopped: dict[tuple[str, int], Row] = {}
         self.now = 0
-        self.role_names = tuple(role.name for role in roles)
         self.make_roles(roles)
         if self.implementation.settings:
             self.set(**settings._asdict())
@@ -111,7 +109,6 @@ class Client:
             if session is not None:
                 self.disconnect(number)
         self.clear()
-        self.drop_roles()
 
     def clear(self) -> None:
         """No backup is open or remembered; raises Violation if one stays.
@@ -225,7 +222,8 @@ class Client:
         return session.execute(sql, parameters)
 
     def administrate(self, *statements: str) -> None:
-        """Statements of a superuser outside the sessions of the example."""
+        """Statements of a superuser outside the sessions of the example, about its roles."""
+        self.roles = None
         for statement in statements:
             self.note(statement)
             self.admin.execute(statement)
@@ -335,11 +333,6 @@ class Client:
                 raise
             raise SqlError(SqlState.INVALID_AUTHORIZATION, error.message) from None
 
-    def existing_roles(self) -> set[str]:
-        """The roles of the example that have not been dropped."""
-        names = list(self.role_names)
-        return {row[0] for row in self.admin.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (names,))}
-
     def disconnect(self, number: int) -> None:
         """Ends a session, and waits until its backend has cleaned up and gone."""
         session = self.sessions[number]
@@ -359,14 +352,9 @@ class Client:
                 session.close()
         self.sessions = [None] * len(self.sessions)
         self.cluster.restart(kind)
-        self.reconnect()
-        self.freeze()
-
-    def reconnect(self) -> None:
-        """A new administrator's session, on a server that was restarted."""
         self.admin.close()
         self.admin = self.cluster.connect()
-        self.postmaster = self.cluster.pid
+        self.freeze()
 
     # Time
 
@@ -410,7 +398,7 @@ class Client:
             self.note(f"ALTER SYSTEM SET {name} = '{value}'; SELECT pg_reload_conf()")
         loaded_before = self.settings_loaded()
         self.cluster.configure(wanted)
-        self.cluster.reload()
+        self.cluster.reload(sessions=[self.admin, *(session for session in self.sessions if session is not None)])
         if loaded_before is not None:
             self.cluster.wait_until(
                 lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
@@ -427,7 +415,10 @@ class Client:
         return tuple(dict.fromkeys((*self.implementation.functions, *STOCK.functions)))
 
     def make_roles(self, roles: tuple[Role, ...]) -> None:
-        """Creates the roles of an example, with their privileges and memberships."""
+        """Creates the roles of an example, with their privileges and memberships, unless they are as they should be."""
+        if self.roles == roles:
+            return
+        self.drop_roles(roles)
         for role in roles:
             self.admin.execute(f"CREATE ROLE {role.name} LOGIN {'SUPERUSER' if role.superuser else ''}")
             if role.monitor:
@@ -437,12 +428,13 @@ class Client:
         for role in roles:
             for group in role.member_of:
                 self.admin.execute(f"GRANT {group} TO {role.name}")
+        self.roles = roles
 
-    def drop_roles(self) -> None:
-        """Drops the roles of the example."""
-        existing = self.existing_roles()
-        if existing:
-            names = ", ".join(sorted(existing))
+    def drop_roles(self, roles: tuple[Role, ...]) -> None:
+        """Drops what there is of these roles."""
+        query = "SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname = ANY(%s)"
+        names = self.admin.execute(query, ([role.name for role in roles],))[0][0]
+        if names:
             self.admin.execute(f"DROP OWNED BY {names}")
             self.admin.execute(f"DROP ROLE {names}")
 

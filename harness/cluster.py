@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -168,20 +168,23 @@ class Cluster:
                 self.settings[name] = value
         write_settings(self.data_dir, self.settings, self.user)
 
-    def reload(self, timeout: float = TIMEOUT) -> None:
-        """Makes the server read its configuration and waits until it has told all its processes.
+    def reload(self, timeout: float = TIMEOUT, sessions: Sequence[Session] = ()) -> None:
+        """Makes the server read its configuration and waits until these sessions have it, or else every idle one.
 
-        A session that was idle then has the new settings in its next statement. The proof is a new connection that
-        knows of the reload: the postmaster accepts none before it has signalled everybody.
+        A session that was idle then has the new settings in its next statement. Without sessions to ask, the proof is
+        a new connection that knows of the reload: the postmaster accepts none before it has signalled everybody.
         """
         asked = time.time()
         os.kill(self._running(), signal.SIGHUP)
-        self.wait_until(lambda: self._loaded() >= asked, timeout, "the configuration to be reloaded")
+        for session in sessions:
+            self.wait_until(lambda: load_time(session) >= asked, timeout, "a session to load its configuration")  # noqa: B023
+        if not sessions:
+            self.wait_until(lambda: self._loaded() >= asked, timeout, "the configuration to be reloaded")
 
     def _loaded(self) -> float:
         session = self.connect()
         try:
-            return float(session.execute("SELECT extract(epoch FROM pg_conf_load_time())")[0][0])
+            return load_time(session)
         finally:
             session.close()
 
@@ -218,6 +221,11 @@ class Cluster:
         if pid is not None:
             self._ended(pid)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def load_time(session: Session) -> float:
+    """When the session's process last read the configuration, in seconds since 1970."""
+    return float(session.execute("SELECT extract(epoch FROM pg_conf_load_time())")[0][0])
 
 
 @contextlib.contextmanager

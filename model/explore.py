@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import product
 from typing import get_args
 
@@ -232,27 +233,27 @@ def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]
 
 def normal(cluster: Cluster) -> Cluster:
     """The same state at time zero, with its start points numbered from one, and without what no rule looks at."""
-    points = cluster.remembered_points()
+    points = sorted(cluster.remembered_points())
     if cluster.now == 0 and cluster.start_points == len(points):
         return cluster
-    rank = {point: number for number, point in enumerate(sorted(points), start=1)}
     return Cluster(
         cluster.settings,
         cluster.roles,
-        tuple([normal_session(session, rank) for session in cluster.sessions]),
-        tuple([(label, normal_backup(backup, cluster.now, rank)) for label, backup in cluster.backups]),
+        tuple([normal_session(session, points) if session else None for session in cluster.sessions]),
+        tuple([(label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1)) for label, backup in cluster.backups]),
         now=0,
         start_points=len(points),
         running_backups=cluster.running_backups,
     )
 
 
-def normal_backup(backup: Backup, now: int, rank: dict[int, int]) -> Backup:
-    """See ``normal``."""
+@cache
+def normal_backup(backup: Backup, now: int, start_point: int) -> Backup:
+    """See ``normal``; remembered, since a few backups make up many states."""
     return Backup(
         backup.state,
         backup.owner,
-        rank[backup.start_point],
+        start_point,
         start_time=0,
         expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
         stop_time=None if backup.stop_time is None else 0,
@@ -261,11 +262,11 @@ def normal_backup(backup: Backup, now: int, rank: dict[int, int]) -> Backup:
     )
 
 
-def normal_session(session: Session | None, rank: dict[int, int]) -> Session | None:
+def normal_session(session: Session, points: list[int]) -> Session:
     """See ``normal``."""
-    if session is None or session.stock is None:
+    if session.stock is None:
         return session
-    return Session(session.role, StockBackup(session.stock.label, rank[session.stock.start_point]))
+    return Session(session.role, StockBackup(session.stock.label, points.index(session.stock.start_point) + 1))
 
 
 SCOPES = {

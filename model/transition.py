@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple, assert_never
 
 from model.design import Design, OnRestart, Settings, StopPolicy
@@ -67,15 +67,12 @@ Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
 def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
     """All phases of one operation, with nothing in between: the sequential semantics."""
     finished: list[tuple[Cluster, Outcome]] = []
-    steps = invoke(design, cluster, operation)
-    while steps:
-        unfinished: list[tuple[Cluster, Outcome | Pending]] = []
-        for after, result in steps:
-            if isinstance(result, Pending):
-                unfinished += resume(design, after, result)
-            else:
-                finished.append((after, result))
-        steps = tuple(unfinished)
+    steps = [*invoke(design, cluster, operation)]
+    for after, result in steps:
+        if isinstance(result, Pending):
+            steps += result.next_phase(design, after, result)  # and so this loop goes on
+        else:
+            finished.append((after, result))
     return finished
 
 
@@ -253,6 +250,8 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     if error := not_yours_or_expired(cluster, session, backup) or finished(backup) or busy(backup):
         return fail(cluster, error)
     expires_at = deadline(cluster, operation.ttl)
+    if expires_at == backup.expires_at:
+        return ((cluster, Ok(expires_at)),)
     return ((put(cluster, label, backup._replace(expires_at=expires_at)), Ok(expires_at)),)
 
 
@@ -273,12 +272,15 @@ def list_backups(design: Design, cluster: Cluster, operation: ListBackups) -> St
 
 def view(cluster: Cluster) -> tuple[BackupRow, ...]:
     """The rows of the view ``shared_backups``, by label."""
-    return tuple(row(cluster, label, backup) for label, backup in cluster.backups)
+    return tuple(
+        [row(label, backup, cluster.role(backup.owner) is not None) for label, backup in cluster.backups]
+    )
 
 
-def row(cluster: Cluster, label: str, backup: Backup) -> BackupRow:
+@lru_cache(maxsize=1024)
+def row(label: str, backup: Backup, owner_exists: bool) -> BackupRow:
     """One row of the view: a backup that is starting has no start point or times yet."""
-    owner = backup.owner if cluster.role(backup.owner) is not None else None
+    owner = backup.owner if owner_exists else None
     if backup.state is BackupState.STARTING:
         return BackupRow(label, backup.state.value, owner, None, None, None, None)
     return BackupRow(
@@ -411,7 +413,7 @@ def acting_as(cluster: Cluster, role_name: str) -> tuple[Role, ...]:
     return closure(cluster.roles, role_name)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def closure(roles: tuple[Role, ...], role_name: str) -> tuple[Role, ...]:
     """See ``acting_as``; like PostgreSQL, remembered until the memberships change."""
     by_name = {role.name: role for role in roles}
@@ -436,14 +438,14 @@ def refused(cluster: Cluster, session_number: int) -> SqlState | None:
     return None if may_execute(cluster.roles, session.role) else SqlState.INSUFFICIENT_PRIVILEGE
 
 
-@cache
+@lru_cache(maxsize=1024)
 def may_execute(roles: tuple[Role, ...], role_name: str) -> bool:
     """Has the role, or one that it is a member of, EXECUTE? A superuser needs none, and that is not inherited."""
     found = closure(roles, role_name)
     return any(role.execute for role in found) or bool(found and found[0].superuser)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def bad_label(label: str | None) -> SqlState | None:
     """NULL; empty, too long, or with a control character, which could forge a line of the label file."""
     if label is None:

@@ -58,6 +58,18 @@ ttls = st.sampled_from([None, None, 10, 3600])
 bad_ttls = st.sampled_from([0, -1])
 any_ttl = st.one_of(ttls, ttls, ttls, ttls, ttls, ttls, bad_ttls)
 commoners = st.sampled_from([role.name for role in ROLES if not role.superuser])
+settings = st.one_of(
+    st.builds(SetLimit, st.sampled_from([None, 0, 1, 2])),
+    st.builds(SetTtl, st.sampled_from([None, 3600])),
+    st.builds(SetPolicy, st.sampled_from(StopPolicy)),
+    st.builds(SetRetention, st.sampled_from([0, 10, 600])),
+)
+changes_of_roles = st.one_of(
+    st.builds(Grant, commoners),
+    st.builds(Revoke, commoners),
+    st.builds(AddMember, commoners, commoners),
+    st.builds(DropRole, commoners),
+)
 
 
 class Comparison:
@@ -133,11 +145,6 @@ class Comparison:
             raise Violation("core still forces full-page writes after every backup was stopped, aborted or expired")
 
 
-def offered(wanted: Callable[["ConformanceMachine"], bool]) -> Callable[..., object]:
-    """A rule for the designs that have such an operation."""
-    return precondition(wanted)
-
-
 class ConformanceMachine(RuleBasedStateMachine):
     """Every operation of the model, in any order, by four sessions as four roles."""
 
@@ -198,18 +205,18 @@ class ConformanceMachine(RuleBasedStateMachine):
     def stop(self, session: int, label: str | None) -> None:
         self.step(Stop(session, label))
 
-    @offered(lambda self: self.design.fencing)
+    @precondition(lambda self: self.design.fencing)
     @rule(session=sessions, label=labels, stale=st.booleans())
     def stop_fenced(self, session: int, label: str, stale: bool) -> None:
         backup = self.comparison.model.backup(label)
         self.step(Stop(session, label, STALE if stale or backup is None else backup.start_point))
 
-    @offered(lambda self: not self.design.session_bound)
+    @precondition(lambda self: not self.design.session_bound)
     @rule(session=sessions, label=any_label)
     def abort(self, session: int, label: str | None) -> None:
         self.step(Abort(session, label))
 
-    @offered(lambda self: self.design.lease)
+    @precondition(lambda self: self.design.lease)
     @rule(session=sessions, label=any_label, ttl=any_ttl)
     def renew(self, session: int, label: str | None, ttl: int | None) -> None:
         self.step(Renew(session, label, ttl))
@@ -218,7 +225,7 @@ class ConformanceMachine(RuleBasedStateMachine):
     def start_and_roll_back(self, session: int, label: str) -> None:
         self.step(Rollback(Start(session, label)))
 
-    @offered(lambda self: not self.design.session_bound)
+    @precondition(lambda self: not self.design.session_bound)
     @rule(session=sessions)
     def list_backups(self, session: int) -> None:
         self.step(ListBackups(session))
@@ -249,7 +256,7 @@ class ConformanceMachine(RuleBasedStateMachine):
         self.restarts -= 1
         self.step(Restart(kind))
 
-    @offered(lambda self: self.client.implementation.has_clock)
+    @precondition(lambda self: self.client.implementation.has_clock)
     @rule(seconds=st.sampled_from([1, 9, 10, 11, 600, 3600]))
     def advance(self, seconds: int) -> None:
         self.step(Advance(seconds))
@@ -260,38 +267,11 @@ class ConformanceMachine(RuleBasedStateMachine):
 
     # Administration
 
-    @offered(lambda self: "max_backups" in self.client.implementation.settings)
-    @rule(max_backups=st.sampled_from([None, 0, 1, 2]))
-    def set_limit(self, max_backups: int | None) -> None:
-        self.step(SetLimit(max_backups))
+    @precondition(lambda self: bool(self.client.implementation.settings))
+    @rule(setting=settings)
+    def set(self, setting: Operation) -> None:
+        self.step(setting)
 
-    @offered(lambda self: "ttl" in self.client.implementation.settings)
-    @rule(ttl=st.sampled_from([None, 60]))
-    def set_ttl(self, ttl: int | None) -> None:
-        self.step(SetTtl(None if ttl is None else ttl * 60))
-
-    @offered(lambda self: "stop_policy" in self.client.implementation.settings)
-    @rule(stop_policy=st.sampled_from(StopPolicy))
-    def set_policy(self, stop_policy: StopPolicy) -> None:
-        self.step(SetPolicy(stop_policy))
-
-    @offered(lambda self: "result_retention" in self.client.implementation.settings)
-    @rule(result_retention=st.sampled_from([0, 10, 600]))
-    def set_retention(self, result_retention: int) -> None:
-        self.step(SetRetention(result_retention))
-
-    @rule(role=commoners)
-    def grant(self, role: str) -> None:
-        self.step(Grant(role))
-
-    @rule(role=commoners)
-    def revoke(self, role: str) -> None:
-        self.step(Revoke(role))
-
-    @rule(role=commoners, group=commoners)
-    def add_member(self, role: str, group: str) -> None:
-        self.step(AddMember(role, group))
-
-    @rule(role=commoners)
-    def drop_role(self, role: str) -> None:
-        self.step(DropRole(role))
+    @rule(change=changes_of_roles)
+    def change_role(self, change: Operation) -> None:
+        self.step(change)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from harness.build import Build, Flavour, build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import Implementation, find_implementation
+from harness.implementation import STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
 from properties.tally import Tally
 
@@ -87,6 +87,13 @@ def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Clu
 def client(cluster: Cluster, implementation: Implementation) -> Client:
     """A client of the implementation under test."""
     return Client(cluster, implementation)
+
+
+@pytest.fixture(scope="session")
+def stock(instrumented: Build) -> Iterator[Client]:
+    """A client of core's own functions, on a server of its own."""
+    with open_cluster(instrumented, settings=PROBED) as cluster:
+        yield Client(cluster, STOCK)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from harness.build import Build
 from harness.client import Client
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, STOCK, Implementation, without_instruments
+from harness.cluster import open_cluster
+from harness.implementation import SHARED, Implementation, without_instruments
 from properties.conformance import ConformanceMachine
 from properties.conftest import PROBED
 from properties.tally import Tally
@@ -33,8 +33,8 @@ def test_the_implementation_conforms_to_its_design(client: Client, tally: Tally)
     walk(client, tally)
 
 
-def test_core_conforms_to_the_session_bound_design(cluster: Cluster, tally: Tally) -> None:
-    walk(Client(cluster, STOCK), tally, share=0.25)
+def test_core_conforms_to_the_session_bound_design(stock: Client, tally: Tally) -> None:
+    walk(stock, tally, share=0.25)
 
 
 def test_the_release_flavour_conforms_without_a_clock(

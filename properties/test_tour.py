@@ -6,8 +6,6 @@ A random walk may miss a rare class; the tour may not. Coverage is 100 % or the 
 import pytest
 
 from harness.client import Client, Violation
-from harness.cluster import Cluster
-from harness.implementation import STOCK
 from model.operations import Advance
 from model.tour import tour, walk_plan
 from properties.conformance import Comparison
@@ -45,5 +43,5 @@ def test_every_reachable_transition_class_is_seen_on_the_cluster(client: Client,
     take(client, tally)
 
 
-def test_every_reachable_transition_class_of_core_is_seen_on_the_cluster(cluster: Cluster, tally: Tally) -> None:
-    take(Client(cluster, STOCK), tally)
+def test_every_reachable_transition_class_of_core_is_seen_on_the_cluster(stock: Client, tally: Tally) -> None:
+    take(stock, tally)

@@ -8,14 +8,11 @@
  */
 #include "postgres.h"
 
-#include "access/xlog_internal.h"
 #if PG_VERSION_NUM >= 160000
 #include "access/xlogbackup.h"
-#else
-#include "access/xlogrecovery.h"
-#include "miscadmin.h"
 #endif
 #include "core.h"
+#include "miscadmin.h"
 
 /*
  * Start a backup.
@@ -108,7 +105,7 @@ CoreBackupStop(CoreBackup *backup, const char *label, const char *labelfile)
  * The calling process must not be running a backup of its own.  Does not fail.
  */
 void
-CoreBackupRelease(const CoreBackup *backup)
+CoreBackupRelease(void)
 {
 #if PG_VERSION_NUM >= 160000
 
@@ -122,55 +119,26 @@ CoreBackupRelease(const CoreBackup *backup)
 
 	/*
 	 * In this version do_pg_abort_backup() does nothing in a process that is
-	 * not running a backup, so end the backup and throw the result away.
-	 *
-	 * We write the label file such that core finds nothing to complain about:
-	 * not that the standby where we started was promoted, hence "primary", nor
-	 * that WAL with full_page_writes=off was replayed since, hence a start
-	 * point in recovery that lies at the end of what was replayed.  Nothing is
-	 * written in recovery.  On a primary the start point must be the real one:
-	 * it goes into the WAL and into the name of the backup history file.
+	 * not running a backup.  But do_pg_backup_stop() begins by lowering the
+	 * count, and then parses the label file.  So have it fail there: with an
+	 * acceptable label file it would write an end-of-backup record and a
+	 * backup history file, and switch to another WAL segment, all for a backup
+	 * that nobody wants.  No resources are held at that point, so that nothing
+	 * but the error itself needs cleaning up.
 	 */
-	char		walfile[MAXFNAMELEN];
-	char		labelfile[256];
-	XLogRecPtr	startpoint = backup->startpoint;
-	XLogSegNo	segno;
-	TimeLineID	stoptli;
 	MemoryContext oldcontext = CurrentMemoryContext;
 	uint32		save_holdoff = InterruptHoldoffCount;
-
-	if (RecoveryInProgress())
-		startpoint = GetXLogReplayRecPtr(NULL);
-
-	XLByteToSeg(startpoint, segno, wal_segment_size);
-	XLogFileName(walfile, backup->starttli, segno, wal_segment_size);
-	snprintf(labelfile, sizeof(labelfile),
-			 "START WAL LOCATION: %X/%X (file %s)\n"
-			 "BACKUP METHOD: streamed\n"
-			 "BACKUP FROM: primary\n"
-			 "LABEL: backup that was not completed\n"
-			 "START TIMELINE: %u\n",
-			 LSN_FORMAT_ARGS(startpoint), walfile, backup->starttli);
+	char		labelfile[] = "";
 
 	PG_TRY();
 	{
-		(void) do_pg_backup_stop(labelfile, false, &stoptli);
+		(void) do_pg_backup_stop(labelfile, false, NULL);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
-
-		/*
-		 * The count is lowered, which is all we want.  What fails after that
-		 * is the writing of the backup history file, for information only.
-		 */
 		InterruptHoldoffCount = save_holdoff;
 		MemoryContextSwitchTo(oldcontext);
-		edata = CopyErrorData();
 		FlushErrorState();
-		edata->elevel = WARNING;
-		ThrowErrorData(edata);
-		FreeErrorData(edata);
 	}
 	PG_END_TRY();
 #endif

@@ -42,6 +42,6 @@ extern void CoreBackupStart(const char *label, bool fast, CoreBackup *backup,
 extern void CoreBackupUndoStart(void);
 extern void CoreBackupStop(CoreBackup *backup, const char *label,
 						   const char *labelfile);
-extern void CoreBackupRelease(const CoreBackup *backup);
+extern void CoreBackupRelease(void);
 
 #endif							/* CORE_H */

@@ -36,9 +36,6 @@
 /* longest sleep, so that a clock that was set is noticed */
 #define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
 
-/* how many backups to expire before releasing core from them */
-#define REAPER_BATCH			512
-
 typedef struct ReaperShared
 {
 	pid_t		pid;			/* 0 if not running */
@@ -167,42 +164,33 @@ NoteSettingsLoaded(void)
 }
 
 /*
- * Deal with everything that is due.  Returns when the next round is.
+ * Deal with everything that is due.
  */
-static TimestampTz
+static void
 ReaperRound(void)
 {
-	static CoreBackup released[REAPER_BATCH];
-	TimestampTz next_due;
 	uint64		round;
-	int			n;
+	int			nexpired;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	round = ++shared->rounds_begun;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 
-	RegistryBeginReaping();
-	do
-	{
-		/*
-		 * Between the two steps core counts more backups than are live, which
-		 * is the safe side.  They must both happen: nobody else knows that
-		 * core has yet to be released.
-		 */
-		HOLD_INTERRUPTS();
-		n = RegistryReap(ClockNow(), released, REAPER_BATCH, &next_due);
-		for (int i = 0; i < n; i++)
-			CoreBackupRelease(&released[i]);
-		RESUME_INTERRUPTS();
-	} while (n == REAPER_BATCH);
-	next_due = RegistryEndReaping(next_due);
+	/*
+	 * Between the two steps core counts more backups than are live, which is
+	 * the safe side.  They must both happen: nobody else knows that core has
+	 * yet to be released.
+	 */
+	HOLD_INTERRUPTS();
+	nexpired = RegistryReap(ClockNow());
+	while (nexpired-- > 0)
+		CoreBackupRelease();
+	RESUME_INTERRUPTS();
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->rounds_done = round;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 	ConditionVariableBroadcast(&shared->round_done);
-
-	return next_due;
 }
 
 static long
@@ -236,8 +224,6 @@ SharedBackupReaperMain(Datum main_arg)
 
 	while (!ShutdownRequestPending)
 	{
-		TimestampTz next_due;
-
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 
@@ -248,11 +234,11 @@ SharedBackupReaperMain(Datum main_arg)
 			NoteSettingsLoaded();
 		}
 
-		next_due = ReaperRound();
+		ReaperRound();
 
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 MillisecondsUntil(next_due),
+						 MillisecondsUntil(RegistryNextDue()),
 						 SharedBackupWaitEvent(&wait_event_main,
 											   "SharedBackupReaperMain"));
 	}

@@ -798,38 +798,27 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 }
 
 /*
- * A round of the reaper is one call of RegistryBeginReaping(), calls of
- * RegistryReap() until it has nothing more to release, and one call of
- * RegistryEndReaping() with the due time found by the last of them.
- */
-void
-RegistryBeginReaping(void)
-{
-	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	header->next_due_in_round = DT_NOEND;
-	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-}
-
-/*
- * Expire and remove what is due.
+ * Expire and forget what is due.
  *
- * Returns the number of backups that were expired, at most "max"; the caller
- * has to release core from each of them.  That must not be done here, because
- * it can take long.  If the result is "max" there may be more.
+ * Returns the number of backups that were expired.  The caller has to release
+ * core that many times.
  */
 int
-RegistryReap(TimestampTz now, CoreBackup *released, int max,
-			 TimestampTz *next_due)
+RegistryReap(TimestampTz now)
 {
-	int			n = 0;
+	int			nexpired = 0;
+	TimestampTz next_due = DT_NOEND;
 	dshash_seq_status status;
 	BackupEntry *entry;
 
 	RegistryAttach();
-	*next_due = DT_NOEND;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->next_due_in_round = DT_NOEND;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 
 	dshash_seq_init(&status, table, true);
-	while (n < max && (entry = dshash_seq_next(&status)) != NULL)
+	while ((entry = dshash_seq_next(&status)) != NULL)
 	{
 		TimestampTz forget_at = DT_NOEND;
 		BackupPhase phase = EffectivePhase(entry, now, &forget_at);
@@ -839,7 +828,7 @@ RegistryReap(TimestampTz now, CoreBackup *released, int max,
 			entry->phase = BACKUP_EXPIRED;
 			entry->record.forget_at = forget_at;
 			LowerLive();
-			released[n++] = entry->record.core;
+			nexpired++;
 		}
 
 		if (phase == BACKUP_ABSENT)
@@ -849,23 +838,29 @@ RegistryReap(TimestampTz now, CoreBackup *released, int max,
 			dshash_delete_current(&status);
 		}
 		else if (phase == BACKUP_ACTIVE)
-			*next_due = Min(*next_due, entry->record.expires_at);
+			next_due = Min(next_due, entry->record.expires_at);
 		else
-			*next_due = Min(*next_due, forget_at);
+			next_due = Min(next_due, forget_at);
 	}
 	dshash_seq_term(&status);
-	return n;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->next_due = Min(next_due, header->next_due_in_round);
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+
+	return nexpired;
 }
 
 /*
- * Returns when the next round is due.
+ * No backup expires or is forgotten before this time.
  */
 TimestampTz
-RegistryEndReaping(TimestampTz next_due)
+RegistryNextDue(void)
 {
-	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	next_due = Min(next_due, header->next_due_in_round);
-	header->next_due = next_due;
+	TimestampTz next_due;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	next_due = header->next_due;
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 	return next_due;
 }

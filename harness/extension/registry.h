@@ -111,10 +111,8 @@ extern bool RegistryReadFiles(const BackupLabel *label,
 							  char **labelfile, char **spcmapfile);
 
 /* for the reaper */
-extern void RegistryBeginReaping(void);
-extern int	RegistryReap(TimestampTz now, CoreBackup *released, int max,
-						 TimestampTz *next_due);
-extern TimestampTz RegistryEndReaping(TimestampTz next_due);
+extern int	RegistryReap(TimestampTz now);
+extern TimestampTz RegistryNextDue(void);
 
 /* arithmetic on times that may be for ever */
 extern TimestampTz TimestampTzAfter(TimestampTz start, int64 usec);

@@ -739,7 +739,7 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		{
 			/* nothing in here fails */
 			HOLD_INTERRUPTS();
-			CoreBackupRelease(&snapshot.record.core);
+			CoreBackupRelease();
 			RegistryRemove(&label, snapshot.serial);
 			RESUME_INTERRUPTS();
 			PG_RETURN_VOID();
