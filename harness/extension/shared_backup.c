@@ -826,6 +826,7 @@ GetPrintableLabel(const char *label, int len)
 {
 	int			encoding = GetDatabaseEncoding();
 	int			max_len = len * MAX_CONVERSION_GROWTH + 1;
+	unsigned char *source = (unsigned char *) unconstify(char *, label);
 	char	   *converted;
 	Oid			proc;
 	StringInfoData buf;
@@ -837,7 +838,7 @@ GetPrintableLabel(const char *label, int len)
 	proc = FindDefaultConversionProc(PG_UTF8, encoding);
 	if (OidIsValid(proc) &&
 		pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
-									  (unsigned char *) unconstify(char *, label), len,
+									  source, len,
 									  (unsigned char *) converted, max_len,
 									  true) == len)
 		return converted;
