@@ -56,12 +56,12 @@ LONG_AGO = "0/1"
 """The LSN for a start point that no backup has."""
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - it is a finding, not an error
     """The system did what no state of the model allows."""
 
 
 class Client:
-    """Sessions on a cluster of its own, for one example at a time: ``begin`` makes everything new, ``end`` clears up."""
+    """Sessions on a cluster of its own, for one example at a time: ``begin`` makes all new, ``end`` clears up."""
 
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
         self.cluster = cluster
@@ -164,7 +164,9 @@ class Client:
         """The operation's value; raises SqlError."""
         match operation:
             case Start():
-                return self.start(operation.session, self.implementation, operation.label, operation.ttl, operation.fast)
+                return self.start(
+                    operation.session, self.implementation, operation.label, operation.ttl, operation.fast
+                )
             case Rollback(start):
                 self.run(start.session, "BEGIN")
                 try:
@@ -204,7 +206,9 @@ class Client:
             case Grant(role):
                 self.administrate(*(f"GRANT EXECUTE ON FUNCTION {function} TO {role}" for function in self.functions))
             case Revoke(role):
-                self.administrate(*(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role}" for function in self.functions))
+                self.administrate(
+                    *(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role}" for function in self.functions)
+                )
             case AddMember(role, group):
                 self.administrate(f"GRANT {group} TO {role}")
             case DropRole(role):

@@ -1,7 +1,7 @@
 """What the bench tests: a design, and the SQL that carries out its operations.
 
-An implementation is data. ``SHARED`` is the extension, ``STOCK`` is core's session-bound pair; a user's own comes from a
-TOML file (``load``) with the same fields, and nothing in the bench tells the three apart.
+An implementation is data. ``SHARED`` is the extension, ``STOCK`` is core's session-bound pair; a user's own comes from
+a TOML file (``load``) with the same fields, and nothing in the bench tells the three apart.
 """
 
 import tomllib
@@ -68,7 +68,7 @@ SHARED = Implementation(
     abort="SELECT shared_backup_abort(%(label)s)",
     renew="SELECT shared_backup_renew(%(label)s, %(ttl)s::interval)",
     view="SELECT label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby"
-    " FROM shared_backups ORDER BY label COLLATE \"C\"",
+    ' FROM shared_backups ORDER BY label COLLATE "C"',
     preload="shared_backup",
     prepare=("CREATE EXTENSION shared_backup", "CREATE EXTENSION shared_backup_instruments"),
     functions=(
@@ -118,7 +118,7 @@ def load(path: Path) -> Implementation:
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
-        raise SetupError(f"{path} cannot be read ({error.strerror}): name the TOML file of an implementation.") from None
+        raise SetupError(f"{path} cannot be read ({error.strerror}): name an implementation's TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{path} is no TOML ({error}): correct it.") from None
     return Implementation(**checked(path, table))

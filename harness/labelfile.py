@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 
-class BadLabelFile(Exception):
+class BadLabelFileError(Exception):
     """The text is no backup_label file."""
 
 
@@ -34,10 +34,10 @@ class LabelFile:
 
 
 def parse_label_file(text: str) -> LabelFile:
-    """Its lines, each once and in order, and nothing else; raises BadLabelFile."""
+    """Its lines, each once and in order, and nothing else; raises BadLabelFileError."""
     match = PATTERN.fullmatch(text)
     if match is None:
-        raise BadLabelFile(f"this is no backup_label file: {text!r}")
+        raise BadLabelFileError(f"this is no backup_label file: {text!r}")
     lines = match.groupdict()
     return LabelFile(timeline=int(lines.pop("timeline")), **lines)
 

@@ -27,7 +27,7 @@ def prepare_probe(session: Session) -> None:
 def forced_full_page_writes(session: Session) -> bool:
     """Does core force full-page writes, that is, does any backup run? Needs ``full_page_writes = off``."""
     session.execute("CHECKPOINT")
-    # A backend acts on what it knew of running backups at its last WAL record (doPageWrites in xlog.c): have it look again.
+    # A backend acts on what it knew at its last WAL record (doPageWrites in xlog.c): have it look again.
     before = session.execute("SELECT pg_logical_emit_message(false, 'probe', '')")[0][0]
     session.execute("UPDATE probe SET counter = counter + 1 WHERE counter IS NOT NULL")
     written = int(session.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", (before,))[0][0])

@@ -6,7 +6,7 @@ A design is fixed for the life of a cluster. What an administrator may change wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class Design:
     session_bound: bool = False
     """The backup belongs to the session that started it, and only that session may stop it."""
     storage: Storage = Storage.DYNAMIC
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     expiry: bool = True
     """A backup may have a time to live (Q2)."""
     lease: bool = True

@@ -8,7 +8,6 @@ late it is or in how many start points were given out before are one state (``no
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import get_args
 
-from model.design import DESIGNS, Design, StopPolicy
+from model.design import Design, StopPolicy
 from model.operations import (
     Abort,
     AddMember,
@@ -58,22 +57,28 @@ STALE = 0
 
 @dataclass(frozen=True)
 class Scope:
-    """What the exploration may use: a few of everything."""
+    """What the exploration may use: a few of everything. What the design does not have is left out."""
 
     design: Design
     roles: tuple[Role, ...] = (ROOT, ALICE)
     sessions: int = 2
-    labels: tuple[str | None, ...] = ("a", "b")
+    labels: tuple[str | None, ...] = ("a",)
     ttls: tuple[int | None, ...] = (None, 10)
     seconds: tuple[int, ...] = (10,)
-    limits: tuple[int | None, ...] = (None, 1)
-    settings_ttls: tuple[int | None, ...] = (None,)
-    policies: tuple[StopPolicy, ...] = (StopPolicy.ANY, StopPolicy.OWNER)
-    retentions: tuple[int, ...] = (10,)
+    retention: int = 10
+    """The setting to begin with; a design that remembers nothing keeps its zero."""
+    limits: tuple[int | None, ...] = ()
+    settings_ttls: tuple[int | None, ...] = ()
+    policies: tuple[StopPolicy, ...] = ()
+    retentions: tuple[int, ...] = ()
     administration: tuple[Operation, ...] = ()
     """Grants, revokes and the like."""
-    stock: bool = True
+    stock: bool = False
     """Do the sessions use core's own functions too?"""
+
+    def connected(self) -> list[Role]:
+        """Whom the sessions belong to in the beginning: the roles in turn."""
+        return [self.roles[number % len(self.roles)] for number in range(self.sessions)]
 
 
 @dataclass
@@ -94,14 +99,12 @@ class Exploration:
 
 
 def start_of(scope: Scope) -> Cluster:
-    """Where the exploration begins: sessions connected as the first roles, in turn."""
-    settings = scope.design.settings._replace(result_retention=min(scope.retentions))
-    if scope.design.settings.result_retention == 0:
-        settings = scope.design.settings
-    cluster = initial(settings, scope.roles, scope.sessions)
-    for number in range(scope.sessions):
-        ((cluster, _),) = run(scope.design, cluster, Connect(number, scope.roles[number % len(scope.roles)].name))
-    return normal(cluster)
+    """Where the exploration begins: every session connected."""
+    settings = scope.design.settings
+    if settings.result_retention > 0:
+        settings = settings._replace(result_retention=scope.retention)
+    sessions = tuple(Session(role.name) for role in scope.connected())
+    return initial(settings, scope.roles, scope.sessions)._replace(sessions=sessions)
 
 
 def operations(scope: Scope) -> tuple[Operation, ...]:
@@ -138,9 +141,11 @@ def generate(scope: Scope) -> Iterator[Operation]:
     yield from (Advance(seconds) for seconds in scope.seconds)
     if shared:
         yield from (SetLimit(limit) for limit in scope.limits)
-        yield from (SetTtl(ttl) for ttl in scope.settings_ttls)
         yield from (SetPolicy(policy) for policy in scope.policies)
-        yield from (SetRetention(retention) for retention in scope.retentions)
+        if scope.design.expiry:
+            yield from (SetTtl(ttl) for ttl in scope.settings_ttls)
+        if scope.design.settings.result_retention > 0:
+            yield from (SetRetention(retention) for retention in scope.retentions)
     yield from scope.administration
 
 
@@ -196,7 +201,8 @@ def explore(
                         transition = Transition(design, before, operation, outcome, after)
                         for promise in questions:
                             if not promise.holds(transition) and promise.name not in found.broken:
-                                found.broken[promise.name] = (*history(parents, before), operation)
+                                path = (*history(parents, before), operation)
+                                found.broken[promise.name] = concrete(design, first, path)
                         if visit is not None:
                             visit(transition, parents)
         found.depth += bool(following)
@@ -221,7 +227,7 @@ def history(parents: Parents, cluster: Cluster) -> tuple[Operation, ...]:
 
 
 def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """The same history for a real cluster: fences name start points as they are given out, not as ``normal`` has them."""
+    """The same history for a real cluster: fences name start points as given out, not as ``normal`` has them."""
     path: list[Operation] = []
     for operation in operations:
         if isinstance(operation, Stop) and operation.start_point:
@@ -240,7 +246,12 @@ def normal(cluster: Cluster) -> Cluster:
         cluster.settings,
         cluster.roles,
         tuple([normal_session(session, points) if session else None for session in cluster.sessions]),
-        tuple([(label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1)) for label, backup in cluster.backups]),
+        tuple(
+            [
+                (label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1))
+                for label, backup in cluster.backups
+            ]
+        ),
         now=0,
         start_points=len(points),
         running_backups=cluster.running_backups,
@@ -269,15 +280,26 @@ def normal_session(session: Session, points: list[int]) -> Session:
     return Session(session.role, StockBackup(session.stock.label, points.index(session.stock.start_point) + 1))
 
 
-SCOPES = {
-    "labels": lambda design: Scope(design),
+EVERYONE = (ROOT, ALICE, BOB, CAROL)
+
+SCOPES: dict[str, Callable[[Design], Scope]] = {
+    "labels": lambda design: Scope(design, roles=(ALICE, BOB), labels=("a", "b"), limits=(None, 1)),
+    "settings": lambda design: Scope(design, settings_ttls=(None, 10), retentions=(0, 10), limits=(None, 0)),
+    "stock": lambda design: Scope(design, roles=(ALICE, BOB), stock=True),
+    "owners": lambda design: Scope(design, roles=EVERYONE, policies=tuple(StopPolicy)),
     "roles": lambda design: Scope(
         design,
-        roles=(ROOT, ALICE, BOB, CAROL),
-        labels=("a",),
+        roles=EVERYONE,
+        sessions=1,
         ttls=(None,),
-        limits=(None,),
-        stock=False,
-        administration=administration((ALICE, BOB, CAROL)),
+        policies=(StopPolicy.OWNER,),
+        administration=administration(EVERYONE),
     ),
 }
+"""Small scopes that together show everything: each has much of one thing and little of the rest."""
+
+
+if __name__ == "__main__":
+    from model.__main__ import main
+
+    sys.exit(main())

@@ -121,7 +121,7 @@ class Cluster(NamedTuple):
         return points + [s.stock.start_point for s in self.sessions if s is not None and s.stock is not None]
 
     def with_backups(self, backups: tuple[tuple[str, Backup], ...]) -> Cluster:
-        """The same but for the backups. Exploration does little else, so this is no ``_replace`` (five times slower)."""
+        """The same but for the backups. No ``_replace``, which takes five times as long."""
         return Cluster(
             self.settings, self.roles, self.sessions, backups, self.now, self.start_points, self.running_backups
         )
@@ -135,9 +135,7 @@ class Cluster(NamedTuple):
 
     def with_core(self, start_points: int, running_backups: int) -> Cluster:
         """The same but for what core counts."""
-        return Cluster(
-            self.settings, self.roles, self.sessions, self.backups, self.now, start_points, running_backups
-        )
+        return Cluster(self.settings, self.roles, self.sessions, self.backups, self.now, start_points, running_backups)
 
 
 def initial(settings: Settings, roles: tuple[Role, ...], sessions: int) -> Cluster:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from model.design import Design, StopPolicy
 from model.explore import (
@@ -19,7 +19,6 @@ from model.explore import (
     BOB,
     CAROL,
     ROOT,
-    STALE,
     Parents,
     Scope,
     administration,
@@ -45,7 +44,7 @@ from model.operations import (
 )
 from model.outcomes import Ok
 from model.promises import Transition
-from model.state import Backup, Cluster, Role, initial
+from model.state import Backup, Cluster, initial
 from model.transition import MAX_LABEL_BYTES, acting_as, bad_label, refused, run
 
 ROLES = (ROOT, ALICE, BOB, CAROL)
@@ -92,7 +91,7 @@ def classify(transition: Transition) -> TransitionClass:
 
 def specialities(design: Design, before: Cluster, operation: Operation) -> Iterator[str]:
     """What is special about an operation: bad or optional arguments, a stock backup held beside ours."""
-    if isinstance(operation, Start | Stop | Abort | Renew | Rollback) and bad_label(operation.label):
+    if isinstance(operation, Backing) and bad_label(operation.label):
         yield label_fault(operation.label)
     if isinstance(operation, Start | Renew) and operation.ttl is not None:
         yield "ttl" if operation.ttl > 0 else "ttl zero" if operation.ttl == 0 else "ttl negative"
@@ -101,7 +100,7 @@ def specialities(design: Design, before: Cluster, operation: Operation) -> Itera
         yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
     if isinstance(operation, Restart):
         yield operation.kind.value
-    if not design.session_bound and isinstance(operation, Start | Stop | Abort | Disconnect):
+    if isinstance(operation, Start | Stop | Abort | Disconnect) and not design.session_bound:
         if own_backup(before, operation.session) == "running":
             yield "holding a stock backup"
 
@@ -117,34 +116,42 @@ def label_fault(label: str | None) -> str:
 
 def label_state(design: Design, cluster: Cluster, operation: Operation) -> str:
     """See ``TransitionClass.label_state``."""
-    if of_a_session(design, operation):
-        return own_backup(cluster, operation.session)
-    if isinstance(operation, Backing | Disconnect | Restart | Advance | DropRole):
-        backup = concerned(cluster, operation)
-        return "absent" if backup is None else backup.state.value
-    return "-"
+    match operation:
+        case StockStart() | StockStop():
+            return own_backup(cluster, operation.session)
+        case Start() | Stop() | Disconnect() if design.session_bound:
+            return own_backup(cluster, operation.session)
+        case Start() | Stop() | Abort() | Renew() | Rollback() | Disconnect() | Restart() | Advance() | DropRole():
+            backup = concerned(cluster, operation)
+            return "absent" if backup is None else backup.state.value
+        case _:
+            return "-"
 
 
 def relation(design: Design, cluster: Cluster, operation: Operation) -> str:
     """See ``TransitionClass.relation``."""
-    if isinstance(operation, DropRole):
-        backup = concerned(cluster, operation)
-        return relation_to_owner(cluster, operation.role, backup) if cluster.role(operation.role) else "-"
-    if not isinstance(operation, Backing | ListBackups | StockStart | StockStop | Disconnect):
-        return "-"
+    match operation:
+        case DropRole(role):
+            return relation_to_owner(cluster, role, concerned(cluster, operation))
+        case Start() | Stop() | Abort() | Renew() | Rollback() | Disconnect():
+            about = concerned(cluster, operation)
+        case ListBackups() | StockStart() | StockStop():
+            about = None
+        case _:
+            return "-"
     caller = cluster.sessions[operation.session]
     if caller is None:
         return "disconnected"
     if refused(cluster, operation.session):
         return "unprivileged"
-    if of_a_session(design, operation):
-        return "owner" if caller.stock is not None else "other" if any(cluster.stock_backups()) else "-"
-    return "-" if isinstance(operation, ListBackups) else relation_to_owner(cluster, caller.role, concerned(cluster, operation))
+    if design.session_bound:
+        return "owner" if caller.stock is not None else "other" if cluster.stock_backups() else "-"
+    return relation_to_owner(cluster, caller.role, about)
 
 
 def relation_to_owner(cluster: Cluster, role_name: str, backup: Backup | None) -> str:
     """What a role is to the owner of a backup."""
-    if backup is None:
+    if backup is None or cluster.role(role_name) is None:
         return "-"
     if role_name == backup.owner:
         return "owner"
@@ -152,15 +159,6 @@ def relation_to_owner(cluster: Cluster, role_name: str, backup: Backup | None) -
     if any(role.name == backup.owner for role in roles):
         return "member"
     return "superuser" if roles and roles[0].superuser else "other"
-
-
-def of_a_session(
-    design: Design, operation: Operation
-) -> TypeGuard[Start | Stop | StockStart | StockStop | Disconnect]:
-    """Is it about the one backup that its session may hold, and not about a label?"""
-    return isinstance(operation, StockStart | StockStop) or (
-        design.session_bound and isinstance(operation, Start | Stop | Disconnect)
-    )
 
 
 def becomes(before: Cluster, after: Cluster) -> str:
@@ -193,20 +191,26 @@ def tour(design: Design) -> dict[TransitionClass, Path]:
     A history begins with ``beginning(design)`` and makes its connections itself.
     """
     paths: dict[TransitionClass, Path] = {}
+    for scope in scopes(design):
+        for found, path in tour_of(scope).items():
+            if found not in paths or len(path) < len(paths[found]):
+                paths[found] = path
+    return dict(sorted(paths.items()))
+
+
+def tour_of(scope: Scope) -> dict[TransitionClass, Path]:
+    """See ``tour``; breadth first, so the first history found is a shortest one."""
+    first = beginning(scope.design)
+    paths: dict[TransitionClass, Path] = {}
 
     def visit(transition: Transition, parents: Parents) -> None:
         found = classify(transition)
-        if found in paths_of_scope:
-            return
-        paths_of_scope[found] = (*history(parents, transition.before), transition.operation)
+        if found not in paths:
+            path = (*history(parents, transition.before), transition.operation)
+            paths[found] = concrete(scope.design, first, path)
 
-    for scope in scopes(design):
-        paths_of_scope: dict[TransitionClass, Path] = {}
-        explore(scope, promises=(), visit=visit, first=beginning(design))
-        for found, path in paths_of_scope.items():
-            if found not in paths or len(path) < len(paths[found]):
-                paths[found] = path
-    return {found: concrete(design, beginning(design), path) for found, path in sorted(paths.items())}
+    explore(scope, promises=(), visit=visit, first=first)
+    return paths
 
 
 def beginning(design: Design) -> Cluster:
@@ -217,19 +221,7 @@ def beginning(design: Design) -> Cluster:
 def scopes(design: Design) -> tuple[Scope, ...]:
     """Small scopes that together show everything: each has much of one thing and little of the rest."""
     pause = design.settings.result_retention or 10
-    little = Scope(
-        design,
-        roles=(ALICE,),
-        sessions=1,
-        labels=("a",),
-        ttls=(None,),
-        seconds=(pause,),
-        limits=(),
-        settings_ttls=(),
-        policies=(),
-        retentions=(),
-        stock=False,
-    )
+    little = Scope(design, roles=(ALICE,), sessions=1, ttls=(None,), seconds=(pause,))
     everyone = replace(little, roles=ROLES, ttls=(None, pause), policies=tuple(StopPolicy))
     return (
         replace(little, roles=(ALICE, CAROL), labels=("a", *BAD_LABELS), ttls=(None, pause, *BAD_TTLS)),

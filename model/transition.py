@@ -138,7 +138,8 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
     if error := refused(cluster, start.session) or bad_label(start.label) or bad_ttl(start.ttl):
         return fail(cluster, error)
     session, label = cluster.sessions[start.session], start.label
-    assert session is not None and label is not None
+    assert session is not None
+    assert label is not None
     backup = cluster.backup(label)
     if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
         return fail(cluster, SqlState.DUPLICATE_OBJECT)
@@ -179,7 +180,8 @@ def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
     if error := refused(cluster, stop.session) or bad_label(stop.label):
         return fail(cluster, error)
     session, label = cluster.sessions[stop.session], stop.label
-    assert session is not None and label is not None
+    assert session is not None
+    assert label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)
@@ -220,7 +222,8 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     if error := refused(cluster, abort.session) or bad_label(abort.label):
         return fail(cluster, error)
     session, label = cluster.sessions[abort.session], abort.label
-    assert session is not None and label is not None
+    assert session is not None
+    assert label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)
@@ -243,7 +246,8 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     if error := refused(cluster, operation.session) or bad_label(operation.label) or bad_ttl(operation.ttl):
         return fail(cluster, error)
     session, label = cluster.sessions[operation.session], operation.label
-    assert session is not None and label is not None
+    assert session is not None
+    assert label is not None
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, SqlState.UNDEFINED_OBJECT)
@@ -272,9 +276,7 @@ def list_backups(design: Design, cluster: Cluster, operation: ListBackups) -> St
 
 def view(cluster: Cluster) -> tuple[BackupRow, ...]:
     """The rows of the view ``shared_backups``, by label."""
-    return tuple(
-        [row(label, backup, cluster.role(backup.owner) is not None) for label, backup in cluster.backups]
-    )
+    return tuple([row(label, backup, cluster.role(backup.owner) is not None) for label, backup in cluster.backups])
 
 
 @lru_cache(maxsize=1024)
@@ -314,7 +316,8 @@ def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
     """pg_backup_stop(): the session's own backup, whatever it is called."""
     if error := refused(cluster, operation.session):
         return fail(cluster, error)
-    session = who(cluster, operation.session)
+    session = cluster.sessions[operation.session]
+    assert session is not None
     if session.stock is None:
         return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
     stopped = put_session(release_core(cluster), operation.session, Session(session.role))
@@ -545,13 +548,6 @@ def deadline(cluster: Cluster, ttl: int | None) -> int | None:
     """When a backup started or renewed now expires."""
     seconds = cluster.settings.ttl if ttl is None else ttl
     return None if seconds is None else cluster.now + seconds
-
-
-def who(cluster: Cluster, number: int) -> Session:
-    """The session of that number, known to be connected."""
-    session = cluster.sessions[number]
-    assert session is not None
-    return session
 
 
 def known(backup: Backup | None) -> Backup:

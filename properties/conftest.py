@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,7 +15,7 @@ from harness.implementation import STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
 from properties.tally import Tally
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "deadline": None,  # a server's speed is a matter for the benchmarks
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     "print_blob": True,

@@ -1,8 +1,8 @@
 """Every row of the error table, with its SQLSTATE and words that help: a detail or a hint, in PostgreSQL's style.
 
 The conformance machine and the tour compare SQLSTATEs in every state they can reach by operations that run one after
-another. Here are the rows they cannot reach (a server set up wrongly, operations under way, a standby), the order of the
-rows, and what the messages say.
+another. Here are the rows they cannot reach (a server set up wrongly, operations under way, a standby), the order of
+the rows, and what the messages say.
 """
 
 import re
@@ -260,8 +260,8 @@ def test_a_backup_that_is_starting_is_in_use(admin: Session, starting: tuple[Ses
     for function in (STOP, ABORT, RENEW, "SELECT shared_backup_stop('a', false, '0/1')"):
         assert helps(refusal(admin, function, "55006", "is being started"))
     refusal(admin, START, "42710", '"a" already exists')
-    row = admin.execute("SELECT start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby FROM shared_backups")
-    assert row == [(None,) * 6]
+    columns = "start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby"
+    assert admin.execute(f"SELECT {columns} FROM shared_backups") == [(None,) * 6]
 
 
 def test_a_cancelled_start_leaves_no_trace(cluster: Cluster, admin: Session, starting: tuple[Session, Pending]) -> None:

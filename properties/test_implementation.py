@@ -1,4 +1,4 @@
-"""An implementation is data: a TOML file says as much as the ones that are built in, and a wrong one is told what is wrong."""
+"""An implementation is data: a TOML file says as much as what is built in, and a wrong one is told what is wrong."""
 
 from pathlib import Path
 
@@ -58,5 +58,5 @@ def test_a_wrong_file_gets_one_sentence(tmp_path: Path, text: str, says: str) ->
 def test_a_file_that_is_not_there_gets_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="cannot be read"):
         load(tmp_path / "absent.toml")
-    with pytest.raises(SetupError, match="name a .toml file"):
+    with pytest.raises(SetupError, match=r"name a \.toml file"):
         find_implementation("shraed")

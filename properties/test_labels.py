@@ -66,9 +66,7 @@ def shown(session: Session, implementation: Implementation) -> set[str]:
     return {row[0] for row in session.execute(implementation.view) if row[1] == "active"}
 
 
-def test_an_allowed_label_comes_back_unchanged(
-    session: Session, implementation: Implementation, tally: Tally
-) -> None:
+def test_an_allowed_label_comes_back_unchanged(session: Session, implementation: Implementation, tally: Tally) -> None:
     @given(label=allowed)
     @example(label="\u2028\u2029")
     @example(label="é" * 512)

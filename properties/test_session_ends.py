@@ -120,7 +120,9 @@ def test_a_backup_whose_session_ended(
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
-def test_a_backup_by_core_is_lost_with_its_session(cluster: Cluster, admin: Session, cause: Cause, tally: Tally) -> None:
+def test_a_backup_by_core_is_lost_with_its_session(
+    cluster: Cluster, admin: Session, cause: Cause, tally: Tally
+) -> None:
     with tally.example():
         start_and_lose(cluster, admin, STOCK, cause)
         other = cluster.connect()

@@ -1,6 +1,6 @@
 """Every class of transitions that the design can reach, taken at least once on the cluster.
 
-A random walk may miss a rare class; the tour may not. Coverage is 100 % or the property fails and names what is missing.
+A random walk may miss a rare class; the tour may not. Coverage is 100 %, or the property fails and names the rest.
 """
 
 import pytest

@@ -19,9 +19,7 @@ MONTHS = 2**31 - 1
 MICROSECONDS = 2**63 - 1
 
 small = st.tuples(st.integers(-3, 3), st.integers(-100, 100), st.integers(-10_000_000, 10_000_000))
-whole = st.tuples(
-    st.integers(-MONTHS, MONTHS), st.integers(-MONTHS, MONTHS), st.integers(-MICROSECONDS, MICROSECONDS)
-)
+whole = st.tuples(st.integers(-MONTHS, MONTHS), st.integers(-MONTHS, MONTHS), st.integers(-MICROSECONDS, MICROSECONDS))
 zones = st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "America/St_Johns"])
 
 
@@ -48,9 +46,7 @@ def deadline(session: Session, clock: datetime, ttl: str) -> str:
     return end if positive else "22023"
 
 
-def test_the_deadline_is_where_sql_puts_it(
-    session: Session, implementation: Implementation, tally: Tally
-) -> None:
+def test_the_deadline_is_where_sql_puts_it(session: Session, implementation: Implementation, tally: Tally) -> None:
     assert implementation.freeze_clock is not None
     assert implementation.view is not None
     clock: datetime = session.execute(implementation.freeze_clock)[0][0]
@@ -90,7 +86,9 @@ def shown_deadlines(session: Session, implementation: Implementation) -> list[st
     return [row[0] for row in rows]
 
 
-def test_an_infinite_time_to_live_never_ends(session: Session, implementation: Implementation, cluster: Cluster) -> None:
+def test_an_infinite_time_to_live_never_ends(
+    session: Session, implementation: Implementation, cluster: Cluster
+) -> None:
     if cluster.build.postgres.version[0] < 17:
         pytest.skip("intervals are finite before PostgreSQL 17")
     assert given_by_start(session, implementation, "infinity") == "infinity"

@@ -78,7 +78,7 @@ void
 CoreBackupStop(CoreBackup *backup, const char *label, const char *labelfile)
 {
 #if PG_VERSION_NUM >= 160000
-	BackupState state = {0};
+	BackupState state = {0};	/* an allocation could fail */
 
 	strlcpy(state.name, label, sizeof(state.name));
 	state.startpoint = backup->startpoint;
