@@ -49,6 +49,9 @@ from model.state import Role
 PATIENCE = 30.0
 """Seconds that a process may take to end, or a setting to be loaded, before the bench gives up."""
 
+HANGS = "30s"
+"""A statement that takes longer hangs: it is cancelled, and the example fails."""
+
 LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
 
@@ -66,7 +69,7 @@ class Client:
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
         self.cluster = cluster
         self.implementation = implementation
-        self.admin = cluster.connect()
+        self.admin = self.open()
         self.last_lsn = 0
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
@@ -74,6 +77,10 @@ class Client:
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
         self.prepare()
+
+    def open(self, role: str = "postgres") -> Session:
+        """A session in which no statement can hang the bench; raises SqlError."""
+        return Session({**self.cluster.parameters(role), "options": f"-c statement_timeout={HANGS}"})
 
     def prepare(self) -> None:
         """What a new cluster needs once."""
@@ -148,10 +155,10 @@ class Client:
         """Who does it: a session and its role, an administrator, or the world."""
         number = getattr(operation, "session", None)
         if number is None:
-            return "world" if isinstance(operation, Restart | Advance) else "admin"
+            return "the world" if isinstance(operation, Restart | Advance) else "an administrator"
         session = self.sessions[number]
         role = operation.role if isinstance(operation, Connect) else session.user if session is not None else "-"
-        return f"{number} {role}"
+        return f"session {number} ({role})"
 
     def known_state(self, error: SqlError) -> SqlState:
         """The SQLSTATE, if the model knows it."""
@@ -330,7 +337,7 @@ class Client:
             raise SqlError(SqlState.CONNECTION_EXCEPTION, "the session is connected already")
         self.note(f"\\connect - {role}")
         try:
-            self.sessions[number] = self.cluster.connect(role)
+            self.sessions[number] = self.open(role)
         except SqlError as error:
             # libpq keeps the server's SQLSTATE (28000) to itself when a connection is refused.
             if "does not exist" not in error.message:
@@ -357,7 +364,7 @@ class Client:
         self.sessions = [None] * len(self.sessions)
         self.cluster.restart(kind)
         self.admin.close()
-        self.admin = self.cluster.connect()
+        self.admin = self.open()
         self.freeze()
 
     # Time

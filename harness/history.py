@@ -1,7 +1,6 @@
 """What happened, in order: operations, their outcomes, and the SQL to try it again by hand."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ class Event:
 
     operation: Operation
     who: str
-    """The session's number and role, or who else did it."""
+    """The session and its role, or who else did it."""
     invoked: float
     sql: list[str] = field(default_factory=list)
     """What was sent, with the values filled in."""
@@ -33,31 +32,36 @@ class History:
     events: list[Event] = field(default_factory=list)
 
     def script(self) -> str:
-        """The history as SQL, one line a statement, for a person to paste into a psql for each session."""
-        return "\n".join(line for event in self.events for line in script_lines(event))
+        """The history as SQL for a person to paste: comments say which session each part is for, and what it returned."""
+        lines: list[str] = []
+        speaker = ""
+        for event in self.events:
+            if event.who != speaker:
+                speaker = event.who
+                lines.append(f"-- {speaker}:")
+            lines += [text if text.startswith(("\\", "--")) else f"{text};" for text in event.sql]
+            lines.append(f"--   {described(event)}")
+        return "\n".join(lines)
 
     def to_json(self) -> str:
         """The history as JSON lines, one event a line."""
         return "\n".join(json.dumps(event_to_dict(event), default=str) for event in self.events)
 
 
-def script_lines(event: Event) -> Iterable[str]:
-    """The lines of one event."""
-    for statement in event.sql:
-        text = statement if statement.startswith(("\\", "--")) else f"{statement};"
-        yield f"{event.who + ':':<12}{text}"
-    yield f"{'':<12}-- {describe(event)}"
+def described(event: Event) -> str:
+    """What came of an event, in one line, in the server's own words where it refused."""
+    if event.outcome is None:
+        return f"never completed: {event.said}" if event.said else "never completed"
+    return describe(event.outcome) + (f": {event.said}" if event.said else "")
 
 
-def describe(event: Event) -> str:
-    """What came of it, in one line."""
-    match event.outcome:
+def describe(outcome: Outcome) -> str:
+    """An outcome in one line."""
+    match outcome:
         case Ok(value):
-            return "ok" if value is None else f"ok: {value}"
+            return "ok" if value is None else f"ok, {value}"
         case Failed(sqlstate):
-            return f"{sqlstate.value} {sqlstate.name.lower()}: {event.said}"
-        case None:
-            return f"never completed: {event.said}" if event.said else "never completed"
+            return f"{sqlstate.value} {sqlstate.name.lower()}"
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
@@ -69,5 +73,5 @@ def event_to_dict(event: Event) -> dict[str, Any]:
         "invoked": event.invoked,
         "completed": event.completed,
         "sql": event.sql,
-        "outcome": describe(event),
+        "outcome": described(event),
     }

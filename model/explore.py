@@ -120,9 +120,9 @@ def generate(scope: Scope) -> Iterator[Operation]:
             yield Stop(number, label)
             for ttl in scope.ttls if scope.design.expiry else (None,):
                 yield Start(number, label, ttl)
+            yield Rollback(Start(number, label))
             if shared:
                 yield Abort(number, label)
-                yield Rollback(Start(number, label))
             if scope.design.fencing:
                 yield Stop(number, label, STALE)
             if scope.design.lease:
@@ -172,6 +172,7 @@ def explore(
 ) -> Exploration:
     """Every reachable state of the scope, from ``first``, or else with every session connected.
 
+    A claim that is broken ends the exploration early: it is a bug, and what is left may have no end.
     ``visit`` sees each transition, and can ask for the history before it.
     """
     design, began = scope.design, time.perf_counter()
@@ -185,7 +186,7 @@ def explore(
     }
     everywhere = [promise for promise in promises if not promise.about]
     level, transitions = [first], 0
-    while level:
+    while level and not any(promise.claimed_by(design) and promise.name in found.broken for promise in promises):
         following: list[Cluster] = []
         for before in level:
             for operation in (*fixed, *fenced(scope, before)):
@@ -240,7 +241,8 @@ def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]
 def normal(cluster: Cluster) -> Cluster:
     """The same state at time zero, with its start points numbered from one, and without what no rule looks at."""
     points = sorted(cluster.remembered_points())
-    if cluster.now == 0 and cluster.start_points == len(points):
+    moot = [label for label, backup in cluster.backups if backup.expires_at is not None and not backup.live]
+    if cluster.now == 0 and cluster.start_points == len(points) and not moot:
         return cluster
     return Cluster(
         cluster.settings,

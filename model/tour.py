@@ -100,9 +100,10 @@ def specialities(design: Design, before: Cluster, operation: Operation) -> Itera
         yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
     if isinstance(operation, Restart):
         yield operation.kind.value
-    if isinstance(operation, Start | Stop | Abort | Disconnect) and not design.session_bound:
-        if own_backup(before, operation.session) == "running":
-            yield "holding a stock backup"
+    if design.session_bound or not isinstance(operation, Start | Stop | Abort | Disconnect):
+        return
+    if own_backup(before, operation.session) == "running":
+        yield "holding a stock backup"
 
 
 def label_fault(label: str | None) -> str:
@@ -119,7 +120,7 @@ def label_state(design: Design, cluster: Cluster, operation: Operation) -> str:
     match operation:
         case StockStart() | StockStop():
             return own_backup(cluster, operation.session)
-        case Start() | Stop() | Disconnect() if design.session_bound:
+        case Start() | Stop() | Rollback() | Disconnect() if design.session_bound:
             return own_backup(cluster, operation.session)
         case Start() | Stop() | Abort() | Renew() | Rollback() | Disconnect() | Restart() | Advance() | DropRole():
             backup = concerned(cluster, operation)

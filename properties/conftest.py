@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,32 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--profile"))
 
 
+def server_settings(implementation: Implementation) -> dict[str, str]:
+    """The settings of the server that most properties share, beside the bench's own."""
+    return {**PROBED, "shared_preload_libraries": implementation.preload or ""}
+
+
+@contextmanager
+def setting_up() -> Iterator[None]:
+    """Without its set-up nothing here can run: the one sentence that says why ends the session."""
+    try:
+        yield
+    except SetupError as error:
+        pytest.exit(str(error), returncode=2)
+
+
 @pytest.fixture(scope="session")
+@setting_up()
 def postgres(request: pytest.FixtureRequest) -> Postgres:
     """The PostgreSQL under test."""
-    try:
-        return find_postgres(request.config.getoption("--pg-config"))
-    except SetupError as error:
-        pytest.exit(str(error), returncode=2)
+    return find_postgres(request.config.getoption("--pg-config"))
 
 
 @pytest.fixture(scope="session")
+@setting_up()
 def implementation(request: pytest.FixtureRequest) -> Implementation:
     """The implementation under test."""
-    try:
-        return find_implementation(request.config.getoption("--implementation"))
-    except SetupError as error:
-        pytest.exit(str(error), returncode=2)
+    return find_implementation(request.config.getoption("--implementation"))
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +76,14 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+@setting_up()
 def instrumented(postgres: Postgres, workdir: Path) -> Build:
     """The extension with the clock that a test can move."""
     return build(postgres, Flavour.INSTRUMENTED, workdir)
 
 
 @pytest.fixture(scope="session")
+@setting_up()
 def release(postgres: Postgres, workdir: Path) -> Build:
     """The extension as its users have it."""
     return build(postgres, Flavour.RELEASE, workdir)
@@ -79,8 +92,7 @@ def release(postgres: Postgres, workdir: Path) -> Build:
 @pytest.fixture(scope="session")
 def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
     """A server with the implementation, on which core's hidden counter can be read."""
-    preload = {"shared_preload_libraries": implementation.preload or ""}
-    with open_cluster(instrumented, settings={**PROBED, **preload}) as cluster:
+    with setting_up(), open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
         yield cluster
 
 

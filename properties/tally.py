@@ -19,6 +19,8 @@ class Tally:
     """Transition classes (operation, state of the label, relation of the caller, outcome) that were seen."""
     reachable: set[TransitionClass] = field(default_factory=set)
     """Transition classes that the property undertakes to see."""
+    failures: int = 0
+    """Examples that failed so far: Hypothesis makes them smaller before it reports one."""
     stepping: float = 0.0
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
@@ -29,6 +31,9 @@ class Tally:
         began = time.perf_counter()
         try:
             yield
+        except Exception:
+            self.failures += 1
+            raise
         finally:
             self.examples += 1
             self.stepping += time.perf_counter() - began

@@ -1,0 +1,242 @@
+"""What a campaign shows: progress while it runs, and the verdicts at its end."""
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from properties.tally import Tally
+from properties.verdict import Property, Recorder, Verdict, class_name, count, coverage, failure_file, told, totals
+
+STYLES = {
+    Verdict.HOLDS: "green",
+    Verdict.FAILS: "bold red",
+    Verdict.SKIPPED: "yellow",
+    Verdict.CRASHED: "bold magenta",
+    Verdict.INTERRUPTED: "yellow",
+}
+BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
+"""What the cases of a property amount to: the last of these that one of them has."""
+REFRESHES = 4  # a second
+LONGEST_FINDING = 120  # lines shown of a failure; the rest is in its file
+MOST_CLASSES = 30  # names of missing classes that are shown
+WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
+
+
+@contextmanager
+def own_console() -> Iterator[Console]:
+    """A console on the standard output as it is now, whatever pytest does with it while it captures."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="backslashreplace") as file:
+        width = shutil.get_terminal_size().columns if file.isatty() else WIDTH_OF_A_LOG
+        yield Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def shown(console: Console, recorder: Recorder) -> Iterator[None]:
+    """Shows progress: on a terminal what is being done right now, elsewhere a line for each property that has ended."""
+    if not console.is_terminal:
+        recorder.finished = lambda one: console.print(finished_line(one), soft_wrap=True)
+        yield
+        return
+    recorder.finished = lambda one: announce(console, one)
+    with Live(
+        Dashboard(recorder),
+        console=console,
+        refresh_per_second=REFRESHES,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ):
+        yield
+
+
+def announce(console: Console, one: Property) -> None:
+    """On a terminal only bad news is told before the end."""
+    if one.verdict in (Verdict.FAILS, Verdict.CRASHED):
+        console.print(finished_line(one))
+
+
+def finished_line(one: Property) -> Text:
+    """A property that has ended, in one line."""
+    said = [one.reason] if one.reason else numbers(one.tally)
+    return Text.assemble(
+        (f"{one.verdict:<8} ", STYLES[one.verdict]),
+        f"{one.group}: {one.name}",
+        (f" ({', '.join([*said, f'{one.seconds:.1f} s'])})", "dim"),
+    )
+
+
+def numbers(tally: Tally | None) -> list[str]:
+    """What a tally says, in words."""
+    if tally is None or not tally.examples:
+        return []
+    rate = [f"{tally.steps / tally.stepping:,.0f} steps/s"] if tally.steps and tally.stepping else []
+    return [", ".join([count(tally.examples, "example"), count(tally.steps, "step"), *rate])]
+
+
+@dataclass
+class Dashboard:
+    """Two lines: how far the campaign is, and what it is doing. Rich asks for them a few times a second."""
+
+    recorder: Recorder
+    began: float = field(default_factory=time.monotonic)
+    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
+
+    def __rich__(self) -> RenderableType:
+        one = self.recorder.running
+        return Group(self.progress(), self.doing(one) if one else Text("  getting ready", style="dim", no_wrap=True))
+
+    def progress(self) -> Table:
+        """How far the campaign is."""
+        properties = self.recorder.properties
+        ended = sum(one.verdict is not Verdict.INTERRUPTED for one in properties)
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            self.spinner,
+            ProgressBar(total=max(1, len(properties)), completed=ended, width=20),
+            f"{ended} of {count(len(properties), 'property')}",
+            f"{clock(time.monotonic() - self.began)}",
+            seen_so_far(properties),
+        )
+        return line
+
+    def doing(self, one: Property) -> Text:
+        """What it is doing."""
+        line = Text(f"  {one.group}: {one.name}", no_wrap=True, overflow="ellipsis")
+        for said in numbers(one.tally):
+            line = Text.assemble(f"  {said}  ", (f"{one.group}: {one.name}", "dim"), no_wrap=True, overflow="ellipsis")
+        if one.tally is not None and one.tally.failures:
+            line = Text.assemble(("  found a failure, making it smaller ", STYLES[Verdict.FAILS]), line)
+        return line
+
+
+def seen_so_far(properties: Sequence[Property]) -> str:
+    """How many transition classes were seen, and of how many, once the tour says so."""
+    covered = coverage(properties)
+    if covered.reachable:
+        return f"{covered.reachable - len(covered.missing):,} of {count(covered.reachable, 'transition class')}"
+    seen = {found for one in properties if one.tally for found in one.tally.classes.copy()}
+    return count(len(seen), "transition class") if seen else ""
+
+
+def clock(seconds: float) -> str:
+    """A duration as minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+# At the end
+
+
+def show_end(console: Console, recorder: Recorder, facts: dict[str, str], again: Sequence[str], folder: Path) -> None:
+    """The table, what was skipped and why, each failure, and the verdict last."""
+    if recorder.properties:
+        console.print(table(recorder.properties))
+    show_skipped(console, recorder.properties)
+    for one in recorder.properties:
+        if one.verdict in (Verdict.FAILS, Verdict.CRASHED):
+            show_failure(console, one, again, folder)
+    if recorder.internal_error:
+        console.print(f"\n{recorder.internal_error}")
+    console.print(summary(recorder, facts))
+
+
+def table(properties: Sequence[Property]) -> Table:
+    """A row for each property, by group; the cases of a property share one."""
+    result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    result.add_column("property", ratio=1, overflow="fold")
+    for heading in ("examples", "steps", "steps/s"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    result.add_column("verdict", no_wrap=True)
+    result.add_column("seconds", justify="right", no_wrap=True)
+    for group, members in groupby(properties, key=lambda one: one.group):
+        result.add_row(Text(group, style="bold"))
+        for sentence, same in groupby(members, key=lambda one: one.sentence):
+            cases = list(same)
+            name = sentence if len(cases) == 1 else f"{sentence} ({count(len(cases), 'case')})"
+            result.add_row(Padding(Text(name), (0, 0, 0, 2)), *figures(cases))
+    return result
+
+
+def figures(cases: Sequence[Property]) -> Iterator[Text]:
+    """The other columns of the table: of one property, or of one sentence's cases together."""
+    tally = totals(cases)
+    verdict = max((one.verdict for one in cases), key=BY_WEIGHT.index)
+    seconds = sum(one.seconds for one in cases)
+    yield Text(f"{tally.examples:,}" if tally.examples else "")
+    yield Text(f"{tally.steps:,}" if tally.steps else "")
+    yield Text(f"{tally.steps / tally.stepping:,.0f}" if tally.steps and tally.stepping else "")
+    yield Text(verdict, style=STYLES[verdict])
+    yield Text(f"{seconds:.1f}" if seconds else "")
+
+
+def show_skipped(console: Console, properties: Sequence[Property]) -> None:
+    """Why properties were skipped: each reason once."""
+    reasons = Counter(one.reason for one in properties if one.verdict is Verdict.SKIPPED)
+    if reasons:
+        console.print(Text("\nSkipped, because", style=STYLES[Verdict.SKIPPED]))
+    for reason, number in reasons.items():
+        console.print(Text(f"  {reason} ({count(number, 'property')})"))
+
+
+def show_failure(console: Console, one: Property, again: Sequence[str], folder: Path) -> None:
+    """The essential part of a failure, and where the rest is. Lines are not wrapped: some are there to be pasted."""
+    console.print()
+    console.rule(Text(f"{one.verdict}: {one.name}", style=STYLES[one.verdict]), align="left")
+    lines = one.finding.splitlines()
+    console.print(Text("\n".join(lines[:LONGEST_FINDING])), soft_wrap=True)
+    if len(lines) > LONGEST_FINDING:
+        console.print(f"... and {count(len(lines) - LONGEST_FINDING, 'more line')}")
+    file = Path("failures", failure_file(one))
+    test = one.test.rpartition("::")[2].partition("[")[0]
+    console.print(Text(f"\nAll of it:     {folder / file}", style="dim"), soft_wrap=True)
+    console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)
+
+
+def summary(recorder: Recorder, facts: dict[str, str]) -> Table:
+    """The last lines: coverage, speed, what was tested, and the verdict."""
+    result = Table.grid(padding=(0, 2))
+    result.add_row()
+    result.add_row("Coverage", coverage_in_words(recorder.properties))
+    everything = totals(recorder.properties)
+    result.add_row("Speed", "; ".join(numbers(everything)) or "nothing was counted")
+    for name, value in facts.items():
+        result.add_row(name, Text(value, overflow="fold"))
+    verdict, reason = recorder.verdict()
+    counts = told(one.verdict for one in recorder.properties)
+    why = dict.fromkeys(filter(None, [reason, counts]))
+    result.add_row("Verdict", Text.assemble((verdict.upper(), STYLES[verdict]), ": ", "; ".join(why)))
+    return result
+
+
+def coverage_in_words(properties: Sequence[Property]) -> Text:
+    """The coverage, and the names of what is missing."""
+    covered = coverage(properties)
+    if covered.percent is None:
+        return Text("not measured: no tour was taken")
+    text = Text(f"{percent(covered.percent)} of {count(covered.reachable, 'transition class')}")
+    for found in covered.missing[:MOST_CLASSES]:
+        text.append(f"\nmissing: {class_name(found)}", style=STYLES[Verdict.FAILS])
+    if len(covered.missing) > MOST_CLASSES:
+        text.append(f"\nand {len(covered.missing) - MOST_CLASSES:,} more: see results.json")
+    return text
+
+
+def percent(value: float) -> str:
+    """A percentage that says 100 only when it is."""
+    return "100 %" if value == 100 else f"{min(value, 99.9):.1f} %"

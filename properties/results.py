@@ -1,0 +1,278 @@
+"""The results folder: what a campaign leaves for people, for CI, and for the reports.
+
+Each campaign has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to
+the one that ended last. In it are ``results.json``, ``junit.xml``, and a file in ``failures/`` for each property that
+failed or crashed.
+
+``results.json`` is one object; absent knowledge is null, times are seconds:
+
+``schema``          the version of this description: 1
+``verdict``         holds, fails, crashed or interrupted
+``reason``          why it does not hold, in one line; empty if it does
+``when``            when the campaign began, ISO 8601 in UTC
+``seconds``         how long it took
+``profile``         dev, gate or nightly
+``selection``       the expression given with -k; null: everything
+``hypothesis``      the profile's settings: max_examples, stateful_step_count, derandomize
+``machine``         cpu, cores, memory (bytes), os, kernel, architecture
+``versions``        of python, hypothesis, psycopg and pytest
+``git``             commit, dirty (whether files differ from it); null outside a repository
+``postgresql``      version, bundled (whether it is the wheel's), settings (what the main cluster's configuration says)
+``implementation``  name, design (every choice, its settings included) and the SQL of its operations
+``properties``      a list, in the order in which they ran; of each:
+
+    ``name``              a sentence, with its case if it was checked for several
+    ``sentence``          without the case
+    ``case``              may be empty
+    ``group``             what it is about
+    ``test``              pytest's node id
+    ``description``       more about it; may be empty
+    ``verdict``           holds, fails, skipped, crashed or interrupted
+    ``reason``            why it does not hold, in one line; empty if it does
+    ``seconds``           with set-up and clearing up
+    ``examples``          how many were tried; null if it does not count
+    ``steps``             operations carried out on a server and checked; null if it does not count
+    ``stepping``          seconds spent in the steps and their checks
+    ``steps_per_second``  steps / stepping
+    ``notes``             remarks, a list
+    ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
+    ``failure``           the file with everything about the failure, relative to the folder
+
+``coverage``        percent (null: no tour was taken), reachable, seen (how many of them), missing
+``examples``, ``steps``, ``stepping``, ``steps_per_second``  of all properties together
+
+A transition class is a list of four strings: operation, state of the label, relation of the caller, outcome.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from hypothesis import settings
+
+from harness.implementation import Implementation
+from harness.postgres import Postgres, SetupError
+from harness.settings import DEFAULTS
+from model.tour import TransitionClass
+from properties.tally import Tally
+from properties.verdict import ROOT, Property, Recorder, coverage, failure_file, totals
+
+SCHEMA = 1
+LATEST = "latest"
+LIBRARIES = ("hypothesis", "psycopg", "pytest")
+
+
+def new_folder(parent: Path, when: datetime) -> Path:
+    """A folder for the results of a campaign that began then; raises SetupError."""
+    name = when.strftime("%Y-%m-%dT%H-%M-%SZ")
+    for number in range(2, 100):
+        try:
+            (parent / name / "failures").mkdir(parents=True)
+            return parent / name
+        except FileExistsError:
+            name = f"{when:%Y-%m-%dT%H-%M-%SZ}-{number}"
+        except OSError as error:
+            raise SetupError(
+                f"The results folder {parent} cannot be written to ({error.strerror}): name another with --results."
+            ) from None
+    raise SetupError(f"The results folder {parent} is full of campaigns of this second: name another with --results.")
+
+
+def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Property]) -> None:
+    """Writes all but junit.xml, which is pytest's, and leads ``latest`` here; raises SetupError."""
+    try:
+        for one in properties:
+            if one.report:
+                (folder / "failures" / failure_file(one)).write_text(failure_text(one, results), errors="replace")
+        with contextlib.suppress(OSError):
+            (folder / "failures").rmdir()  # there were none
+        forget_host(folder / "junit.xml")
+        fresh = folder / ".results.json"
+        fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.rename(folder / "results.json")
+        lead_here(folder)
+    except OSError as error:
+        raise SetupError(
+            f"The results cannot be written to {folder} ({error.strerror}): make room, or name another with --results."
+        ) from None
+
+
+def forget_host(junit: Path) -> None:
+    """Takes the machine's name out of pytest's report, which people may publish."""
+    if not junit.is_file():  # pytest broke down before it wrote it
+        return
+    tree = ElementTree.parse(junit)
+    for suite in tree.iter("testsuite"):
+        suite.attrib.pop("hostname", None)
+    tree.write(junit, encoding="utf-8", xml_declaration=True)
+
+
+def lead_here(folder: Path) -> None:
+    """Makes the link ``latest`` lead to the folder, in one step."""
+    fresh = folder.parent / f".{LATEST}-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    fresh.replace(folder.parent / LATEST)
+
+
+def remove_folder(folder: Path) -> None:
+    """Of a campaign that never began."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def failure_text(one: Property, results: dict[str, Any]) -> str:
+    """Everything about a failure, for its file."""
+    return (
+        f"{one.verdict}: {one.name}\n"
+        f"{one.test}\n"
+        f"{results['implementation']['name']} on PostgreSQL {results['postgresql']['version']}, "
+        f"profile {results['profile']}, {results['when']}\n"
+        f"\n{one.finding}\n"
+        f"\n===== All that pytest says =====\n\n{one.report}"
+    )
+
+
+def results_of(
+    recorder: Recorder,
+    *,
+    when: datetime,
+    seconds: float,
+    profile: str,
+    selection: str | None,
+    postgres: Postgres,
+    implementation: Implementation,
+    server_settings: dict[str, str],
+) -> dict[str, Any]:
+    """What goes into results.json."""
+    verdict, reason = recorder.verdict()
+    covered, everything = coverage(recorder.properties), totals(recorder.properties)
+    chosen = settings.get_profile(profile)
+    return {
+        "schema": SCHEMA,
+        "verdict": verdict,
+        "reason": reason,
+        "when": when.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "profile": profile,
+        "selection": selection,
+        "hypothesis": {name: getattr(chosen, name) for name in ("max_examples", "stateful_step_count", "derandomize")},
+        "machine": machine(),
+        "versions": versions(),
+        "git": git(),
+        "postgresql": {
+            "version": postgres.version_string,
+            "bundled": postgres.bundled,
+            "settings": {**DEFAULTS, **server_settings},
+        },
+        "implementation": implementation_in_json(implementation),
+        "properties": [property_in_json(one) for one in recorder.properties],
+        "coverage": {
+            "percent": None if covered.percent is None else round(covered.percent, 3),
+            "reachable": covered.reachable,
+            "seen": covered.reachable - len(covered.missing),
+            "missing": covered.missing,
+        },
+        **counts(everything),
+    }
+
+
+def counts(tally: Tally | None) -> dict[str, Any]:
+    """A tally's numbers."""
+    if tally is None:
+        return dict.fromkeys(("examples", "steps", "stepping", "steps_per_second"))
+    rate = round(tally.steps / tally.stepping, 1) if tally.steps and tally.stepping else None
+    return {
+        "examples": tally.examples,
+        "steps": tally.steps,
+        "stepping": round(tally.stepping, 3),
+        "steps_per_second": rate,
+    }
+
+
+def property_in_json(one: Property) -> dict[str, Any]:
+    """One of ``properties``."""
+    tally = one.tally or Tally()
+    return {
+        "name": one.name,
+        "sentence": one.sentence,
+        "case": one.case,
+        "group": one.group,
+        "test": one.test,
+        "description": one.description,
+        "verdict": one.verdict,
+        "reason": one.reason,
+        "seconds": round(one.seconds, 3),
+        **counts(one.tally),
+        "notes": tally.notes,
+        "classes": {
+            "seen": in_order(tally.classes),
+            "reachable": len(tally.reachable),
+            "missing": in_order(tally.missing()),
+        },
+        "failure": f"failures/{failure_file(one)}" if one.report else None,
+    }
+
+
+def in_order(classes: Iterable[TransitionClass]) -> list[list[str]]:
+    """Transition classes for JSON."""
+    return [list(found) for found in sorted(classes)]
+
+
+def implementation_in_json(implementation: Implementation) -> dict[str, Any]:
+    """An implementation with its design; tuples with names become objects."""
+    design = implementation.design
+    return asdict(implementation) | {"design": asdict(design) | {"settings": design.settings._asdict()}}
+
+
+def machine() -> dict[str, Any]:
+    """What the campaign ran on: enough to compare numbers, nothing that names the machine."""
+    try:
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        system = platform.system()
+    return {
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "os": system,
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the bench runs on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+
+
+def cpu() -> str | None:
+    """The processor's name."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def git() -> dict[str, Any] | None:
+    """The commit that was tested."""
+    commit, status = git_says("rev-parse", "HEAD"), git_says("status", "--porcelain")
+    return None if not commit or status is None else {"commit": commit.strip(), "dirty": bool(status)}
+
+
+def git_says(*arguments: str) -> str | None:
+    """What git answers in the project's folder; None if it does not."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,188 @@
+"""The model keeps its own word: it is total and deterministic, and explore and the tour see what walks see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, StopPolicy
+from model.explore import (
+    ALICE,
+    BOB,
+    ROOT,
+    Parents,
+    Scope,
+    concrete,
+    explore,
+    fenced,
+    history,
+    normal,
+    operations,
+    start_of,
+)
+from model.operations import Advance, Operation, Stop
+from model.outcomes import Failed, Ok, SqlState
+from model.promises import Transition
+from model.state import BackupState, Cluster, initial
+from model.tour import ROLES, SESSIONS, beginning, classes_on, classify, tour, walk_plan
+from model.transition import run
+from properties import strategies
+
+designs = st.sampled_from(list(DESIGNS.values()))
+
+
+@given(st.data(), designs)
+def test_every_operation_has_exactly_one_outcome_and_leaves_nothing_half_done(
+    data: st.DataObject, design: Design
+) -> None:
+    cluster = initial(design.settings, ROLES, 3)
+    for operation in data.draw(strategies.histories(design, 3, ROLES, ("a", "b"))):
+        ((cluster, outcome),) = run(design, cluster, operation)
+        assert isinstance(outcome, Ok | Failed)
+        assert all(b.state not in (BackupState.STARTING, BackupState.STOPPING) for _, b in cluster.backups)
+        assert list(cluster.backups) == sorted(cluster.backups, key=lambda item: item[0])
+
+
+@given(st.data(), designs)
+def test_states_that_explore_takes_for_one_behave_as_one(data: st.DataObject, design: Design) -> None:
+    cluster = beginning(design)
+    likeness = normal(cluster)
+    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a", "b"))):
+        if isinstance(operation, Stop) and (operation.start_point or 0) > len(likeness.remembered_points()):
+            continue
+        (meant,) = concrete(design, cluster, (operation,))
+        ((likeness, expected),) = run(design, likeness, operation)
+        ((cluster, outcome),) = run(design, cluster, meant)
+        likeness = normal(likeness)
+        assert normal(cluster) == likeness == normal(likeness)
+        assert type(outcome) is type(expected)
+        if isinstance(outcome, Failed):
+            assert outcome == expected
+
+
+WALKED = {
+    design.name: Scope(
+        design,
+        roles=(ROOT, ALICE, BOB),
+        labels=("a",),
+        limits=(None, 1),
+        policies=tuple(StopPolicy),
+        stock=True,
+    )
+    for design in (STOCK, SHARED, THREAD, CATALOG, DURABLE)
+}
+"""Scopes small enough to explore in a test and large enough to walk in."""
+
+
+@cache
+def explored(name: str) -> frozenset[Cluster]:
+    """Every state that explore finds in one of those scopes."""
+    reached = {start_of(WALKED[name])}
+    explore(WALKED[name], promises=(), visit=lambda t, _: reached.add(normal(t.after)))
+    return frozenset(reached)
+
+
+@given(st.data(), st.sampled_from(list(WALKED)))
+def test_explore_has_been_wherever_a_walk_goes(data: st.DataObject, name: str) -> None:
+    scope = WALKED[name]
+    cluster = start_of(scope)
+    for _ in range(data.draw(st.integers(0, 25))):
+        operation = data.draw(st.sampled_from([*operations(scope), *fenced(scope, cluster)]))
+        ((cluster, _),) = run(scope.design, cluster, operation)
+        assert normal(cluster) in explored(name)
+
+
+def test_explore_counts_what_it_visits_and_tells_the_way_there() -> None:
+    scope = replace(WALKED["shared"], sessions=1)
+    ways: dict[Cluster, tuple[Operation, ...]] = {}
+    visits = []
+
+    def visit(transition: Transition, parents: Parents) -> None:
+        visits.append(transition.outcome)
+        ways.setdefault(transition.before, history(parents, transition.before))
+
+    found = explore(scope, promises=(), visit=visit)
+    assert (found.transitions, found.states) == (len(visits), len(ways))
+    assert found.depth == max(map(len, ways.values()))
+    for reached, way in ways.items():
+        cluster = start_of(scope)
+        for operation in concrete(scope.design, cluster, way):
+            ((cluster, _),) = run(scope.design, cluster, operation)
+        assert normal(cluster) == reached
+
+
+# The tour
+
+
+@pytest.mark.parametrize("name", ["stock", "shared", "thread", "catalog", "durable"])
+def test_the_tour_ends_each_path_with_its_class(name: str) -> None:
+    design = DESIGNS[name]
+    classes = tour(design)
+    for wanted, path in classes.items():
+        assert list(classes_on(design, path))[-1] == wanted
+    plan = walk_plan(design, classes)
+    assert {seen for path in plan for seen in classes_on(design, path)} == set(classes)
+    assert sum(map(len, plan)) < sum(map(len, classes.values()))
+
+
+def test_the_tour_meets_every_row_of_the_error_table() -> None:
+    rows = {(c.operation, c.label_state, c.relation, c.outcome) for c in tour(SHARED)}
+    for row in (
+        ("Start", "absent", "unprivileged", "42501"),
+        ("Start (NULL label)", "absent", "-", "22004"),
+        ("Start (empty label)", "absent", "-", "22023"),
+        ("Start (long label)", "absent", "-", "22023"),
+        ("Start (control character)", "absent", "-", "22023"),
+        ("Start (ttl zero)", "absent", "-", "22023"),
+        ("Renew (ttl negative)", "active", "owner", "22023"),
+        ("Start", "active", "member", "42710"),
+        ("Start", "stopped", "other", "42710"),
+        ("Start", "stopped", "other", "ok"),
+        ("Start", "absent", "-", "53400"),
+        ("Stop", "absent", "-", "42704"),
+        ("Stop", "active", "other", "42501"),
+        ("Stop", "active", "member", "ok"),
+        ("Stop", "active", "superuser", "ok"),
+        ("Stop", "active", "disconnected", "08003"),
+        ("Stop", "expired", "owner", "55000"),
+        ("Stop", "stopped", "owner", "ok"),
+        ("Stop (fenced)", "active", "owner", "ok"),
+        ("Stop (stale)", "active", "owner", "55000"),
+        ("Stop (stale)", "stopped", "owner", "55000"),
+        ("Abort", "stopped", "owner", "55000"),
+        ("Renew", "stopped", "owner", "55000"),
+        ("Stop (holding a stock backup)", "active", "owner", "55000"),
+        ("Abort (holding a stock backup)", "active", "owner", "55000"),
+        ("Disconnect", "active", "owner", "ok"),
+        ("Advance", "active to expired", "-", "ok"),
+        ("Advance", "stopped to absent", "-", "ok"),
+        ("Restart (crash)", "active to absent", "-", "ok"),
+        ("DropRole", "active", "owner", "ok"),
+        ("AddMember", "-", "-", "0LP01"),
+    ):
+        assert row in rows, row
+
+
+@given(st.data(), st.sampled_from(["shared", "stock"]))
+def test_a_walk_meets_no_class_that_the_tour_leaves_out(data: st.DataObject, name: str) -> None:
+    design, known = DESIGNS[name], classes_of(name)
+    cluster = beginning(design)
+    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a",))):
+        fenced_in_vain = isinstance(operation, Stop) and operation.start_point is not None and not design.fencing
+        if isinstance(operation, Advance) or fenced_in_vain:
+            continue
+        ((after, outcome),) = run(design, cluster, operation)
+        if outcome != Failed(SqlState.UNDEFINED_FUNCTION):
+            met = classify(Transition(design, cluster, operation, outcome, after))
+            assert met in known, met
+        cluster = after
+
+
+@cache
+def classes_of(name: str) -> frozenset[object]:
+    """The classes of the tour of a design."""
+    return frozenset(tour(DESIGNS[name]))

@@ -1,0 +1,205 @@
+"""What the designs promise, they keep; what they do not, they break in so many steps; and what keeps can be broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from model import transition
+from model.__main__ import main
+from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, StopPolicy
+from model.explore import ALICE, SCOPES, Role, Scope, explore
+from model.operations import (
+    Connect,
+    Disconnect,
+    Operation,
+    Restart,
+    RestartKind,
+    Start,
+    Stop,
+)
+from model.outcomes import Failed, SqlState
+from model.promises import PROMISES
+from model.state import Backup, BackupState, Cluster
+from model.transition import Pending, Steps
+
+DAVE = Role("dave", execute=True)
+"""May start backups, and is nobody to Alice."""
+
+
+@pytest.mark.parametrize("scope", ["settings", "stock", "owners"])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_promise_that_a_design_claims_is_kept(name: str, scope: str) -> None:
+    design = DESIGNS[name]
+    broken = explore(SCOPES[scope](design)).broken
+    assert not {p.name: broken[p.name] for p in PROMISES if p.name in broken and p.claimed_by(design)}
+
+
+def test_every_promise_is_claimed_by_some_design_and_every_design_claims_some() -> None:
+    for promise in PROMISES:
+        assert any(promise.claimed_by(design) for design in DESIGNS.values()), promise.name
+    for design in DESIGNS.values():
+        assert any(promise.claimed_by(design) for promise in PROMISES), design.name
+
+
+START, STOP, LEAVE = Start(0, "a"), Stop(0, "a"), Disconnect(0)
+RESTART = Restart(RestartKind.FAST)
+
+
+@pytest.mark.parametrize(
+    ("design", "promise", "counterexample"),
+    [
+        (STOCK, "outlives_its_session", (START, LEAVE)),
+        (STOCK, "any_session_stops_it", (START, Stop(1, "a"))),
+        (STOCK, "stop_can_be_asked_again", (START, STOP)),
+        (STOCK, "survives_a_restart", (START, RESTART)),
+        (SHARED, "survives_a_restart", (START, RESTART)),
+        (THREAD, "survives_a_restart", (START, RESTART)),
+        (THREAD, "stop_can_be_asked_again", (START, STOP)),
+        (CATALOG, "core_counts_what_runs", (START, RESTART)),
+        (CATALOG, "survives_a_restart", (START, RESTART)),
+        (CATALOG, "success_can_be_restored", (START, RESTART, Connect(0, "alice"), STOP)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name if isinstance(value, Design) else "",
+)
+def test_what_a_design_does_not_claim_has_a_shortest_counterexample(
+    design: Design, promise: str, counterexample: tuple[Operation, ...]
+) -> None:
+    assert not next(p for p in PROMISES if p.name == promise).claimed_by(design)
+    assert explore(SCOPES["stock"](design)).broken[promise] == counterexample
+
+
+# Each promise is broken by a mutant of the transition relation
+
+original = transition.__dict__.copy()
+"""The relation as it is, for mutants to call."""
+
+
+def reserve_leaks(design: Design, cluster: Cluster, start: Start) -> Steps:
+    """A start refused by the limit leaves its label STARTING."""
+    ((after, result),) = original["reserve"](design, cluster, start)
+    if result == Failed(SqlState.CONFIGURATION_LIMIT_EXCEEDED):
+        after = transition.put(cluster, start.label or "", Backup(BackupState.STARTING, owner="alice"))
+    return ((after, result),)
+
+
+def reserve_without_limit(design: Design, cluster: Cluster, start: Start) -> Steps:
+    """A start does not look at the limit."""
+    settings = cluster.settings
+    ((after, result),) = original["reserve"](
+        design, cluster._replace(settings=settings._replace(max_backups=None)), start
+    )
+    return ((after._replace(settings=settings), result),)
+
+
+def start_point_of_yesterday(cluster: Cluster) -> Cluster:
+    """Core gives out the same start point again."""
+    return cluster.with_core(1, cluster.running_backups + 1)
+
+
+def disconnect_forgets(cluster: Cluster, operation: Disconnect) -> Steps:
+    """The end of a session ends the backups of its role."""
+    session = cluster.sessions[operation.session]
+    kept = tuple(item for item in cluster.backups if session is None or item[1].owner != session.role)
+    cluster = cluster._replace(backups=kept, running_backups=len(kept) + len(cluster.stock_backups()))
+    steps: Steps = original["disconnect"](cluster, operation)
+    return steps
+
+
+def only_its_starter_stops(design: Design, cluster: Cluster, stop: Stop) -> Steps:
+    """A stop is refused to whoever did not start the backup, whatever the policy."""
+    session, backup = cluster.sessions[stop.session], cluster.backup(stop.label or "")
+    if session is not None and backup is not None and backup.owner != session.role:
+        return transition.fail(cluster, SqlState.OBJECT_IN_USE)
+    steps: Steps = original["claim_to_stop"](design, cluster, stop)
+    return steps
+
+
+def stop_without_result(design: Design, cluster: Cluster, pending: Pending) -> Steps:
+    """What a stop hands out is not kept."""
+    ((after, result),) = original["publish_stop"](design, cluster, pending)
+    return ((transition.put(after, pending.operation.label or "", None), result),)
+
+
+MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
+    "leak": ("refusal_leaves_no_trace", "reserve", reserve_leaks),
+    "release forgotten": ("core_counts_what_runs", "release_core", lambda cluster: cluster),
+    "limit not checked": ("limit_is_kept", "reserve", reserve_without_limit),
+    "expiry skipped": ("nothing_outlives_its_deadline", "reap", transition.forget),
+    "expiry without release": (
+        "core_counts_what_runs",
+        "reap",
+        lambda cluster: original["reap"](cluster)._replace(running_backups=cluster.running_backups),
+    ),
+    "start point given twice": ("start_points_differ", "count_backup", start_point_of_yesterday),
+    "session takes its backups along": ("outlives_its_session", "disconnect", disconnect_forgets),
+    "only the starter may stop": ("any_session_stops_it", "claim_to_stop", only_its_starter_stops),
+    "result not kept": ("stop_can_be_asked_again", "publish_stop", stop_without_result),
+    "fence not checked": (
+        "fence_holds",
+        "claim_to_stop",
+        lambda design, cluster, stop: original["claim_to_stop"](design, cluster, replace(stop, start_point=None)),
+    ),
+    "owner not checked": ("only_the_owner_ends_it", "may_stop", lambda cluster, session, backup: True),
+    "restart keeps the list only": (
+        "success_can_be_restored",
+        "restart",
+        lambda design, cluster: original["restart"](CATALOG, cluster),
+    ),
+    "restart forgets": (
+        "survives_a_restart",
+        "restart",
+        lambda design, cluster: original["restart"](SHARED, cluster),
+    ),
+}
+"""What the mutant does wrong: the promise that it breaks, the function that it replaces, and with what."""
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
+    name, function, replacement = MUTANTS[mutant]
+    promise = next(promise for promise in PROMISES if promise.name == name)
+    scope = Scope(
+        SHARED if promise.claimed_by(SHARED) else DURABLE,
+        roles=(ALICE, DAVE),
+        labels=("a", "b"),
+        ttls=(None, 10),
+        limits=(None, 1),
+        policies=tuple(StopPolicy),
+        sessions=1,
+    )
+    assert name not in explore(scope, promises=(promise,)).broken
+    monkeypatch.setattr(transition, function, replacement)
+    assert name in explore(scope, promises=(promise,)).broken
+
+
+def test_every_promise_has_a_mutant() -> None:
+    assert {promise for promise, _, _ in MUTANTS.values()} == {promise.name for promise in PROMISES}
+
+
+# The command
+
+
+def test_the_command_prints_verdicts_and_counterexamples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--design", "catalog", "--scope", "stock"]) == 0
+    printed = capsys.readouterr().out
+    assert "success_can_be_restored        no" in printed
+    assert "   4. session 0: Stop label=a" in printed
+
+
+def test_the_command_fails_if_a_claim_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transition, "release_core", lambda cluster: cluster)
+    assert main(["--design", "shared", "--scope", "stock"]) == 1
+    assert "shared claims core_counts_what_runs, and breaks it." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--design", "none"], ["--scope", "none"], ["--desing"], ["stray"]])
+def test_bad_arguments_are_refused_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
