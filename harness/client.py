@@ -49,9 +49,6 @@ from model.state import Role
 PATIENCE = 30.0
 """Seconds that a process may take to end, or a setting to be loaded, before the bench gives up."""
 
-HANGS = "30s"
-"""A statement that takes longer hangs: it is cancelled, and the example fails."""
-
 LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
 
@@ -69,7 +66,7 @@ class Client:
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
         self.cluster = cluster
         self.implementation = implementation
-        self.admin = self.open()
+        self.admin = cluster.connect()
         self.last_lsn = 0
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
@@ -77,10 +74,6 @@ class Client:
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
         self.prepare()
-
-    def open(self, role: str = "postgres") -> Session:
-        """A session in which no statement can hang the bench; raises SqlError."""
-        return Session({**self.cluster.parameters(role), "options": f"-c statement_timeout={HANGS}"})
 
     def prepare(self) -> None:
         """What a new cluster needs once."""
@@ -337,7 +330,7 @@ class Client:
             raise SqlError(SqlState.CONNECTION_EXCEPTION, "the session is connected already")
         self.note(f"\\connect - {role}")
         try:
-            self.sessions[number] = self.open(role)
+            self.sessions[number] = self.cluster.connect(role)
         except SqlError as error:
             # libpq keeps the server's SQLSTATE (28000) to itself when a connection is refused.
             if "does not exist" not in error.message:
@@ -364,7 +357,7 @@ class Client:
         self.sessions = [None] * len(self.sessions)
         self.cluster.restart(kind)
         self.admin.close()
-        self.admin = self.open()
+        self.admin = self.cluster.connect()
         self.freeze()
 
     # Time

@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, str] = {
     "hot_standby": "on",
     # Segments of dynamic shared memory lie in the data directory, so that they go when it goes, also after a crash.
     "dynamic_shared_memory_type": "mmap",
+    "statement_timeout": "60s",  # whatever takes longer hangs, and must not hang the bench
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u %b ",
