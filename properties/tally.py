@@ -42,6 +42,3 @@ class Tally:
         """What was undertaken and not seen."""
         return self.reachable - self.classes
 
-
-total = Tally()
-"""All properties of this process together, for the progress display."""

@@ -9,7 +9,7 @@ from harness.client import Client, Violation
 from model.operations import Advance
 from model.tour import tour, walk_plan
 from properties.conformance import Comparison
-from properties.tally import Tally, total
+from properties.tally import Tally
 
 pytestmark = pytest.mark.server
 
@@ -21,7 +21,6 @@ def take(client: Client, tally: Tally) -> None:
     if not client.implementation.has_clock:
         classes = {seen: path for seen, path in classes.items() if not any(isinstance(op, Advance) for op in path)}
     tally.reachable |= set(classes)
-    total.reachable |= set(classes)
     for path in walk_plan(design, classes):
         with tally.example():
             comparison = Comparison(client, tally)
