@@ -32,7 +32,7 @@ class History:
     events: list[Event] = field(default_factory=list)
 
     def script(self) -> str:
-        """The history as SQL for a person to paste: comments say which session each part is for, and what it returned."""
+        """The history as SQL for a person to paste: comments say whose session it is for, and what it returned."""
         lines: list[str] = []
         speaker = ""
         for event in self.events:

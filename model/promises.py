@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 from model.design import Design, OnRestart, StopPolicy
 from model.operations import Abort, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
-from model.state import BackupState, Cluster
+from model.state import ACTIVE, Cluster
 from model.transition import acting_as, run
 
 
@@ -74,7 +74,7 @@ def refusal_leaves_no_trace(t: Transition) -> bool:
 
 def core_counts_what_runs(t: Transition) -> bool:
     """See the sentence."""
-    active = [label for label, backup in t.after.backups if backup.state is BackupState.ACTIVE]
+    active = [label for label, backup in t.after.backups if backup.state is ACTIVE]
     return t.after.running_backups == len(active) + len(t.after.stock_backups())
 
 
@@ -94,7 +94,7 @@ def nothing_outlives_its_deadline(t: Transition) -> bool:
     return all(
         backup.expires_at is None or backup.expires_at > t.after.now
         for _, backup in t.after.backups
-        if backup.state is BackupState.ACTIVE
+        if backup.state is ACTIVE
     )
 
 
@@ -124,7 +124,7 @@ def any_session_stops_it(t: Transition) -> bool:
         runs = any(stock.label == t.operation.label for stock in t.before.stock_backups())
         return not runs or t.outcome.sqlstate is SqlState.INSUFFICIENT_PRIVILEGE
     backup = t.before.backup(t.operation.label or "")
-    runs = backup is not None and backup.state is BackupState.ACTIVE
+    runs = backup is not None and backup.state is ACTIVE
     refused = t.outcome.sqlstate in (SqlState.INSUFFICIENT_PRIVILEGE, SqlState.UNDEFINED_FUNCTION)
     return not runs or refused or t.operation.start_point is not None
 

@@ -24,7 +24,10 @@ class BackupState(StrEnum):
     EXPIRED = "expired"
 
 
-LIVE = frozenset({BackupState.STARTING, BackupState.ACTIVE, BackupState.STOPPING})
+STARTING, ACTIVE, STOPPING, STOPPED, EXPIRED = BackupState
+"""By their own names: on Python 3.11 finding a member of an enum takes longer than most rules do."""
+
+LIVE = frozenset({STARTING, ACTIVE, STOPPING})
 """The states that count against the limit."""
 
 

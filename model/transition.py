@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple, assert_never
 
 from model.design import Design, OnRestart, Settings, StopPolicy
@@ -46,10 +46,38 @@ from model.operations import (
     Stop,
 )
 from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
-from model.state import Backup, BackupState, Cluster, Role, Session, StockBackup
+from model.state import ACTIVE, EXPIRED, STARTING, STOPPED, STOPPING, Backup, Cluster, Role, Session, StockBackup
 
 MAX_LABEL_BYTES = 1024
 """The longest label, in bytes of UTF-8 (core's MAXPGPATH)."""
+
+
+ANY = StopPolicy.ANY
+DONE = Ok()
+
+# The rows of the error table
+NO_PRIVILEGE = Failed(SqlState.INSUFFICIENT_PRIVILEGE)
+NULL_LABEL = Failed(SqlState.NULL_VALUE_NOT_ALLOWED)
+BAD_LABEL = Failed(SqlState.INVALID_PARAMETER_VALUE)
+BAD_TTL = Failed(SqlState.INVALID_PARAMETER_VALUE)
+LABEL_IN_USE = Failed(SqlState.DUPLICATE_OBJECT)
+LIMIT_REACHED = Failed(SqlState.CONFIGURATION_LIMIT_EXCEEDED)
+NO_SUCH_LABEL = Failed(SqlState.UNDEFINED_OBJECT)
+NOT_YOURS = Failed(SqlState.INSUFFICIENT_PRIVILEGE)
+HAS_EXPIRED = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+FENCED_OFF = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+STOPPED_ALREADY = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+BUSY = Failed(SqlState.OBJECT_IN_USE)
+HOLDS_A_STOCK_BACKUP = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+
+# What is refused by others than the extension
+NOT_OFFERED = Failed(SqlState.UNDEFINED_FUNCTION)
+HOLDS_NO_STOCK_BACKUP = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+NOT_CONNECTED = Failed(SqlState.CONNECTION_DOES_NOT_EXIST)
+CONNECTED_ALREADY = Failed(SqlState.CONNECTION_EXCEPTION)
+NOBODY_TO_BE = Failed(SqlState.INVALID_AUTHORIZATION)
+NO_SUCH_ROLE = Failed(SqlState.UNDEFINED_OBJECT)
+CIRCULAR_MEMBERSHIP = Failed(SqlState.INVALID_GRANT_OPERATION)
 
 
 class Pending(NamedTuple):
@@ -67,12 +95,16 @@ Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
 def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
     """All phases of one operation, with nothing in between: the sequential semantics."""
     finished: list[tuple[Cluster, Outcome]] = []
-    steps = [*invoke(design, cluster, operation)]
-    for after, result in steps:
-        if isinstance(result, Pending):
-            steps += result.next_phase(design, after, result)  # and so this loop goes on
-        else:
-            finished.append((after, result))
+    for after, result in invoke(design, cluster, operation):
+        finished += complete(design, after, result) if isinstance(result, Pending) else ((after, result),)
+    return finished
+
+
+def complete(design: Design, cluster: Cluster, pending: Pending) -> list[tuple[Cluster, Outcome]]:
+    """All the phases that are left of an operation under way."""
+    finished: list[tuple[Cluster, Outcome]] = []
+    for after, result in resume(design, cluster, pending):
+        finished += complete(design, after, result) if isinstance(result, Pending) else ((after, result),)
     return finished
 
 
@@ -134,7 +166,7 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
 def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
     """Phase 1 of a start: the checks, and the label is STARTING."""
     if start.ttl is not None and not design.expiry:
-        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+        return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, start.session) or bad_label(start.label) or bad_ttl(start.ttl):
         return fail(cluster, error)
     session, label = cluster.sessions[start.session], start.label
@@ -142,11 +174,11 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
     assert label is not None
     backup = cluster.backup(label)
     if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
-        return fail(cluster, SqlState.DUPLICATE_OBJECT)
+        return fail(cluster, LABEL_IN_USE)
     limit = cluster.settings.max_backups
     if limit is not None and cluster.live_backups() >= limit:
-        return fail(cluster, SqlState.CONFIGURATION_LIMIT_EXCEEDED)
-    starting = Backup(BackupState.STARTING, owner=session.role, before=backup)
+        return fail(cluster, LIMIT_REACHED)
+    starting = Backup(STARTING, owner=session.role, before=backup)
     return ((put(cluster, label, starting), Pending(start, take_start_point)),)
 
 
@@ -161,7 +193,7 @@ def publish_start(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     assert isinstance(pending.operation, Start)
     label = name(pending.operation.label)
     active = Backup(
-        BackupState.ACTIVE,
+        ACTIVE,
         owner=known(cluster.backup(label)).owner,
         start_point=pending.start_point,
         start_time=cluster.now,
@@ -176,7 +208,7 @@ def publish_start(design: Design, cluster: Cluster, pending: Pending) -> Steps:
 def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
     """Phase 1 of a stop: the checks, and the backup is STOPPING. A finished one gives its result again."""
     if stop.start_point is not None and not design.fencing:
-        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+        return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, stop.session) or bad_label(stop.label):
         return fail(cluster, error)
     session, label = cluster.sessions[stop.session], stop.label
@@ -184,16 +216,16 @@ def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
     assert label is not None
     backup = cluster.backup(label)
     if backup is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_LABEL)
     if error := not_yours_or_expired(cluster, session, backup):
         return fail(cluster, error)
-    if stop.start_point not in (None, backup.start_point) and backup.state is not BackupState.STARTING:
-        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
-    if backup.state is BackupState.STOPPED:
+    if stop.start_point not in (None, backup.start_point) and backup.state is not STARTING:
+        return fail(cluster, FENCED_OFF)
+    if backup.state is STOPPED:
         return ((cluster, Ok(StopRow(label, backup.start_point, backup.restorable))),)
     if error := busy_or_poisoned(session, backup):
         return fail(cluster, error)
-    return ((put(cluster, label, backup._replace(state=BackupState.STOPPING)), Pending(stop, end_backup)),)
+    return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(stop, end_backup)),)
 
 
 def end_backup(design: Design, cluster: Cluster, pending: Pending) -> Steps:
@@ -206,7 +238,7 @@ def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     label = name(pending.operation.label)
     backup = known(cluster.backup(label))
     stopped = backup._replace(
-        state=BackupState.STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention
+        state=STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention
     )
     row = StopRow(label, backup.start_point, backup.restorable)
     return ((forget(put(cluster, label, stopped)), Ok(row)),)
@@ -218,7 +250,7 @@ def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
 def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     """Phase 1 of an abort: the checks, and the backup is STOPPING."""
     if design.session_bound:
-        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+        return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, abort.session) or bad_label(abort.label):
         return fail(cluster, error)
     session, label = cluster.sessions[abort.session], abort.label
@@ -226,12 +258,12 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     assert label is not None
     backup = cluster.backup(label)
     if backup is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_LABEL)
     if error := (
         not_yours_or_expired(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
     ):
         return fail(cluster, error)
-    return ((put(cluster, label, backup._replace(state=BackupState.STOPPING)), Pending(abort, release)),)
+    return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(abort, release)),)
 
 
 def release(design: Design, cluster: Cluster, pending: Pending) -> Steps:
@@ -242,7 +274,7 @@ def release(design: Design, cluster: Cluster, pending: Pending) -> Steps:
 def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     """An ACTIVE backup gets a new deadline, counted from now."""
     if not design.lease:
-        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+        return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, operation.session) or bad_label(operation.label) or bad_ttl(operation.ttl):
         return fail(cluster, error)
     session, label = cluster.sessions[operation.session], operation.label
@@ -250,7 +282,7 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     assert label is not None
     backup = cluster.backup(label)
     if backup is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_LABEL)
     if error := not_yours_or_expired(cluster, session, backup) or finished(backup) or busy(backup):
         return fail(cluster, error)
     expires_at = deadline(cluster, operation.ttl)
@@ -265,12 +297,12 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
 def list_backups(design: Design, cluster: Cluster, operation: ListBackups) -> Steps:
     """The rows of the view, by label, for members of pg_monitor."""
     if design.session_bound:
-        return fail(cluster, SqlState.UNDEFINED_FUNCTION)
+        return fail(cluster, NOT_OFFERED)
     session = cluster.sessions[operation.session]
     if session is None:
-        return fail(cluster, SqlState.CONNECTION_DOES_NOT_EXIST)
+        return fail(cluster, NOT_CONNECTED)
     if not any(role.superuser or role.monitor for role in acting_as(cluster, session.role)):
-        return fail(cluster, SqlState.INSUFFICIENT_PRIVILEGE)
+        return fail(cluster, NO_PRIVILEGE)
     return ((cluster, Ok(view(cluster))),)
 
 
@@ -283,7 +315,7 @@ def view(cluster: Cluster) -> tuple[BackupRow, ...]:
 def row(label: str, backup: Backup, owner_exists: bool) -> BackupRow:
     """One row of the view: a backup that is starting has no start point or times yet."""
     owner = backup.owner if owner_exists else None
-    if backup.state is BackupState.STARTING:
+    if backup.state is STARTING:
         return BackupRow(label, backup.state.value, owner, None, None, None, None)
     return BackupRow(
         label, backup.state.value, owner, backup.start_point, backup.start_time, backup.expires_at, backup.stop_time
@@ -303,9 +335,9 @@ def start_stock(cluster: Cluster, operation: Start | StockStart) -> Steps:
     assert session is not None
     assert operation.label is not None
     if session.stock is not None:
-        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+        return fail(cluster, HOLDS_A_STOCK_BACKUP)
     if len(operation.label.encode()) > MAX_LABEL_BYTES:
-        return fail(cluster, SqlState.INVALID_PARAMETER_VALUE)
+        return fail(cluster, BAD_LABEL)
     cluster = count_backup(cluster)
     stock = StockBackup(operation.label, cluster.start_points)
     started = put_session(cluster, operation.session, Session(session.role, stock))
@@ -319,7 +351,7 @@ def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
     session = cluster.sessions[operation.session]
     assert session is not None
     if session.stock is None:
-        return fail(cluster, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+        return fail(cluster, HOLDS_NO_STOCK_BACKUP)
     stopped = put_session(release_core(cluster), operation.session, Session(session.role))
     return ((stopped, Ok(StopRow(session.stock.label, session.stock.start_point, restorable=True))),)
 
@@ -330,9 +362,9 @@ def stop_stock(cluster: Cluster, operation: Stop | StockStop) -> Steps:
 def connect(cluster: Cluster, operation: Connect) -> Steps:
     """A session is opened."""
     if cluster.sessions[operation.session] is not None:
-        return fail(cluster, SqlState.CONNECTION_EXCEPTION)
+        return fail(cluster, CONNECTED_ALREADY)
     if cluster.role(operation.role) is None:
-        return fail(cluster, SqlState.INVALID_AUTHORIZATION)
+        return fail(cluster, NOBODY_TO_BE)
     return done(put_session(cluster, operation.session, Session(operation.role)))
 
 
@@ -340,7 +372,7 @@ def disconnect(cluster: Cluster, operation: Disconnect) -> Steps:
     """A session ends: core gives up the session's own backup; ours are nobody's."""
     session = cluster.sessions[operation.session]
     if session is None:
-        return fail(cluster, SqlState.CONNECTION_DOES_NOT_EXIST)
+        return fail(cluster, NOT_CONNECTED)
     if session.stock is not None:
         cluster = release_core(cluster)
     return done(put_session(cluster, operation.session, None))
@@ -368,9 +400,9 @@ def restart(design: Design, cluster: Cluster) -> Steps:
 def reap(cluster: Cluster) -> Cluster:
     """What is past its deadline expires, and what was remembered long enough is forgotten."""
     for label, backup in cluster.backups:
-        if backup.expires_at is not None and backup.expires_at <= cluster.now and backup.state is BackupState.ACTIVE:
+        if backup.expires_at is not None and backup.expires_at <= cluster.now and backup.state is ACTIVE:
             forget_at = backup.expires_at + cluster.settings.result_retention
-            cluster = put(release_core(cluster), label, backup._replace(state=BackupState.EXPIRED, forget_at=forget_at))
+            cluster = put(release_core(cluster), label, backup._replace(state=EXPIRED, forget_at=forget_at))
     return forget(cluster)
 
 
@@ -386,7 +418,7 @@ def forget(cluster: Cluster) -> Cluster:
 def alter_role(cluster: Cluster, role_name: str, change: Callable[[Role], Role]) -> Steps:
     """An administrator changes a role."""
     if cluster.role(role_name) is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_ROLE)
     roles = tuple(change(role) if role.name == role_name else role for role in cluster.roles)
     return done(cluster if roles == cluster.roles else cluster._replace(roles=roles))
 
@@ -394,9 +426,9 @@ def alter_role(cluster: Cluster, role_name: str, change: Callable[[Role], Role])
 def add_member(cluster: Cluster, role_name: str, group: str) -> Steps:
     """GRANT group TO role; memberships may not go in a circle."""
     if cluster.role(group) is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_ROLE)
     if cluster.role(role_name) is not None and role_name in (role.name for role in acting_as(cluster, group)):
-        return fail(cluster, SqlState.INVALID_GRANT_OPERATION)
+        return fail(cluster, CIRCULAR_MEMBERSHIP)
     return alter_role(
         cluster, role_name, lambda found: found._replace(member_of=tuple(sorted({*found.member_of, group})))
     )
@@ -405,7 +437,7 @@ def add_member(cluster: Cluster, role_name: str, group: str) -> Steps:
 def drop_role(cluster: Cluster, role_name: str) -> Steps:
     """The role is gone, with every membership in it. Its sessions stay open, without rights."""
     if cluster.role(role_name) is None:
-        return fail(cluster, SqlState.UNDEFINED_OBJECT)
+        return fail(cluster, NO_SUCH_ROLE)
     kept = (role for role in cluster.roles if role.name != role_name)
     roles = tuple(role._replace(member_of=tuple(g for g in role.member_of if g != role_name)) for role in kept)
     return done(cluster._replace(roles=roles))
@@ -430,15 +462,15 @@ def closure(roles: tuple[Role, ...], role_name: str) -> tuple[Role, ...]:
     return tuple(found.values())
 
 
-# The checks, each an SQLSTATE or None
+# The checks, each a row of the error table or None
 
 
-def refused(cluster: Cluster, session_number: int) -> SqlState | None:
+def refused(cluster: Cluster, session_number: int) -> Failed | None:
     """No connection, or no EXECUTE privilege."""
     session = cluster.sessions[session_number]
     if session is None:
-        return SqlState.CONNECTION_DOES_NOT_EXIST
-    return None if may_execute(cluster.roles, session.role) else SqlState.INSUFFICIENT_PRIVILEGE
+        return NOT_CONNECTED
+    return None if may_execute(cluster.roles, session.role) else NO_PRIVILEGE
 
 
 @lru_cache(maxsize=1024)
@@ -449,49 +481,49 @@ def may_execute(roles: tuple[Role, ...], role_name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def bad_label(label: str | None) -> SqlState | None:
+def bad_label(label: str | None) -> Failed | None:
     """NULL; empty, too long, or with a control character, which could forge a line of the label file."""
     if label is None:
-        return SqlState.NULL_VALUE_NOT_ALLOWED
+        return NULL_LABEL
     if not 0 < len(label.encode()) <= MAX_LABEL_BYTES or any(unicodedata.category(c) == "Cc" for c in label):
-        return SqlState.INVALID_PARAMETER_VALUE
+        return BAD_LABEL
     return None
 
 
-def bad_ttl(ttl: int | None) -> SqlState | None:
+def bad_ttl(ttl: int | None) -> Failed | None:
     """A time to live is positive."""
-    return SqlState.INVALID_PARAMETER_VALUE if ttl is not None and ttl <= 0 else None
+    return BAD_TTL if ttl is not None and ttl <= 0 else None
 
 
-def not_yours_or_expired(cluster: Cluster, session: Session, backup: Backup) -> SqlState | None:
+def not_yours_or_expired(cluster: Cluster, session: Session, backup: Backup) -> Failed | None:
     """Not the caller's to touch, or past its deadline."""
     if not may_stop(cluster, session, backup):
-        return SqlState.INSUFFICIENT_PRIVILEGE
-    if backup.state is BackupState.EXPIRED:
-        return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE
+        return NOT_YOURS
+    if backup.state is EXPIRED:
+        return HAS_EXPIRED
     return None
 
 
-def finished(backup: Backup) -> SqlState | None:
+def finished(backup: Backup) -> Failed | None:
     """It is stopped already."""
-    return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE if backup.state is BackupState.STOPPED else None
+    return STOPPED_ALREADY if backup.state is STOPPED else None
 
 
-def busy(backup: Backup) -> SqlState | None:
+def busy(backup: Backup) -> Failed | None:
     """Someone else is starting or stopping it right now."""
-    return SqlState.OBJECT_IN_USE if backup.state is not BackupState.ACTIVE else None
+    return BUSY if backup.state is not ACTIVE else None
 
 
-def busy_or_poisoned(session: Session, backup: Backup) -> SqlState | None:
+def busy_or_poisoned(session: Session, backup: Backup) -> Failed | None:
     """Busy; or core can not end it here, because the session holds a backup of core's own."""
     if error := busy(backup):
         return error
-    return SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE if session.stock is not None else None
+    return HOLDS_A_STOCK_BACKUP if session.stock is not None else None
 
 
 def may_stop(cluster: Cluster, session: Session, backup: Backup) -> bool:
     """May the session stop, abort, renew or replace this backup? Under ``any``, EXECUTE was enough."""
-    if cluster.settings.stop_policy is StopPolicy.ANY:
+    if cluster.settings.stop_policy is ANY:
         return True
     roles = acting_as(cluster, session.role)
     return bool(roles) and (roles[0].superuser or any(role.name == backup.owner for role in roles))
@@ -505,13 +537,9 @@ def done(cluster: Cluster) -> Steps:
     return ((cluster, DONE),)
 
 
-def fail(cluster: Cluster, sqlstate: SqlState) -> Steps:
+def fail(cluster: Cluster, error: Failed) -> Steps:
     """It was refused, and nothing has changed."""
-    return ((cluster, failure(sqlstate)),)
-
-
-DONE = Ok()
-failure = cache(Failed)
+    return ((cluster, error),)
 
 
 def put(cluster: Cluster, label: str, backup: Backup | None) -> Cluster:

@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
-    """The campaign; raises SetupError if it cannot begin."""
+    """The campaign; raises SetupError if it cannot be set up."""
     postgres, implementation = find_postgres(chosen.pg_config), find_implementation(chosen.implementation)
     server_user()
     when, began = datetime.now(UTC), time.monotonic()
@@ -98,19 +98,12 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
             server_settings=server_settings(implementation),
         )
         write_results(folder, results, recorder.properties)
+        if recorder.setup_error:
+            raise SetupError(recorder.setup_error)
         facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(folder))}
         show_end(console, recorder, facts, command(chosen), nearer(folder))
-    return exit_status(recorder)
-
-
-def exit_status(recorder: Recorder) -> int:
-    """See above; raises SetupError if there was none to speak of."""
-    if recorder.interrupted:
-        return INTERRUPTED
-    if recorder.setup_error:
-        raise SetupError(recorder.setup_error)
     verdict, _reason = recorder.verdict()
-    return HOLDS if verdict is Verdict.HOLDS else FAILS
+    return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
 
 
 def nearer(path: Path) -> Path:

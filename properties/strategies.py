@@ -85,7 +85,7 @@ def operations(
         of_nobody.append(st.builds(SetPolicy, st.sampled_from(StopPolicy)))
     if design.expiry:
         of_nobody.append(st.builds(SetTtl, st.sampled_from([None, 10])))
-    if design.settings.result_retention > 0:
+    if design.settings.result_retention > 0 and not design.session_bound:
         of_nobody.append(st.builds(SetRetention, st.sampled_from([0, 10, 600])))
     return st.one_of(*of_sessions, *of_nobody)
 

@@ -41,4 +41,3 @@ class Tally:
     def missing(self) -> set[TransitionClass]:
         """What was undertaken and not seen."""
         return self.reachable - self.classes
-

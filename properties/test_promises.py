@@ -10,7 +10,7 @@ import pytest
 from model import transition
 from model.__main__ import main
 from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, StopPolicy
-from model.explore import ALICE, SCOPES, Role, Scope, explore
+from model.explore import ALICE, SCOPES, Scope, explore
 from model.operations import (
     Connect,
     Disconnect,
@@ -20,9 +20,8 @@ from model.operations import (
     Start,
     Stop,
 )
-from model.outcomes import Failed, SqlState
 from model.promises import PROMISES
-from model.state import Backup, BackupState, Cluster
+from model.state import Backup, BackupState, Cluster, Role
 from model.transition import Pending, Steps
 
 DAVE = Role("dave", execute=True)
@@ -80,7 +79,7 @@ original = transition.__dict__.copy()
 def reserve_leaks(design: Design, cluster: Cluster, start: Start) -> Steps:
     """A start refused by the limit leaves its label STARTING."""
     ((after, result),) = original["reserve"](design, cluster, start)
-    if result == Failed(SqlState.CONFIGURATION_LIMIT_EXCEEDED):
+    if result is transition.LIMIT_REACHED:
         after = transition.put(cluster, start.label or "", Backup(BackupState.STARTING, owner="alice"))
     return ((after, result),)
 
@@ -112,7 +111,7 @@ def only_its_starter_stops(design: Design, cluster: Cluster, stop: Stop) -> Step
     """A stop is refused to whoever did not start the backup, whatever the policy."""
     session, backup = cluster.sessions[stop.session], cluster.backup(stop.label or "")
     if session is not None and backup is not None and backup.owner != session.role:
-        return transition.fail(cluster, SqlState.OBJECT_IN_USE)
+        return transition.fail(cluster, transition.BUSY)
     steps: Steps = original["claim_to_stop"](design, cluster, stop)
     return steps
 

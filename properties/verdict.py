@@ -6,6 +6,7 @@ the checker itself, means that it *crashed*; and one that looked at nothing, or 
 not hold because pytest let it pass.
 """
 
+import time
 import traceback
 import zlib
 from collections import Counter
@@ -108,6 +109,8 @@ class Recorder:
     finished: Callable[[Property], None] = lambda one: None
     properties: list[Property] = field(default_factory=list)
     running: Property | None = None
+    began: float = 0.0
+    """When what is running began (monotonic)."""
     interrupted: bool = False
     """By Ctrl-C or a signal."""
     setup_error: str = ""
@@ -154,7 +157,7 @@ class Recorder:
         self.properties += self.by_test.values()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.running = self.by_test[nodeid]
+        self.running, self.began = self.by_test[nodeid], time.monotonic()
         self.running.reason = "it was interrupted"
 
     @pytest.hookimpl(tryfirst=True)
@@ -181,6 +184,8 @@ class Recorder:
             self.setup_error = str(excinfo.value.msg)
         else:
             self.interrupted = True
+        if self.running:
+            self.running.seconds = time.monotonic() - self.began
 
     def pytest_internalerror(self, excrepr: object) -> None:
         self.internal_error = str(excrepr)
