@@ -22,8 +22,10 @@ from model.operations import Operation
 from model.promises import PROMISES, Promise
 
 LEGEND = """
-holds: claimed, and kept in every state; no: not claimed, and broken; unclaimed: not claimed, and not broken here;
-BROKEN: claimed, and broken"""
+holds      claimed, and kept in every state
+no         not claimed, and broken
+unclaimed  not claimed, and not broken in these scopes
+BROKEN     claimed, and broken"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -180,11 +180,11 @@ def explore(
     first = start_of(scope) if first is None else normal(first)
     parents: Parents = {first: None}
     fixed = operations(scope)
+    of_states = tuple(promise for promise in promises if not promise.about)
     asked = {
-        (kind, outcome, changed): [p for p in promises if p.asked_of(kind, outcome, changed)]
+        (kind, outcome, changed): tuple(p for p in promises if p.asked_of(kind, outcome, changed))
         for kind, outcome, changed in product(get_args(Operation), (Ok, Failed), (True, False))
     }
-    everywhere = [promise for promise in promises if not promise.about]
     level, transitions = [first], 0
     while level and not any(promise.claimed_by(design) and promise.name in found.broken for promise in promises):
         following: list[Cluster] = []
@@ -197,15 +197,15 @@ def explore(
                     if changed and (reached := normal(after)) not in parents:
                         parents[reached] = (before, operation)
                         following.append(reached)
-                        questions = questions + everywhere
-                    if questions or visit is not None:
-                        transition = Transition(design, before, operation, outcome, after)
-                        for promise in questions:
-                            if not promise.holds(transition) and promise.name not in found.broken:
-                                path = (*history(parents, before), operation)
-                                found.broken[promise.name] = concrete(design, first, path)
-                        if visit is not None:
-                            visit(transition, parents)
+                        questions += of_states
+                    if not questions and visit is None:
+                        continue
+                    transition = Transition(design, before, operation, outcome, after)
+                    for promise in questions:
+                        if not promise.holds(transition) and promise.name not in found.broken:
+                            found.broken[promise.name] = concrete(design, first, (*history(parents, before), operation))
+                    if visit is not None:
+                        visit(transition, parents)
         found.depth += bool(following)
         level = following
     found.states, found.transitions, found.seconds = len(parents), transitions, time.perf_counter() - began

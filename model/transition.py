@@ -94,17 +94,17 @@ Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
 
 def run(design: Design, cluster: Cluster, operation: Operation) -> list[tuple[Cluster, Outcome]]:
     """All phases of one operation, with nothing in between: the sequential semantics."""
-    finished: list[tuple[Cluster, Outcome]] = []
-    for after, result in invoke(design, cluster, operation):
-        finished += complete(design, after, result) if isinstance(result, Pending) else ((after, result),)
-    return finished
+    return finish(design, invoke(design, cluster, operation))
 
 
-def complete(design: Design, cluster: Cluster, pending: Pending) -> list[tuple[Cluster, Outcome]]:
-    """All the phases that are left of an operation under way."""
+def finish(design: Design, steps: Steps) -> list[tuple[Cluster, Outcome]]:
+    """All the phases that are left, with nothing in between."""
     finished: list[tuple[Cluster, Outcome]] = []
-    for after, result in resume(design, cluster, pending):
-        finished += complete(design, after, result) if isinstance(result, Pending) else ((after, result),)
+    for cluster, result in steps:
+        if isinstance(result, Pending):
+            finished += finish(design, resume(design, cluster, result))
+        else:
+            finished.append((cluster, result))
     return finished
 
 
