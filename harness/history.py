@@ -66,9 +66,9 @@ def describe(outcome: Outcome) -> str:
 
 def event_to_dict(event: Event) -> dict[str, Any]:
     """An event for JSON."""
-    kind = type(event.operation).__name__
     return {
-        "operation": {"kind": kind, **asdict(event.operation)},
+        "operation": type(event.operation).__name__,
+        "arguments": asdict(event.operation),
         "who": event.who,
         "invoked": event.invoked,
         "completed": event.completed,

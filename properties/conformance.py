@@ -179,10 +179,13 @@ class ConformanceMachine(RuleBasedStateMachine):
         return number if number in open_sessions or not open_sessions else open_sessions[number % len(open_sessions)]
 
     def teardown(self) -> None:
-        self.checked(lambda: self.comparison.finish(self.failed))
-        self.tally.examples += 1
-        self.tally.failures += self.failed
-        self.tally.stepping += time.perf_counter() - self.began
+        try:
+            self.checked(lambda: self.comparison.finish(self.failed))
+        finally:
+            self.tally.keep(self.client.history, self.failed)
+            self.tally.examples += 1
+            self.tally.failures += self.failed
+            self.tally.stepping += time.perf_counter() - self.began
 
     # Where an example begins
 

@@ -1,8 +1,9 @@
 """The results folder: what a campaign leaves for people, for CI, and for the reports.
 
 Each campaign has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to
-the one that ended last. In it are ``results.json``, ``junit.xml``, and a file in ``failures/`` for each property that
-failed or crashed.
+the one that ended last. In it are ``results.json``, ``junit.xml``, a file in ``failures/`` for each property that failed
+or crashed, and in ``histories/`` an example of each property that keeps one, as JSON lines (``harness.history``): the
+smallest that failed, or else the most varied.
 
 ``results.json`` is one object; absent knowledge is null, times are seconds:
 
@@ -37,6 +38,7 @@ failed or crashed.
     ``notes``             remarks, a list
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
     ``failure``           the file with everything about the failure, relative to the folder
+    ``history``           the file with an example's history, relative to the folder; null: none was kept
 
 ``coverage``        percent (null: no tour was taken), reachable, seen (how many of them), missing
 ``examples``, ``steps``, ``stepping``, ``steps_per_second``  of all properties together
@@ -60,12 +62,13 @@ from xml.etree import ElementTree
 
 from hypothesis import settings
 
+from harness.history import History
 from harness.implementation import Implementation
 from harness.postgres import Postgres, SetupError
 from harness.settings import DEFAULTS
 from model.tour import TransitionClass
 from properties.tally import Tally
-from properties.verdict import ROOT, Property, Recorder, coverage, failure_file, totals
+from properties.verdict import ROOT, Property, Recorder, Verdict, coverage, failure_file, totals
 
 SCHEMA = 1
 LATEST = "latest"
@@ -94,6 +97,9 @@ def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Pr
         for one in properties:
             if one.report:
                 (folder / "failures" / failure_file(one)).write_text(failure_text(one, results), errors="replace")
+            if history := shown_history(one):
+                (folder / "histories").mkdir(exist_ok=True)
+                (folder / history_file(one)).write_text(history.to_json() + "\n", encoding="utf-8")
         with contextlib.suppress(OSError):
             (folder / "failures").rmdir()  # there were none
         forget_host(folder / "junit.xml")
@@ -105,6 +111,17 @@ def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Pr
         raise SetupError(
             f"The results cannot be written to {folder} ({error.strerror}): make room, or name another with --results."
         ) from None
+
+
+def shown_history(one: Property) -> History | None:
+    """The example to show of a property: of one that does not hold, only an example that failed."""
+    tally = one.tally
+    return tally.history if tally and (tally.history_failed or one.verdict is Verdict.HOLDS) else None
+
+
+def history_file(one: Property) -> str:
+    """Where it is, relative to the folder."""
+    return f"histories/{Path(failure_file(one)).stem}.jsonl"
 
 
 def forget_host(junit: Path) -> None:
@@ -220,6 +237,7 @@ def property_in_json(one: Property) -> dict[str, Any]:
             "missing": in_order(tally.missing()),
         },
         "failure": f"failures/{failure_file(one)}" if one.report else None,
+        "history": history_file(one) if shown_history(one) else None,
     }
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from harness.history import History
+from model.outcomes import Ok
 from model.tour import TransitionClass
 
 
@@ -24,6 +26,9 @@ class Tally:
     stepping: float = 0.0
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
+    history: History | None = None
+    """The example to show: the last that failed (which is the smallest), else the most varied."""
+    history_failed: bool = False
 
     @contextmanager
     def example(self) -> Iterator[None]:
@@ -38,6 +43,17 @@ class Tally:
             self.examples += 1
             self.stepping += time.perf_counter() - began
 
+    def keep(self, history: History, failed: bool) -> None:
+        """Keeps the history of an example if it is the one to show."""
+        if failed or (not self.history_failed and variety(history) > variety(self.history)):
+            self.history, self.history_failed = history, failed
+
     def missing(self) -> set[TransitionClass]:
         """What was undertaken and not seen."""
         return self.reachable - self.classes
+
+
+def variety(history: History | None) -> int:
+    """How many different things happen in a history: whose operation, of what kind, and whether it took place."""
+    events = history.events if history else []
+    return len({(event.who, type(event.operation), isinstance(event.outcome, Ok)) for event in events})

@@ -5,7 +5,9 @@ another. Here are the rows they cannot reach (a server set up wrongly, operation
 the rows, and what the messages say.
 """
 
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -285,6 +287,26 @@ def test_a_start_whose_session_is_terminated_leaves_no_trace(
         pending.result(PATIENCE)
     cluster.wait_until(lambda: state(admin) is None, PATIENCE, "the label to be free again")
     cluster.wait_until(lambda: not forced_full_page_writes(admin), PATIENCE, "core to be released")
+
+
+def test_a_start_cancelled_after_it_has_completed_is_undone(
+    cluster: Cluster, admin: Session, starting: tuple[Session, Pending]
+) -> None:
+    """The caller stands still while the backup becomes active; it has not returned, so the cancel undoes the start."""
+    session, pending = starting
+    os.kill(session.pid, signal.SIGSTOP)
+    try:
+        admin.execute("CHECKPOINT")
+        cluster.wait_until(lambda: state(admin) == "active", PATIENCE, "the start to complete")
+        assert forced_full_page_writes(admin)
+        session.cancel()
+    finally:
+        os.kill(session.pid, signal.SIGCONT)
+    with pytest.raises(SqlError) as cancelled:
+        pending.result(PATIENCE)
+    assert cancelled.value.sqlstate == "57014"
+    assert admin.execute(LIST) == []
+    assert not forced_full_page_writes(admin), "the label is free, and core still runs the backup"
 
 
 def test_a_cancelled_start_puts_back_the_result_it_was_to_replace(cluster: Cluster, admin: Session) -> None:

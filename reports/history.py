@@ -80,13 +80,11 @@ class History:
 
 def read_event(data: object) -> Event:
     """One line; raises Foreign. A start that is rolled back is shown with the start's arguments."""
-    operation = field(data, "operation", lambda found: mapped(lambda value: value)(found))
-    kind = text(operation.pop("kind", None)) if "class" not in operation else text(operation.pop("class"))
-    inner = operation.pop("start", None)
-    arguments = mapped(scalar)({**operation, **(inner if isinstance(inner, dict) else {})})
+    arguments = field_or(data, "arguments", mapped(lambda value: value), {})
+    inner = arguments.pop("start", None)
     return Event(
-        kind=kind,
-        arguments=arguments,
+        kind=field(data, "operation", text),
+        arguments=mapped(scalar)({**arguments, **(inner if isinstance(inner, dict) else {})}),
         who=field(data, "who", text),
         invoked=field(data, "invoked", number),
         completed=field_or(data, "completed", optional(number), None),
