@@ -1,6 +1,7 @@
 """What the properties share: a server, the profiles, and the tally of what each property did."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,3 +122,9 @@ def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object
     record_property("missing", sorted(" | ".join(seen) for seen in tally.missing()))
     for note in tally.notes:
         record_property("note", note)
+
+
+def hear_signals() -> None:
+    """For a new process: undoes what nohup, and a shell without job control, do to programs in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import pytest
 
 from properties.campaign import main
+from properties.conftest import hear_signals
 from properties.verdict import HARNESS_TESTS, Property, Recorder, Verdict, failure_file
 
 ROOT = Path(__file__).parent.parent
@@ -266,7 +267,8 @@ def test_what_is_interrupted_is_written_down(tmp_path: Path) -> None:
     slow = HOLDING + "def test_it_takes_long():\n    print('now', flush=True)\n    import time\n    time.sleep(600)\n"
     slow += "def test_never_begun():\n    pass\n"
     program = command(tmp_path, written(tmp_path, test_slow=slow))
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(program, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=hear_signals)
     assert process.stdout is not None
     while "two is even" not in process.stdout.readline():
         assert process.poll() is None

@@ -20,6 +20,7 @@ from harness.cluster import Cluster, ClusterError, open_cluster, open_standby
 from harness.postgres import find_postgres
 from harness.processes import descendants, runs
 from harness.session import INFINITY, MINUS_INFINITY, SqlError
+from properties.conftest import hear_signals
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parent.parent
@@ -245,11 +246,6 @@ with open_cluster(build) as cluster:
 """
 
 
-def hear_interrupts() -> None:
-    """Undoes what a shell without job control does to programs in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Elsewhere(NamedTuple):
     """A process of its own with a cluster open in it."""
 
@@ -304,7 +300,7 @@ def start_elsewhere(scratch: Path, what: str) -> Elsewhere:
         stdout=subprocess.PIPE,
         text=True,
         stderr=subprocess.DEVNULL,
-        preexec_fn=hear_interrupts,
+        preexec_fn=hear_signals,
     )
     assert process.stdout is not None
     folder, pid, segment = process.stdout.readline().split()
