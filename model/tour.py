@@ -36,13 +36,14 @@ from model.operations import (
     Operation,
     Renew,
     Restart,
+    Revoke,
     Rollback,
     Start,
     StockStart,
     StockStop,
     Stop,
 )
-from model.outcomes import Ok
+from model.outcomes import Ok, Outcome, SqlState
 from model.promises import Transition
 from model.state import Backup, Cluster, initial
 from model.transition import MAX_LABEL_BYTES, acting_as, bad_label, refused, run
@@ -75,26 +76,41 @@ class TransitionClass(NamedTuple):
 
 
 def classify(transition: Transition) -> TransitionClass:
-    """The class of a transition."""
+    """The class of a transition: what the rule that decided it has looked at, and no more."""
     design, before, operation, outcome, after = transition
-    special = ", ".join(specialities(design, before, operation))
-    state = label_state(design, before, operation)
+    kind = type(operation).__name__
+    result = "ok" if isinstance(outcome, Ok) else outcome.sqlstate.value
+    if (fault := argument_fault(operation)) and result in DECIDED_BY_ARGUMENTS[fault == "NULL label"]:
+        return TransitionClass(f"{kind} ({fault})", "-", "-", result)
+    state, caller = label_state(design, before, operation), relation(design, before, operation)
+    if caller in ("disconnected", "unprivileged") and not isinstance(operation, Disconnect):
+        return TransitionClass(kind, state, caller, result)
+    special = ", ".join(specialities(design, before, operation, outcome))
     if isinstance(operation, Advance | Restart) and before.backups:
         state += becomes(before, after)
-    return TransitionClass(
-        f"{type(operation).__name__} ({special})" if special else type(operation).__name__,
-        state,
-        relation(design, before, operation),
-        "ok" if isinstance(outcome, Ok) else outcome.sqlstate.value,
-    )
+    return TransitionClass(f"{kind} ({special})" if special else kind, state, caller, result)
 
 
-def specialities(design: Design, before: Cluster, operation: Operation) -> Iterator[str]:
-    """What is special about an operation: bad or optional arguments, a stock backup held beside ours."""
+DECIDED_BY_ARGUMENTS = {
+    False: (SqlState.INVALID_PARAMETER_VALUE.value,),
+    True: (SqlState.NULL_VALUE_NOT_ALLOWED.value, "ok"),
+}
+"""Outcomes that a bad argument (is it a NULL label?) decides alone; core's own functions do nothing for a NULL."""
+
+
+def argument_fault(operation: Operation) -> str:
+    """What is wrong with the arguments; empty if nothing is."""
     if isinstance(operation, Backing) and bad_label(operation.label):
-        yield label_fault(operation.label)
-    if isinstance(operation, Start | Renew) and operation.ttl is not None:
-        yield "ttl" if operation.ttl > 0 else "ttl zero" if operation.ttl == 0 else "ttl negative"
+        return label_fault(operation.label)
+    if isinstance(operation, Start | Renew) and operation.ttl is not None and operation.ttl <= 0:
+        return "ttl negative" if operation.ttl else "ttl zero"
+    return ""
+
+
+def specialities(design: Design, before: Cluster, operation: Operation, outcome: Outcome) -> Iterator[str]:
+    """What is special about an operation: optional arguments, a stock backup held beside ours."""
+    if isinstance(operation, Start | Renew) and operation.ttl is not None and isinstance(outcome, Ok):
+        yield "ttl"
     if isinstance(operation, Stop) and operation.start_point is not None:
         backup = concerned(before, operation)
         yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
@@ -223,14 +239,19 @@ def scopes(design: Design) -> tuple[Scope, ...]:
     """Small scopes that together show everything: each has much of one thing and little of the rest."""
     pause = design.settings.result_retention or 10
     little = Scope(design, roles=(ALICE,), sessions=1, ttls=(None,), seconds=(pause,))
-    everyone = replace(little, roles=ROLES, ttls=(None, pause), policies=tuple(StopPolicy))
+    everyone = replace(little, roles=ROLES, ttls=(None, pause), limits=(0,), policies=tuple(StopPolicy))
+    if design.session_bound:  # few enough states to have everything at once
+        everything = replace(everyone, stock=True, labels=("a", *BAD_LABELS))
+        return (replace(everything, sessions=2), replace(everything, administration=administration(ROLES)))
     return (
-        replace(little, roles=(ALICE, CAROL), labels=("a", *BAD_LABELS), ttls=(None, pause, *BAD_TTLS)),
+        replace(little, roles=(ALICE, CAROL), labels=("a", *BAD_LABELS), ttls=(None, pause, *BAD_TTLS), stock=True),
         replace(everyone, sessions=2),
         replace(everyone, stock=True),
-        replace(little, labels=("a", "b"), limits=(1,)),
+        replace(little, roles=(ALICE, BOB, CAROL), sessions=2, stock=True),
+        replace(little, labels=("a", "b"), ttls=(None, pause), limits=(1,), stock=True),
         replace(little, settings_ttls=(None, pause), retentions=(0, pause)),
         replace(little, roles=ROLES[1:], policies=(StopPolicy.OWNER,), administration=administration(ROLES)),
+        replace(little, roles=(ALICE,), stock=True, administration=(Revoke(ALICE.name), DropRole(ALICE.name))),
     )
 
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instruments.c
- *	  A clock that tests can stop and move, and a view of the reaper.
+ *	  A clock that tests can stop and move, and a view of our workers.
  *
  * Only in builds with INSTRUMENTS=1.
  *
@@ -14,6 +14,7 @@
 #include "instruments.h"
 #include "reaper.h"
 #include "registry.h"
+#include "starter.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/builtins.h"
@@ -34,6 +35,7 @@ PG_FUNCTION_INFO_V1(shared_backup_clock_advance);
 PG_FUNCTION_INFO_V1(shared_backup_clock_release);
 PG_FUNCTION_INFO_V1(shared_backup_reaper);
 PG_FUNCTION_INFO_V1(shared_backup_reaper_settle);
+PG_FUNCTION_INFO_V1(shared_backup_starter);
 
 Size
 ClockShmemSize(void)
@@ -176,4 +178,29 @@ shared_backup_reaper_settle(PG_FUNCTION_ARGS)
 	CheckPreloaded();
 	ReaperAwaitRound();
 	PG_RETURN_VOID();
+}
+
+/*
+ * The warm worker, and how many starts took one or launched their own.
+ */
+Datum
+shared_backup_starter(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {0};
+	StarterStatus status;
+
+	CheckPreloaded();
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	StarterGetStatus(&status);
+	values[0] = Int32GetDatum(status.warm_pid);
+	nulls[0] = status.warm_pid == 0;
+	values[1] = Int64GetDatum((int64) status.warm_starts);
+	values[2] = Int64GetDatum((int64) status.cold_starts);
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
 }

@@ -9,6 +9,10 @@
  * any reason, the postmaster starts another one, whose first round makes up
  * for what was missed.
  *
+ * It also keeps a warm worker for starts, see starter.c, and is woken when
+ * that may have to be replaced.  It makes no round for that, because a round
+ * looks at all backups.
+ *
  * The fields of ReaperShared are protected by REAPER_LOCK, except for the
  * condition variable.
  *
@@ -23,6 +27,7 @@
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "starter.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -40,6 +45,7 @@ typedef struct ReaperShared
 {
 	pid_t		pid;			/* 0 if not running */
 	Latch	   *latch;			/* NULL if not running */
+	bool		round_wanted;
 	uint64		rounds_begun;
 	uint64		rounds_done;	/* number of the last completed round */
 	TimestampTz settings_loaded;
@@ -115,8 +121,9 @@ ReaperAwaitRound(void)
 	uint64		before;
 	uint64		done;
 
-	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	before = shared->rounds_begun;
+	shared->round_wanted = true;
 	if (shared->latch)
 		SetLatch(shared->latch);
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
@@ -173,6 +180,7 @@ ReaperRound(void)
 	int			nexpired;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
+	shared->round_wanted = false;
 	round = ++shared->rounds_begun;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 
@@ -193,11 +201,20 @@ ReaperRound(void)
 	ConditionVariableBroadcast(&shared->round_done);
 }
 
-static long
-MillisecondsUntil(TimestampTz due)
+static bool
+RoundWanted(void)
 {
-	TimestampTz now = ClockNow();
+	bool		wanted;
 
+	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_SHARED);
+	wanted = shared->round_wanted;
+	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
+	return wanted;
+}
+
+static long
+MillisecondsUntil(TimestampTz due, TimestampTz now)
+{
 	if (due >= now + REAPER_MAX_SLEEP_MS * INT64CONST(1000))
 		return REAPER_MAX_SLEEP_MS;
 	return TimestampDifferenceMilliseconds(now, due);
@@ -222,8 +239,13 @@ SharedBackupReaperMain(Datum main_arg)
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 	NoteSettingsLoaded();
 
+	ReaperRound();
+
 	while (!ShutdownRequestPending)
 	{
+		TimestampTz warm_due;
+		long		sleep_ms;
+
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 
@@ -234,11 +256,16 @@ SharedBackupReaperMain(Datum main_arg)
 			NoteSettingsLoaded();
 		}
 
-		ReaperRound();
+		if (RegistryNextDue() <= ClockNow() || RoundWanted())
+			ReaperRound();
+		warm_due = StarterKeepWarm();
 
+		/* tests can move the clock that backups expire by, but not the other */
+		sleep_ms = Min(MillisecondsUntil(RegistryNextDue(), ClockNow()),
+					   MillisecondsUntil(warm_due, GetCurrentTimestamp()));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 MillisecondsUntil(RegistryNextDue()),
+						 sleep_ms,
 						 SharedBackupWaitEvent(&wait_event_main,
 											   "SharedBackupReaperMain"));
 	}

@@ -31,8 +31,16 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'shared_backup_reaper_settle'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_starter(OUT warm_pid int,
+    OUT warm_starts bigint,
+    OUT cold_starts bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'shared_backup_starter'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_advance(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper_settle() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_starter() FROM PUBLIC;

@@ -7,11 +7,21 @@
  * confuse that backup with the process's own one.  So we start backups in
  * background workers, which end afterwards.
  *
+ * Launching a worker can take longer than all the rest of a start, so the
+ * reaper keeps a warm one, launched in advance, that waits for a request.  It
+ * is replaced after each start.  Starts that find none launch a worker of
+ * their own.
+ *
  * Caller and worker meet in a slot, which goes through these states:
  *
  *	 FREE		nobody uses it
- *	 REQUESTED	the caller has put its request here and asked for a worker; the
- *				reservation in the registry belongs to the caller
+ *	 LAUNCHING	the reaper has asked for a worker; nobody has a request for it
+ *	 WARM		that worker waits for a request
+ *	 REQUESTED	the caller has put its request here, after it asked for a worker
+ *				or found one in LAUNCHING or WARM; the reservation in the
+ *				registry belongs to the caller
+ *	 DECLINED	the reaper's worker has died, or could not be launched, before it
+ *				took the request; the caller frees the slot and tries another
  *	 RUNNING	a worker has taken the request, and the reservation with it
  *	 DONE		the backup is ACTIVE; the worker waits to be told that the
  *				caller knows, because until then it may have to undo the start
@@ -19,26 +29,39 @@
  *	 FAILED		the worker has undone everything and ends; the caller takes the
  *				error and frees the slot
  *
- * A caller that cannot wait any longer gives up its own REQUESTED slot;
- * otherwise it marks the slot abandoned and terminates the worker, which
- * undoes everything and frees the slot.  So there is one process responsible
- * at any time, and whichever of the two ends early, nothing is left behind.
+ * A caller that cannot wait any longer takes its request back while the slot
+ * is REQUESTED, and leaves the slot to the reaper's worker if there is one.
+ * Later it marks the slot abandoned and terminates the worker, which undoes
+ * everything and frees the slot.  So there is one process responsible at any
+ * time, and whichever of the two ends early, nothing is left behind.
+ *
+ * Any start takes the reaper's worker, be it WARM or LAUNCHING, rather than
+ * launch another one: so the warm worker never uses up what a start needs.  No
+ * start fails or waits because of it either: if it does not take the request,
+ * its exit or the reaper sees to it that the caller hears of that.
  *
  * A slot has a new generation number whenever it is freed, so that a worker
- * that comes too late finds out.
+ * that comes too late finds out, and a caller that waits for that as well.
  *
  * Everything in a slot is protected by STARTER_LOCK, except that the request
- * does not change while the slot is in use.
+ * does not change while the slot is in use.  A worker leaves its slot under
+ * that lock before it exits, so that the process number in a slot is good for
+ * a signal while the lock is held.  Latches may be set after it is released:
+ * they outlive their processes, whose successors do not mind being woken.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <signal.h>
 
 #include "instruments.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "reaper.h"
 #include "registry.h"
 #include "starter.h"
 #include "storage/ipc.h"
@@ -46,6 +69,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
@@ -54,10 +78,17 @@
 /* longer error messages are cut */
 #define STARTER_MESSAGE_SIZE	1024
 
+/* how long to wait before launching a warm worker again ... */
+#define STARTER_RELAUNCH_MS		1000	/* if the last one died unused */
+#define STARTER_NO_ROOM_MS		10000	/* if there was no room for it */
+
 typedef enum SlotState
 {
 	SLOT_FREE,
+	SLOT_LAUNCHING,
+	SLOT_WARM,
 	SLOT_REQUESTED,
+	SLOT_DECLINED,
 	SLOT_RUNNING,
 	SLOT_DONE,
 	SLOT_ACCEPTED,
@@ -77,9 +108,11 @@ typedef struct StarterSlot
 {
 	SlotState	state;
 	uint32		generation;
+	bool		reapers;		/* the worker was launched by the reaper */
 	bool		abandoned;		/* the worker frees the slot */
 	Latch	   *caller;
-	Latch	   *worker;			/* valid from RUNNING on */
+	pid_t		worker_pid;		/* 0 until the worker is here */
+	Latch	   *worker;			/* valid if worker_pid is not 0 */
 
 	/* request */
 	BackupLabel label;
@@ -93,34 +126,57 @@ typedef struct StarterSlot
 	StarterError error;
 } StarterSlot;
 
+typedef struct StarterShared
+{
+	uint64		warm_starts;	/* requests made to the reaper's workers */
+	uint64		cold_starts;	/* requests for which a worker was launched */
+	StarterSlot slots[FLEXIBLE_ARRAY_MEMBER];
+} StarterShared;
+
 /* What a caller has to undo when it fails. */
 typedef struct StarterCall
 {
 	const BackupLabel *label;
 	uint64		serial;
 	StarterSlot *slot;			/* NULL if none yet */
-	BackgroundWorkerHandle *handle; /* NULL if none yet */
+	BackgroundWorkerHandle *handle; /* NULL if we launched none */
 } StarterCall;
 
 /* What a worker has to undo when it fails. */
 typedef struct StarterWork
 {
-	StarterSlot *slot;			/* NULL if nothing */
+	StarterSlot *slot;			/* NULL if none */
+	bool		taken;			/* the request in the slot? */
 	bool		published;
 	BackupRecord record;
 	BackupRecord prior;			/* valid if published */
 	StarterError error;
 } StarterWork;
 
-static StarterSlot *slots = NULL;
+/* What the reaper knows of the worker that it launched last. */
+typedef struct StarterLaunch
+{
+	bool		active;			/* are we the reaper, after its start? */
+	BackgroundWorkerHandle *handle; /* NULL once it has entered its slot */
+	StarterSlot *slot;
+	uint32		generation;		/* of the slot */
+	uint64		warm_starts;	/* at the time of the launch */
+	TimestampTz not_before;		/* of the next launch if it dies unused */
+} StarterLaunch;
+
+static StarterShared *shared = NULL;
 static StarterWork work;
+static StarterLaunch launch;
 static uint32 wait_event_start = 0;
 static uint32 wait_event_accept = 0;
+static uint32 wait_event_warm = 0;
+static uint32 wait_event_undo = 0;
 
 Size
 StarterShmemSize(void)
 {
-	return mul_size(max_worker_processes, sizeof(StarterSlot));
+	return add_size(offsetof(StarterShared, slots),
+					mul_size(max_worker_processes, sizeof(StarterSlot)));
 }
 
 void
@@ -128,10 +184,10 @@ StarterShmemInit(void)
 {
 	bool		found;
 
-	slots = ShmemInitStruct("shared_backup starter", StarterShmemSize(),
-							&found);
+	shared = ShmemInitStruct("shared_backup starter", StarterShmemSize(),
+							 &found);
 	if (!found)
-		memset(slots, 0, StarterShmemSize());
+		memset(shared, 0, StarterShmemSize());
 }
 
 /*
@@ -141,38 +197,24 @@ static void
 FreeSlot(StarterSlot *slot)
 {
 	slot->state = SLOT_FREE;
+	slot->reapers = false;
+	slot->abandoned = false;
+	slot->worker_pid = 0;
 	slot->generation++;
 }
 
 /*
- * The caller's side
+ * Find a slot in some state; STARTER_LOCK must be held.
  */
-
 static StarterSlot *
-TakeFreeSlot(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-			 Oid owner)
+FindSlot(SlotState state)
 {
-	StarterSlot *slot = NULL;
-
-	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	for (int i = 0; i < max_worker_processes; i++)
 	{
-		if (slots[i].state == SLOT_FREE)
-		{
-			slot = &slots[i];
-			slot->state = SLOT_REQUESTED;
-			slot->abandoned = false;
-			slot->caller = MyLatch;
-			slot->label = *label;
-			slot->serial = serial;
-			slot->fast = fast;
-			slot->ttl = ttl;
-			slot->owner = owner;
-			break;
-		}
+		if (shared->slots[i].state == state)
+			return &shared->slots[i];
 	}
-	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-	return slot;
+	return NULL;
 }
 
 static bool
@@ -187,10 +229,116 @@ LaunchWorker(StarterSlot *slot, BackgroundWorkerHandle **handle)
 	strlcpy(worker.bgw_function_name, "SharedBackupStarterMain", BGW_MAXLEN);
 	strlcpy(worker.bgw_name, "shared_backup starter", BGW_MAXLEN);
 	strlcpy(worker.bgw_type, "shared_backup starter", BGW_MAXLEN);
-	worker.bgw_main_arg = Int32GetDatum(slot - slots);
+	worker.bgw_main_arg = Int32GetDatum(slot - shared->slots);
 	memcpy(worker.bgw_extra, &slot->generation, sizeof(slot->generation));
 	worker.bgw_notify_pid = MyProcPid;
 	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+/*
+ * The caller's side
+ */
+
+/*
+ * Put a request into the slot of the reaper's worker, or else into a free one,
+ * for which the caller has to launch a worker.
+ */
+static StarterSlot *
+PutRequest(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
+		   Oid owner, bool *need_worker)
+{
+	StarterSlot *slot;
+	Latch	   *worker = NULL;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	slot = FindSlot(SLOT_WARM);
+	if (!slot)
+		slot = FindSlot(SLOT_LAUNCHING);
+	*need_worker = slot == NULL;
+	if (!slot)
+		slot = FindSlot(SLOT_FREE);
+	if (slot)
+	{
+		slot->state = SLOT_REQUESTED;
+		slot->caller = MyLatch;
+		slot->label = *label;
+		slot->serial = serial;
+		slot->fast = fast;
+		slot->ttl = ttl;
+		slot->owner = owner;
+		if (*need_worker)
+			shared->cold_starts++;
+		else
+			shared->warm_starts++;
+		if (slot->worker_pid != 0)
+			worker = slot->worker;
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+
+	if (worker)
+		SetLatch(worker);
+	return slot;
+}
+
+/*
+ * Leave a slot because this process cannot wait any longer.
+ *
+ * Returns whether the reservation belongs to this process.  Otherwise a worker
+ * is undoing everything, and *generation is that of the slot until it is done.
+ */
+static bool
+TakeBackRequest(StarterSlot *slot, uint32 *generation)
+{
+	bool		mine = false;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	*generation = slot->generation;
+	switch (slot->state)
+	{
+		case SLOT_REQUESTED:
+			mine = true;
+			if (!slot->reapers)
+				FreeSlot(slot);
+			else
+				slot->state = slot->worker_pid != 0 ? SLOT_WARM : SLOT_LAUNCHING;
+			break;
+		case SLOT_DECLINED:
+			mine = true;
+			FreeSlot(slot);
+			break;
+		case SLOT_FAILED:
+			FreeSlot(slot);
+			break;
+		default:
+			slot->abandoned = true;
+			kill(slot->worker_pid, SIGTERM);
+			break;
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+	return mine;
+}
+
+/*
+ * Wait until a worker has left a slot.
+ */
+static void
+AwaitWorkerGone(StarterSlot *slot, uint32 generation)
+{
+	for (;;)
+	{
+		bool		gone;
+
+		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_SHARED);
+		gone = slot->generation != generation;
+		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+		if (gone)
+			break;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0,
+						 SharedBackupWaitEvent(&wait_event_undo,
+											   "SharedBackupStartUndo"));
+		ResetLatch(MyLatch);
+	}
 }
 
 /*
@@ -200,33 +348,27 @@ static void
 StarterCallCleanup(int code, Datum arg)
 {
 	StarterCall *call = (StarterCall *) DatumGetPointer(arg);
+	uint32		generation = 0;
 	bool		mine = true;
 
 	if (call->slot)
-	{
-		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-		mine = call->slot->state == SLOT_REQUESTED;
-		if (mine || call->slot->state == SLOT_FAILED)
-			FreeSlot(call->slot);
-		else
-			call->slot->abandoned = true;
-		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-	}
+		mine = TakeBackRequest(call->slot, &generation);
 
 	if (mine)
+	{
 		RegistryCancelReservation(call->label, call->serial);
-
-	if (call->handle)
-		TerminateBackgroundWorker(call->handle);
+		if (call->handle)
+			TerminateBackgroundWorker(call->handle);
+	}
 
 	/*
 	 * An error must not be reported before everything is undone.  A process
 	 * that exits has nobody to report to and should not linger.
 	 */
-	if (!mine && !proc_exit_inprogress)
+	else if (!proc_exit_inprogress)
 	{
 		HOLD_INTERRUPTS();
-		(void) WaitForBackgroundWorkerShutdown(call->handle);
+		AwaitWorkerGone(call->slot, generation);
 		RESUME_INTERRUPTS();
 	}
 }
@@ -275,23 +417,25 @@ ReportWorkerError(StarterError *error)
 /*
  * Wait for the worker to be done with a slot, and leave the slot.
  *
- * Returns whether the backup was started, with the start point in *startpoint,
- * otherwise the reason why not in *error.
+ * Returns how that ended: DONE, with the start point in *startpoint, FAILED,
+ * with the reason in *error, or DECLINED.
  */
-static bool
+static SlotState
 AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 			XLogRecPtr *startpoint, StarterError *error)
 {
 	for (;;)
 	{
 		SlotState	state;
-		BgwHandleStatus status;
+		BgwHandleStatus status = BGWH_NOT_YET_STARTED;
 		pid_t		pid;
+		Latch	   *worker = NULL;
 
 		CHECK_FOR_INTERRUPTS();
 
 		/* in this order, or we might miss the end of the worker */
-		status = GetBackgroundWorkerPid(handle, &pid);
+		if (handle)
+			status = GetBackgroundWorkerPid(handle, &pid);
 
 		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 		state = slot->state;
@@ -299,19 +443,22 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 		{
 			*startpoint = slot->startpoint;
 			slot->state = SLOT_ACCEPTED;
-			SetLatch(slot->worker);
+			worker = slot->worker;
 		}
 		else if (state == SLOT_FAILED)
 		{
 			*error = slot->error;
 			FreeSlot(slot);
 		}
+		else if (state == SLOT_DECLINED)
+			FreeSlot(slot);
 		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 
-		if (state == SLOT_DONE)
-			return true;
-		if (state == SLOT_FAILED)
-			return false;
+		if (worker)
+			SetLatch(worker);
+		if (state == SLOT_DONE || state == SLOT_FAILED ||
+			state == SLOT_DECLINED)
+			return state;
 
 		/* a worker that had taken the request would not leave it like that */
 		if (state == SLOT_REQUESTED && status == BGWH_STOPPED)
@@ -335,23 +482,31 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 	StarterCall call = {label, serial, NULL, NULL};
 	StarterError error;
 	XLogRecPtr	startpoint;
-	bool		done;
+	SlotState	end;
 
 	PG_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 	{
-		call.slot = TakeFreeSlot(label, serial, fast, ttl, owner);
-		if (!call.slot || !LaunchWorker(call.slot, &call.handle))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("could not get a background worker for shared backup"),
-					 errhint("You may need to increase \"%s\".",
-							 "max_worker_processes")));
+		do
+		{
+			bool		need_worker;
 
-		done = AwaitWorker(call.slot, call.handle, &startpoint, &error);
+			call.slot = PutRequest(label, serial, fast, ttl, owner,
+								   &need_worker);
+			if (!call.slot ||
+				(need_worker && !LaunchWorker(call.slot, &call.handle)))
+				ereport(ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						 errmsg("could not get a background worker for shared backup"),
+						 errhint("You may need to increase \"%s\".",
+								 "max_worker_processes")));
+
+			end = AwaitWorker(call.slot, call.handle, &startpoint, &error);
+			call.slot = NULL;
+		} while (end == SLOT_DECLINED);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 
-	if (!done)
+	if (end == SLOT_FAILED)
 		ReportWorkerError(&error);
 	return startpoint;
 }
@@ -373,7 +528,7 @@ StarterExitUndo(int code, Datum arg)
 	bool		accepted;
 	bool		release_core;
 
-	if (!slot)
+	if (!work.taken)
 		return;
 
 	/* from here on, the caller cannot accept the result */
@@ -415,31 +570,107 @@ StarterExitReport(int code, Datum arg)
 		return;
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	if (slot->state == SLOT_ACCEPTED || slot->abandoned)
+	slot->worker_pid = 0;
+	if (slot->state == SLOT_WARM || slot->state == SLOT_ACCEPTED)
 		FreeSlot(slot);
 	else
 	{
-		slot->error = work.error;
-		slot->state = SLOT_FAILED;
+		if (slot->abandoned)
+			FreeSlot(slot);
+		else if (slot->state == SLOT_REQUESTED)
+			slot->state = SLOT_DECLINED;
+		else
+		{
+			slot->error = work.error;
+			slot->state = SLOT_FAILED;
+		}
 		SetLatch(slot->caller);
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+
+	/* there may be a warm worker to replace */
+	ReaperWake();
+}
+
+/*
+ * Enter the slot that this worker was launched for, unless it came too late,
+ * and take the request if there is one already.
+ */
+static void
+EnterSlot(StarterSlot *slot, uint32 generation)
+{
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	if (slot->generation == generation &&
+		(slot->state == SLOT_LAUNCHING || slot->state == SLOT_REQUESTED))
+	{
+		work.slot = slot;
+		work.taken = slot->state == SLOT_REQUESTED;
+		slot->state = work.taken ? SLOT_RUNNING : SLOT_WARM;
+		slot->worker_pid = MyProcPid;
+		slot->worker = MyLatch;
 	}
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 }
 
 /*
- * Take over the request in a slot, unless it has been given up.
+ * Touch in advance what a start needs, so that a request does not have to wait
+ * for page faults, and for this process to attach to shared memory.
  */
 static void
-TakeRequest(StarterSlot *slot, uint32 generation)
+Rehearse(void)
 {
-	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	if (slot->generation == generation && slot->state == SLOT_REQUESTED)
+	static const char text[256] = {0};	/* about as long as a label file */
+	BackupLabel label = {0};
+	BackupSnapshot snapshot;
+	BackupRecord record = {0};
+
+	(void) RegistryLookup(&label, 0, &snapshot);	/* no label is empty */
+	HOLD_INTERRUPTS();
+	RegistryStoreFiles(&record, text, sizeof(text), text, 0);
+	RegistryFreeFiles(&record);
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * Wait for a request, and take it.
+ *
+ * A worker that is terminated while it has nothing to do ends without a word.
+ */
+static void
+AwaitRequest(void)
+{
+	StarterSlot *slot = work.slot;
+
+	Rehearse();
+
+	for (;;)
 	{
-		slot->state = SLOT_RUNNING;
-		slot->worker = MyLatch;
-		work.slot = slot;
+		ResetLatch(MyLatch);
+
+		if (ProcDiePending)
+			proc_exit(0);
+
+		/* core writes the time into the label file as "log_timezone" says */
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+
+		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+		if (slot->state == SLOT_REQUESTED)
+		{
+			slot->state = SLOT_RUNNING;
+			work.taken = true;
+		}
+		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+		if (work.taken)
+			break;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0,
+						 SharedBackupWaitEvent(&wait_event_warm,
+											   "SharedBackupStarterWarm"));
 	}
-	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 }
 
 /*
@@ -451,6 +682,7 @@ StartAndPublish(void)
 	StarterSlot *slot = work.slot;
 	StringInfoData labelfile;
 	StringInfoData spcmapfile;
+	Latch	   *caller;
 
 	initStringInfo(&labelfile);
 	initStringInfo(&spcmapfile);
@@ -473,8 +705,9 @@ StartAndPublish(void)
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	slot->startpoint = work.record.core.startpoint;
 	slot->state = SLOT_DONE;
-	SetLatch(slot->caller);
+	caller = slot->caller;
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+	SetLatch(caller);
 }
 
 /*
@@ -517,7 +750,7 @@ SetStarterError(const ErrorData *edata)
 void
 SharedBackupStarterMain(Datum main_arg)
 {
-	StarterSlot *slot = &slots[DatumGetInt32(main_arg)];
+	StarterSlot *slot = &shared->slots[DatumGetInt32(main_arg)];
 	MemoryContext context = CurrentMemoryContext;
 	uint32		generation;
 
@@ -526,14 +759,17 @@ SharedBackupStarterMain(Datum main_arg)
 	 * we hold the WAL insertion locks, which the clean-up needs.
 	 */
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	before_shmem_exit(StarterExitReport, (Datum) 0);
 	before_shmem_exit(StarterExitUndo, (Datum) 0);	/* runs first */
-	TakeRequest(slot, generation);
+	EnterSlot(slot, generation);
 	if (!work.slot)
 		proc_exit(0);
+	if (!work.taken)
+		AwaitRequest();
 
 	PG_TRY();
 	{
@@ -556,4 +792,145 @@ SharedBackupStarterMain(Datum main_arg)
 
 	AwaitAcceptance();
 	proc_exit(0);
+}
+
+/*
+ * The reaper's side
+ */
+
+/*
+ * Give up on a worker that has not come; STARTER_LOCK must be held
+ * exclusively.
+ */
+static void
+RevokeLaunch(StarterSlot *slot)
+{
+	if (slot->worker_pid != 0)
+		return;
+
+	if (slot->state == SLOT_LAUNCHING)
+		FreeSlot(slot);
+	else if (slot->state == SLOT_REQUESTED && slot->reapers)
+	{
+		slot->state = SLOT_DECLINED;
+		SetLatch(slot->caller);
+	}
+}
+
+/*
+ * Are we still waiting for the worker launched last to enter its slot?
+ */
+static bool
+LaunchPending(void)
+{
+	pid_t		pid;
+	bool		stopped;
+	bool		pending;
+
+	if (!launch.handle)
+		return false;
+
+	/* in this order, or we might give up on one that has come and gone */
+	stopped = GetBackgroundWorkerPid(launch.handle, &pid) == BGWH_STOPPED;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	pending = launch.slot->generation == launch.generation &&
+		launch.slot->worker_pid == 0;
+	if (pending && stopped)
+	{
+		RevokeLaunch(launch.slot);
+		pending = false;
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+
+	if (!pending)
+	{
+		pfree(launch.handle);
+		launch.handle = NULL;
+	}
+	return pending;
+}
+
+/*
+ * Revoke what an earlier reaper launched, which only that one could watch.
+ */
+static void
+RevokeLeftovers(void)
+{
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	for (int i = 0; i < max_worker_processes; i++)
+		RevokeLaunch(&shared->slots[i]);
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+}
+
+/*
+ * Launch a warm worker if there is none.
+ *
+ * Returns the time when this should be called again, at the latest; it should
+ * also be called when a worker has started, left its slot, or ended.
+ */
+TimestampTz
+StarterKeepWarm(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz again = DT_NOEND;
+	StarterSlot *slot = NULL;
+
+	if (!launch.active)
+	{
+		RevokeLeftovers();
+		launch.active = true;
+	}
+	if (LaunchPending())
+		return DT_NOEND;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	if (!FindSlot(SLOT_WARM) && !FindSlot(SLOT_LAUNCHING))
+	{
+		/* do not spin if something ends every worker */
+		if (launch.warm_starts == shared->warm_starts &&
+			launch.not_before > now)
+			again = launch.not_before;
+		else if ((slot = FindSlot(SLOT_FREE)) == NULL)
+			again = TimestampTzPlusMilliseconds(now, STARTER_NO_ROOM_MS);
+		else
+		{
+			slot->state = SLOT_LAUNCHING;
+			slot->reapers = true;
+			launch.slot = slot;
+			launch.generation = slot->generation;
+			launch.warm_starts = shared->warm_starts;
+		}
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+	if (!slot)
+		return again;
+
+	if (LaunchWorker(slot, &launch.handle))
+		launch.not_before = TimestampTzPlusMilliseconds(now,
+														STARTER_RELAUNCH_MS);
+	else
+	{
+		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+		RevokeLaunch(slot);
+		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+		again = TimestampTzPlusMilliseconds(now, STARTER_NO_ROOM_MS);
+	}
+	return again;
+}
+
+/*
+ * Describe the state of affairs, for tests.
+ */
+void
+StarterGetStatus(StarterStatus *status)
+{
+	StarterSlot *slot;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_SHARED);
+	slot = FindSlot(SLOT_WARM);
+	status->warm_pid = slot ? slot->worker_pid : 0;
+	status->warm_starts = shared->warm_starts;
+	status->cold_starts = shared->cold_starts;
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 }

@@ -10,11 +10,21 @@
 
 #include "access/xlogdefs.h"
 #include "shared_backup.h"
+#include "utils/timestamp.h"
+
+typedef struct StarterStatus
+{
+	pid_t		warm_pid;		/* 0 if no warm worker is ready */
+	uint64		warm_starts;	/* requests made to the reaper's workers */
+	uint64		cold_starts;	/* requests for which a worker was launched */
+} StarterStatus;
 
 extern Size StarterShmemSize(void);
 extern void StarterShmemInit(void);
 extern XLogRecPtr StarterRun(const BackupLabel *label, uint64 serial,
 							 bool fast, int64 ttl, Oid owner);
+extern TimestampTz StarterKeepWarm(void);
+extern void StarterGetStatus(StarterStatus *status);
 
 extern PGDLLEXPORT void SharedBackupStarterMain(Datum main_arg);
 
