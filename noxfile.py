@@ -2,6 +2,8 @@
 
     nox -s verify     the main job: the campaign against a real server, with a verdict
     nox -s tests      the test suite
+    nox -s bench      the benchmarks: the quick set, or --full
+    nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
     nox -s lint       ruff and mypy
 
@@ -35,6 +37,20 @@ def tests(session: nox.Session) -> None:
     install(session)
     arguments, environment = pg_config_to_environment(session.posargs)
     run(session, "pytest", *arguments, env=environment)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Benchmarks: --full, --gate, --save-baseline, --pg-config, --implementation, --results."""
+    install(session)
+    run(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Page, summary and figures of a results folder (default: reports/out/latest): --compare BEFORE AFTER, --output."""
+    install(session)
+    run(session, "python", "-m", "reports", *session.posargs)
 
 
 @nox.session

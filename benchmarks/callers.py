@@ -14,6 +14,8 @@ from harness.implementation import Implementation
 from harness.session import Parameters, Session
 
 MILLISECONDS = 1000.0
+SETTLING = 0.005
+"""Seconds of rest before whatever is timed."""
 PATIENCE = 60.0
 """Seconds without a word from the server before many callers give up."""
 
@@ -43,6 +45,11 @@ class Caller:
         """A stop."""
         return timed(self.session, self.by.stop, stop_parameters(self.label, self.wait_for_archive))
 
+    def renew(self) -> float:
+        """A renewal, if there is such a thing."""
+        assert self.by.renew is not None
+        return timed(self.session, self.by.renew, {"label": self.label, "ttl": "1 hour"})
+
 
 @dataclass(frozen=True)
 class Floor:
@@ -61,7 +68,15 @@ class Floor:
 
 def start_and_stop(caller: Starts) -> Mapping[str, float]:
     """A turn: a start, then a stop."""
-    return {"start": caller.start(), "stop": caller.stop()}
+    started = caller.start()
+    rest()
+    return {"start": started, "stop": caller.stop()}
+
+
+def rest() -> None:
+    """Lets the server settle, so that what one operation leaves behind (a worker that ends, another that is launched,
+    the end of a checkpoint) is not charged to the next."""
+    time.sleep(SETTLING)
 
 
 def start_parameters(label: str, ttl: str | None = None) -> dict[str, Any]:

@@ -1,13 +1,103 @@
-"""Benchmarks run on the servers and implementations that the properties run on."""
+"""What the benchmarks share: the server and implementation to measure, how much to measure, and where it is kept."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+import properties.conftest
+from benchmarks.fleet import Fleet
+from benchmarks.measurement import Measurement
+from benchmarks.recorder import Recorder
+from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.servers import server
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.implementation import Implementation, without_instruments
 from properties.conftest import (  # noqa: F401
+    PROBED,
     client,
     cluster,
     implementation,
     instrumented,
     postgres,
-    pytest_addoption,
     pytest_configure,
     release,
+    setting_up,
     workdir,
 )
+
+VARIED = ("callers", "tablespaces", "open_backups")
+"""Parameters whose values depend on how much is measured."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    properties.conftest.pytest_addoption(parser)
+    parser.getgroup("bench").addoption("--full", action="store_true", help="measure all, not only the quick set")
+
+
+def scale_of(config: pytest.Config) -> Scale:
+    """How much is measured."""
+    return FULL if config.getoption("--full") else QUICK
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name in VARIED:
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, getattr(scale_of(metafunc.config), name))
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> Scale:
+    """How much is measured."""
+    return scale_of(request.config)
+
+
+@pytest.fixture(scope="session")
+def recorder(request: pytest.FixtureRequest) -> Recorder:
+    """Where measurements are kept, and told how far they are."""
+    plugins = request.config.pluginmanager.get_plugins()
+    return next((plugin for plugin in plugins if isinstance(plugin, Recorder)), Recorder())
+
+
+@pytest.fixture
+def keep(recorder: Recorder, request: pytest.FixtureRequest) -> Callable[[Measurement], None]:
+    """Keeps a measurement, in the run's results and with pytest-benchmark's own."""
+
+    def keep(measurement: Measurement) -> None:
+        recorder.add(measurement)
+        if "benchmark" in request.fixturenames:
+            info = request.getfixturevalue("benchmark").extra_info
+            for ratio in measurement.ratios:
+                info[f"{measurement.name}: {ratio.candidate} / {ratio.against}"] = ratio.spread.median
+            info.update(measurement.values)
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def measured_implementation(implementation: Implementation) -> Implementation:  # noqa: F811
+    """The implementation as its users have it, without instruments."""
+    return replace(without_instruments(implementation), name=implementation.name)
+
+
+@pytest.fixture(scope="session")
+def many_open(measured_implementation: Implementation) -> Implementation:
+    """The implementation, if it can keep backups open that no session holds."""
+    if measured_implementation.design.session_bound:
+        pytest.skip(f"with {measured_implementation.name} a backup is open only as long as its session")
+    return measured_implementation
+
+
+@pytest.fixture(scope="session")
+def fleet(release: Build, many_open: Implementation, recorder: Recorder) -> Iterator[Fleet]:  # noqa: F811
+    """A server with few connections, on which ever more backups are open."""
+    with setting_up(), server(release, many_open, {**PROBED, "max_connections": "20"}) as cluster:  # noqa: F811
+        yield Fleet(cluster, many_open, recorder.watch)
+
+
+@pytest.fixture(scope="session")
+def twin(release: Build, many_open: Implementation) -> Iterator[Cluster]:  # noqa: F811
+    """A server like the fleet's on which no backup stays open."""
+    with setting_up(), server(release, many_open, {**PROBED, "max_connections": "20"}) as cluster:  # noqa: F811
+        yield cluster

@@ -12,10 +12,14 @@ from harness.probes import forced_full_page_writes, prepare_probe
 from harness.session import Session
 
 REPORTED_EVERY = 50
+MEASURED_EVERY = 1_000
 RENEWAL = 0.001
 """Seconds allowed for one renewal, when all are to expire at one moment."""
 HEAD_START = 1.5
 """Seconds from the last renewal until that moment, at least."""
+OPERATIONS = ("start", "renew", "stop")
+RENEWALS = 10
+"""Of a backup that is started and stopped, so that some fall into the few milliseconds that are looked at."""
 PATIENCE = 30.0
 """Seconds after the deadline before the bench gives up."""
 
@@ -44,9 +48,14 @@ class Fleet:
         while self.open < level:
             self.session.execute(self.implementation.start, start_parameters(label(self.open)))
             self.open += 1
+            self.measure()
             if self.open % REPORTED_EVERY == 0:
                 self.watch(self.open, level)
-        self.memory.setdefault(self.open, dynamic_shared_memory(self.cluster))
+
+    def measure(self) -> None:
+        """Notes the memory that the first backup takes, and what every thousand do."""
+        if self.open == 1 or self.open % MEASURED_EVERY == 0:
+            self.memory.setdefault(self.open, dynamic_shared_memory(self.cluster))
 
     def expire_together(self) -> float:
         """Gives all open backups the same deadline and returns it, as time.time() does, before it has come."""
@@ -90,10 +99,11 @@ def label(number: int) -> str:
 
 
 def work_until(caller: Caller, end: float) -> list[Timed]:
-    """Starts and stops backups until that time."""
+    """Starts, renews and stops backups until that time."""
     done = []
+    cycle = [("start", caller.start), *[("renew", caller.renew)] * RENEWALS, ("stop", caller.stop)]
     while time.time() < end:
-        for what, operation in (("start", caller.start), ("stop", caller.stop)):
+        for what, operation in cycle:
             began = time.time()
             done.append(Timed(what, began, operation()))
     return done
@@ -102,7 +112,7 @@ def work_until(caller: Caller, end: float) -> list[Timed]:
 def before_and_meanwhile(work: list[Timed], deadline: float, done: float) -> dict[str, dict[str, list[float]]]:
     """Of each operation, the latencies between two moments, each with one of as many just before."""
     result = {}
-    for what in ("start", "stop"):
+    for what in OPERATIONS:
         same = [one for one in work if one.what == what]
         before = [one.milliseconds for one in same if one.ended <= deadline]
         meanwhile = [one.milliseconds for one in same if one.ended > deadline and one.began < done]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.spread import Spread, ratios, spread
+from benchmarks.spread import Spread, median_interval, ratios, spread
 from benchmarks.targets import Target, Verdict, ratio_target, value_target
 
 Parameters = Mapping[str, object]
@@ -24,9 +24,19 @@ class Ratio:
         return spread(self.samples)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Between which ratios the true median lies, with a confidence of 95 %."""
+        return median_interval(self.samples)
+
+    @property
     def verdict(self) -> Verdict:
         """Does the median keep the target?"""
         return self.target.verdict(self.spread.median) if self.target else Verdict.NONE
+
+    @property
+    def certainly_missed(self) -> bool:
+        """Would the true median miss the target, wherever in its interval it is?"""
+        return self.target is not None and Verdict.MET not in map(self.target.verdict, self.interval)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,10 @@ class Scale:
     """The parameters of a set of benchmarks."""
 
     mode: str
+    main_pace: Pace
+    """Of the latency of starts and stops, which all else is about."""
     pace: Pace
+    """Of everything else."""
     open_backups: tuple[int, ...]
     """Levels of open backups at which latency is measured."""
     callers: tuple[int, ...]
@@ -29,8 +32,10 @@ class Scale:
     tablespaces: tuple[int, ...]
     expiring: int
     """Backups that expire at once."""
-    expiries: int
-    """How often they do so while somebody else starts and stops backups."""
+    expiring_under_load: int
+    """Backups that expire at once while somebody else starts, renews and stops backups."""
+    expiries_under_load: int
+    """How often they do so."""
 
     @property
     def most_open(self) -> int:
@@ -40,19 +45,23 @@ class Scale:
 
 QUICK = Scale(
     mode="quick",
+    main_pace=Pace(seconds=15, fewest=50, most=400),
     pace=Pace(seconds=5, fewest=10, most=200),
-    open_backups=(0, 10, 1_000),
+    open_backups=(0, 100, 10_000),
     callers=(1, 4, 16, 64),
     tablespaces=(0, 10, 100),
-    expiring=1_000,
-    expiries=2,
+    expiring=10_000,
+    expiring_under_load=2_000,
+    expiries_under_load=3,
 )
 FULL = Scale(
     mode="full",
+    main_pace=Pace(seconds=60, fewest=100, most=2_000),
     pace=Pace(seconds=20, fewest=30, most=1_000),
     open_backups=(0, 1, 10, 100, 1_000, 10_000),
     callers=(1, 2, 4, 8, 16, 32, 64),
     tablespaces=(0, 10, 100, 1_000),
     expiring=10_000,
-    expiries=3,
+    expiring_under_load=10_000,
+    expiries_under_load=5,
 )

@@ -54,13 +54,15 @@ TARGETS = (
     Target("start_under_open_backups", against="none open", at_most=1.10, when={"open": 10_000}),
     Target("stop_under_open_backups", against="none open", at_most=1.10, when={"open": 10_000}),
     Target("backups_held", value="held", at_least=10_000, when={"asked for": 10_000}),
-    Target("memory", value="shared, bytes for each backup", at_most=2 * KIB),
+    Target("memory", value="shared: bytes per backup", at_most=2 * KIB),
     Target("memory", against="stock", at_most=1 / 1000),
     Target("concurrent_starts", against="stock", at_most=1.10),
     Target("stop_waiting_for_archive", against="stock", at_most=0.2),
     Target("start_with_tablespaces", against="stock", at_most=1.10),
     Target("expiry", value="seconds until core was released", at_most=1.0),
-    Target("callers_during_expiry", against="before", at_most=2.0),
+    Target("start_during_expiry", against="before", at_most=2.0),
+    Target("renew_during_expiry", against="before", at_most=2.0),
+    Target("stop_during_expiry", against="before", at_most=2.0),
 )
 
 

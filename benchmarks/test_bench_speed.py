@@ -1,10 +1,11 @@
-"""The bench itself: conformance steps and model transitions per second, and how long a cluster takes to come up.
+"""The bench itself: conformance steps and model transitions per second, and how long a cluster takes to come up."""
 
-pytest benchmarks/test_bench_speed.py --pg-config PATH
-"""
+from collections.abc import Callable
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.callers import MILLISECONDS
+from benchmarks.measurement import Measurement, measured
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import open_cluster
@@ -14,21 +15,24 @@ from properties.conftest import PROBED
 from properties.tally import Tally
 from properties.test_conformance import walk
 
+Keep = Callable[[Measurement], None]
+TITLE = "The bench itself"
 
-def test_conformance_steps(client: Client, benchmark: BenchmarkFixture) -> None:
-    """Steps per second of the conformance walk, each with its checks; examples are begun and ended in between."""
+
+def test_conformance_steps(client: Client, benchmark: BenchmarkFixture, keep: Keep) -> None:
+    """The conformance walk, each step with its checks; examples are begun and ended in between."""
     tally = Tally()
     benchmark.pedantic(walk, args=(client, tally), rounds=3, warmup_rounds=1)
-    benchmark.extra_info["steps per second"] = round(tally.steps / tally.stepping)
+    keep(measured("bench_steps", TITLE, values={"steps per second": tally.steps / tally.stepping}))
 
 
-def test_model_transitions(benchmark: BenchmarkFixture) -> None:
-    """Transitions per second of the exhaustive exploration, promises checked, on one core."""
+def test_model_transitions(benchmark: BenchmarkFixture, keep: Keep) -> None:
+    """The exhaustive exploration, promises checked, on one core."""
     found = benchmark.pedantic(explore, args=(SCOPES["labels"](SHARED),), rounds=1)
-    benchmark.extra_info["transitions per second"] = round(found.rate())
+    keep(measured("bench_transitions", TITLE, values={"transitions per second": found.rate()}))
 
 
-def test_cluster_start(instrumented: Build, benchmark: BenchmarkFixture) -> None:
+def test_cluster_start(instrumented: Build, benchmark: BenchmarkFixture, keep: Keep) -> None:
     """A cluster from its template, up and gone again."""
 
     def up_and_gone() -> None:
@@ -36,3 +40,6 @@ def test_cluster_start(instrumented: Build, benchmark: BenchmarkFixture) -> None
             pass
 
     benchmark.pedantic(up_and_gone, rounds=10, warmup_rounds=1)
+    assert benchmark.stats is not None
+    milliseconds = [seconds * MILLISECONDS for seconds in benchmark.stats.stats.data]
+    keep(measured("cluster_start", "A cluster of the bench, up and gone again", {"bench": milliseconds}))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.callers import rest
 from benchmarks.scale import Pace
 
 Turn = Callable[[], Mapping[str, float]]
@@ -14,10 +15,6 @@ Turn = Callable[[], Mapping[str, float]]
 
 Samples = dict[str, dict[str, list[float]]]
 """By what was timed, then by candidate: a number for each round. The n-th numbers of the candidates are a pair."""
-
-SETTLING = 0.005
-"""Seconds of rest before each turn, so that what one candidate leaves behind (the launch of a worker, the end of a
-checkpoint) is not charged to the next."""
 
 WARM_UP = 1.0
 """Seconds of rounds that do not count: until WAL segments are recycled, and caches are warm."""
@@ -35,7 +32,7 @@ def take_turns(
     def one_round() -> None:
         nonlocal done
         for name in next(orders):
-            time.sleep(SETTLING)
+            rest()
             for what, taken in turns[name]().items():
                 samples.setdefault(what, {one: [] for one in turns})[name].append(taken)
         done += 1
@@ -59,12 +56,9 @@ def changing_orders(names: Sequence[str], seed: int = 1) -> Iterator[tuple[str, 
 
 
 def warm_up(one_round: Callable[[], None]) -> float:
-    """Runs rounds for a while; returns how many seconds the last took."""
-    began = time.perf_counter()
-    for number in itertools.count(1):
-        round_began = time.perf_counter()
+    """Runs rounds for a while; returns how many seconds one took, on average."""
+    began, number = time.perf_counter(), 0
+    while number < FEWEST_WARM_UPS or time.perf_counter() - began < WARM_UP:
         one_round()
-        now = time.perf_counter()
-        if number >= FEWEST_WARM_UPS and now - began >= WARM_UP:
-            return now - round_began
-    raise AssertionError("unreachable")
+        number += 1
+    return (time.perf_counter() - began) / number

@@ -100,10 +100,18 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
         write_results(folder, results, recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(folder))}
+        where = {"Results": str(nearer(folder)), "Report": report(folder)}
+        facts = {"Tested": f"{tested}, in {clock(seconds)} min", **where}
         show_end(console, recorder, facts, command(chosen), nearer(folder))
     verdict, _reason = recorder.verdict()
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
+
+
+def report(folder: Path) -> str:
+    """Writes the page with the figures; returns where it is, or why there is none."""
+    from reports.report import report_beside  # takes a second to load: not before the properties have run
+
+    return report_beside(nearer(folder))
 
 
 def nearer(path: Path) -> Path:

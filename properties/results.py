@@ -2,8 +2,8 @@
 
 Each campaign has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to
 the one that ended last. In it are ``results.json``, ``junit.xml``, a file in ``failures/`` for each property that
-failed or crashed, and in ``histories/`` an example of each property that keeps one, as JSON lines (``harness.history``): the
-smallest that failed, or else the most varied.
+failed or crashed, and in ``histories/`` an example of each property that keeps one, as JSON lines
+(``harness.history``): the smallest that failed, or else the most varied.
 
 ``results.json`` is one object; absent knowledge is null, times are seconds:
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.history import History
+from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
 
@@ -53,7 +54,8 @@ class Tally:
         return self.reachable - self.classes
 
 
-def variety(history: History | None) -> int:
-    """How many different things happen in a history: whose operation, of what kind, and whether it took place."""
+def variety(history: History | None) -> tuple[bool, int]:
+    """Was there a restart, and how many kinds of operation took place?"""
     events = history.events if history else []
-    return len({(event.who, type(event.operation), isinstance(event.outcome, Ok)) for event in events})
+    kinds = {type(event.operation) for event in events if isinstance(event.outcome, Ok)}
+    return Restart in kinds, len(kinds)

@@ -23,7 +23,14 @@ from model.tour import TransitionClass
 from properties.tally import Tally
 
 ROOT = Path(__file__).parent.parent
-HARNESS_TESTS = {"test_setup.py", "test_cluster.py", "test_implementation.py", "test_campaign.py"}
+HARNESS_TESTS = {
+    "test_setup.py",
+    "test_cluster.py",
+    "test_implementation.py",
+    "test_campaign.py",
+    "test_bench_gate.py",
+    "test_report.py",
+}
 """Tests of the bench itself: they belong to ``nox -s tests`` and say nothing about an implementation."""
 
 LONGEST_REASON = 200  # letters

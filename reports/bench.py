@@ -1,9 +1,23 @@
 """A run of the benchmarks as ``bench.json`` tells it (the file is described in ``benchmarks``)."""
 
 from dataclasses import dataclass
-from itertools import groupby
 
-from reports.reading import Foreign, Scalar, count, field, field_or, listed, mapped, number, optional, scalar, schema, text
+from reports.reading import (
+    Foreign,
+    Scalar,
+    count,
+    field,
+    field_or,
+    listed,
+    many,
+    named,
+    number,
+    optional,
+    scalar,
+    schema,
+    shown,
+    text,
+)
 from reports.run import Run, read_run
 
 SCHEMA = 1
@@ -48,6 +62,20 @@ class Ratio:
     target: Target | None
     verdict: str
     """met, missed or none (there is no target)."""
+    interval: tuple[float, float] | None = None
+    """Between which ratios the true median lies, with a confidence of 95 %."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A value with a target of its own."""
+
+    value: str
+    """What of."""
+    measured: float
+    target: Target
+    verdict: str
+    """met or missed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +88,10 @@ class Benchmark:
     parameters: dict[str, Scalar]
     candidates: dict[str, Spread]
     ratios: tuple[Ratio, ...]
+    limits: tuple[Limit, ...]
     values: dict[str, Scalar]
+    settings: dict[str, Scalar]
+    """What its server has beside the bench's own."""
     notes: tuple[str, ...]
     skipped: str
     """Why; empty: it ran."""
@@ -69,6 +100,11 @@ class Benchmark:
     def parameter_words(self) -> str:
         """``fsync on, 64 callers``."""
         return ", ".join(parameter_in_words(name, value) for name, value in self.parameters.items())
+
+    @property
+    def short(self) -> str:
+        """The name with the parameters: ``start latency, fsync on``."""
+        return ", ".join(filter(None, [self.name.replace("_", " "), self.parameter_words]))
 
     @property
     def words(self) -> str:
@@ -83,6 +119,10 @@ class Bench:
     run: Run
     mode: str
     """quick or full."""
+    verdict: str
+    """complete, interrupted or crashed."""
+    crashed: dict[str, str]
+    """Benchmarks that broke down, and what was said of it."""
     benchmarks: tuple[Benchmark, ...]
 
     @property
@@ -91,9 +131,15 @@ class Bench:
         return [(one, ratio) for one in self.benchmarks for ratio in one.ratios]
 
     @property
-    def missed(self) -> list[tuple[Benchmark, Ratio]]:
-        """The ratios that break their target."""
-        return [(one, ratio) for one, ratio in self.ratios if ratio.verdict == MISSED]
+    def limits(self) -> list[tuple[Benchmark, Limit]]:
+        """All limits with what they are of."""
+        return [(one, limit) for one in self.benchmarks for limit in one.limits]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Of all that has a target."""
+        everything = [ratio.verdict for _, ratio in self.ratios] + [limit.verdict for _, limit in self.limits]
+        return [verdict for verdict in everything if verdict != NONE]
 
     @property
     def skipped(self) -> list[Benchmark]:
@@ -127,12 +173,20 @@ def sweeps(benchmarks: tuple[Benchmark, ...]) -> tuple[list[Sweep], list[Benchma
     taken: set[int] = set()
     for parameter in dict.fromkeys(name for one in measured for name in one.parameters):
         along = [one for one in measured if id(one) not in taken and is_number(one.parameters.get(parameter))]
-        for _, family in groupby(sorted(along, key=lambda one: rest(one, parameter)), lambda one: rest(one, parameter)):
+        for family in families(along, parameter):
             points = {number(one.parameters[parameter]): one for one in family}
             if len(points) > 1:
                 curves.append(Sweep(parameter, tuple(sorted(points.items()))))
                 taken |= {id(one) for one in points.values()}
     return curves, [one for one in measured if id(one) not in taken]
+
+
+def families(benchmarks: list[Benchmark], parameter: str) -> list[list[Benchmark]]:
+    """Those that differ in one parameter only, together."""
+    found: dict[str, list[Benchmark]] = {}
+    for one in benchmarks:
+        found.setdefault(rest(one, parameter), []).append(one)
+    return list(found.values())
 
 
 def rest(one: Benchmark, parameter: str) -> str:
@@ -146,13 +200,30 @@ def is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+PARAMETERS = {"open": "open backups", "callers": "callers at once"}
+"""Parameters whose names alone do not tell."""
+THINGS = {
+    "open backups": "open backup",
+    "callers at once": "caller at once",
+    "tablespaces": "tablespace",
+    "backups": "backup",
+}
+"""What parameters count: many, and one."""
+
+
+def name_in_words(name: str) -> str:
+    """What a parameter counts."""
+    return PARAMETERS.get(name, name.replace("_", " "))
+
+
 def parameter_in_words(name: str, value: Scalar) -> str:
     """``fsync on``, ``64 callers``, ``mode quick``."""
-    words = name.replace("_", " ")
+    words = name_in_words(name)
     if isinstance(value, bool):
         return f"{words} {'on' if value else 'off'}"
     if isinstance(value, int | float):
-        return f"{words} = {value:,}"
+        counted = THINGS[words] if value == 1 and words in THINGS else words
+        return f"{value:,} {counted}" if words in THINGS else f"{words} = {value:,}"
     return f"{words} {value}"
 
 
@@ -167,6 +238,8 @@ def read_bench(data: object) -> Bench:
     return Bench(
         run=read_run(data),
         mode=field_or(data, "mode", text, ""),
+        verdict=field_or(data, "verdict", text, "complete"),
+        crashed=named(data, "crashed", text),
         benchmarks=field(data, "benchmarks", listed(read_benchmark)),
     )
 
@@ -174,16 +247,18 @@ def read_bench(data: object) -> Bench:
 def read_benchmark(data: object) -> Benchmark:
     """One of the benchmarks; raises Foreign."""
     name = field(data, "name", text)
-    candidates = field_or(data, "candidates", mapped(read_spread), {})
+    candidates = named(data, "candidates", read_spread)
     return Benchmark(
         name=name,
         title=field_or(data, "title", text, name.replace("_", " ")),
         unit=field_or(data, "unit", text, ""),
-        parameters=field_or(data, "parameters", mapped(scalar), {}),
+        parameters=named(data, "parameters", scalar),
         candidates={who: spread for who, spread in candidates.items() if spread is not None},
-        ratios=tuple(one for one in field_or(data, "ratios", listed(read_ratio), ()) if one is not None),
-        values=field_or(data, "values", mapped(scalar), {}),
-        notes=field_or(data, "notes", listed(text), ()),
+        ratios=tuple(one for one in many(data, "ratios", read_ratio) if one is not None),
+        limits=tuple(one for one in many(data, "limits", read_limit) if one is not None),
+        values=named(data, "values", scalar),
+        settings=named(data, "settings", scalar),
+        notes=many(data, "notes", text),
         skipped=field_or(data, "skipped", text, ""),
     )
 
@@ -194,7 +269,7 @@ def read_spread(data: object) -> Spread | None:
     if median is None:
         return None
     return Spread(
-        samples=field_or(data, "samples", listed(number), ()),
+        samples=many(data, "samples", number),
         median=median,
         p5=field_or(data, "p5", number, median),
         p95=field_or(data, "p95", number, median),
@@ -207,17 +282,31 @@ def read_ratio(data: object) -> Ratio | None:
     if spread is None:
         return None
     target = field_or(data, "target", optional(read_target), None)
-    verdict = field_or(data, "verdict", text, NONE)
-    if verdict not in (MET, MISSED, NONE):
-        raise Foreign(f"verdict: {verdict} is no verdict on a ratio")
+    interval = many(data, "interval", number)
     return Ratio(
         candidate=field(data, "candidate", text),
         against=field(data, "against", text),
         pairs=field_or(data, "pairs", count, len(spread.samples)),
         spread=spread,
         target=target,
-        verdict=verdict,
+        verdict=field_or(data, "verdict", read_verdict, NONE),
+        interval=(interval[0], interval[1]) if len(interval) == 2 else None,
     )
+
+
+def read_limit(data: object) -> Limit | None:
+    """A limit; None if nothing was measured. Raises Foreign."""
+    measured, target = field_or(data, "measured", optional(number), None), field(data, "target", read_target)
+    if measured is None or target is None:
+        return None
+    return Limit(field(data, "value", text), measured, target, field(data, "verdict", read_verdict))
+
+
+def read_verdict(value: object) -> str:
+    """Whether a target was met; raises Foreign."""
+    if value not in (MET, MISSED, NONE):
+        raise Foreign(f"{shown(value)} is none of met, missed and none")
+    return str(value)
 
 
 def read_target(data: object) -> Target | None:

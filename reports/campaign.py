@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from model.tour import TransitionClass
-from reports.reading import Foreign, count, field, field_or, listed, number, optional, schema, text
+from reports.reading import Foreign, count, field, field_or, listed, many, number, optional, schema, text
 from reports.run import Run, read_run
 
 SCHEMA = 1
@@ -119,7 +119,7 @@ def read_property(data: object) -> Property:
         examples=field_or(data, "examples", optional(count), None),
         steps=field_or(data, "steps", optional(count), None),
         steps_per_second=field_or(data, "steps_per_second", optional(number), None),
-        notes=field_or(data, "notes", listed(text), ()),
+        notes=many(data, "notes", text),
         seen=frozenset(field(data, "classes", lambda found: field(found, "seen", listed(read_class)))),
         reachable=field(data, "classes", lambda found: field(found, "reachable", count)),
         missing=frozenset(field(data, "classes", lambda found: field(found, "missing", listed(read_class)))),

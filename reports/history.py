@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from reports.reading import Scalar, field, field_or, listed, mapped, number, optional, scalar, text
+from reports.reading import Scalar, field, field_or, many, mapped, named, number, optional, scalar, text
 
 FAULTS = {"Restart", "Crash", "Kill", "Terminate", "Cancel", "Vanish", "Promote"}
 """What the world does to a server or a session, beside time."""
 
-LONGEST_LABEL = 16  # letters
+LONGEST_LABEL = 11  # letters
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class History:
 
 def read_event(data: object) -> Event:
     """One line; raises Foreign. A start that is rolled back is shown with the start's arguments."""
-    arguments = field_or(data, "arguments", mapped(lambda value: value), {})
+    arguments = named(data, "arguments", lambda value: value)
     inner = arguments.pop("start", None)
     return Event(
         kind=field(data, "operation", text),
@@ -88,6 +88,6 @@ def read_event(data: object) -> Event:
         who=field(data, "who", text),
         invoked=field(data, "invoked", number),
         completed=field_or(data, "completed", optional(number), None),
-        sql=field_or(data, "sql", listed(text), ()),
+        sql=many(data, "sql", text),
         outcome=field(data, "outcome", text),
     )

@@ -125,6 +125,18 @@ def field_or(value: object, name: str, read: Reader[T], default: T) -> T:
     return default if found is None else inside(name, found, read)
 
 
+def many(value: object, name: str, read: Reader[T]) -> tuple[T, ...]:
+    """A field with a list; nothing if it is absent."""
+    found = an_object(value).get(name)
+    return () if found is None else inside(name, found, listed(read))
+
+
+def named(value: object, name: str, read: Reader[T]) -> dict[str, T]:
+    """A field with an object of any names; nothing if it is absent."""
+    found = an_object(value).get(name)
+    return {} if found is None else inside(name, found, mapped(read))
+
+
 def an_object(value: object) -> Mapping[str, Any]:
     """A JSON object."""
     if not isinstance(value, dict):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports.reading import Scalar, field, field_or, flag, mapped, number, scalar, text
+from reports.reading import Scalar, field, field_or, flag, mapped, named, number, scalar, text
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Run:
 
 def read_run(data: object) -> Run:
     """The circumstances, as both results.json and bench.json have them; raises Foreign."""
-    git = field_or(data, "git", mapped(scalar), {})
+    git = named(data, "git", scalar)
     commit = git.get("commit")
     return Run(
         when=field(data, "when", text),
         seconds=field(data, "seconds", number),
         machine=field(data, "machine", mapped(scalar)),
-        versions=field_or(data, "versions", mapped(scalar), {}),
+        versions=named(data, "versions", scalar),
         commit=None if commit is None else str(commit),
         dirty=bool(git.get("dirty")),
         postgresql=field(data, "postgresql", lambda server: field(server, "version", text)),
         bundled=field(data, "postgresql", lambda server: field_or(server, "bundled", flag, False)),
-        settings=field(data, "postgresql", lambda server: field_or(server, "settings", mapped(scalar), {})),
+        settings=field(data, "postgresql", lambda server: named(server, "settings", scalar)),
         implementation=field(data, "implementation", lambda one: field(one, "name", text)),
-        design=field(data, "implementation", lambda one: field_or(one, "design", mapped(scalar), {})),
+        design=field(data, "implementation", lambda one: named(one, "design", scalar)),
     )

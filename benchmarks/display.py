@@ -1,0 +1,167 @@
+"""What a run of the benchmarks shows: progress while it runs, and a table at its end."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.gate import shown as parameter
+from benchmarks.measurement import Measurement
+from benchmarks.recorder import Recorder
+from benchmarks.spread import spread
+from benchmarks.targets import Verdict
+from properties.progress import clock
+
+STYLES = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.NONE: "dim"}
+REFRESHES = 4  # a second
+BASES = ("floor",)
+"""Candidates whose ratios are in the results only, not in the table."""
+
+
+@contextmanager
+def shown(console: Console, recorder: Recorder) -> Iterator[None]:
+    """Shows progress: on a terminal what is being measured now, elsewhere a line for each benchmark that has ended."""
+    recorder.finished = lambda measurements, running: console.print(
+        finished_line(measurements, running), soft_wrap=True
+    )
+    if not console.is_terminal:
+        yield
+        return
+    live = Live(Dashboard(recorder), console=console, refresh_per_second=REFRESHES, transient=True)
+    live._redirect_stdout = live._redirect_stderr = False
+    with live:
+        yield
+
+
+@dataclass
+class Dashboard:
+    """One line: how far the run is, and what it is doing. Rich asks for it a few times a second."""
+
+    recorder: Recorder
+    began: float = field(default_factory=time.monotonic)
+    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
+
+    def __rich__(self) -> RenderableType:
+        run = self.recorder
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            self.spinner,
+            ProgressBar(total=max(1, run.selected), completed=run.ended, width=20),
+            f"{run.ended} of {run.selected}",
+            clock(time.monotonic() - self.began),
+            Text(run.running or "getting ready", no_wrap=True, overflow="ellipsis"),
+            Text(run.doing, style="dim", no_wrap=True),
+        )
+        return line
+
+
+def finished_line(measurements: Sequence[Measurement], running: str) -> Text:
+    """A benchmark that has ended, in one line."""
+    if not measurements:
+        return Text.assemble(("crashed ", STYLES[Verdict.MISSED]), running)
+    if measurements[0].skipped:
+        return Text.assemble(("skipped ", "yellow"), running, (f" ({measurements[0].skipped})", "dim"))
+    return Text.assemble(("done    ", "green"), running, (f" ({'; '.join(findings(measurements))})", "dim"))
+
+
+def findings(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """The most telling numbers, in words."""
+    for one in measurements:
+        for ratio in one.ratios[:1]:
+            yield f"{one.name} {number(ratio.spread.median)} × {ratio.against}"
+        if not one.ratios:
+            yield from (f"{number(value)} {name}" for name, value in one.values.items())
+            yield from (f"{number(spread(some).median)} {one.unit}" for some in one.candidates.values())
+
+
+# At the end
+
+
+def table(measurements: Sequence[Measurement]) -> Table:
+    """A row for each ratio and each value: benchmark, parameters, what was measured, target, verdict."""
+    result = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for heading in ("benchmark", "parameters"):
+        result.add_column(heading, no_wrap=True)
+    result.add_column("measured", overflow="fold", ratio=1)
+    for heading in ("median", "5th to 95th", "pairs", "target"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    result.add_column("verdict", no_wrap=True)
+    for one in measurements:
+        about = (one.name, given(one))
+        for row in rows(one):
+            result.add_row(*about, *row)
+            about = ("", "")
+    return result
+
+
+def rows(one: Measurement) -> Iterator[tuple[str | Text, ...]]:
+    """The other columns: of each ratio, then of each value, then of samples that nothing is compared with."""
+    for ratio in one.ratios:
+        if ratio.against in BASES:
+            continue
+        target = ratio.target
+        yield (
+            f"{ratio.candidate} / {ratio.against}",
+            *told(ratio.samples),
+            bound(target.bounds()) if target else "",
+            verdict(ratio.verdict),
+        )
+    limits = {limit.value: limit for limit in one.limits}
+    for name, value in one.values.items():
+        limit = limits.get(name)
+        said = (bound(limit.target.bounds()), verdict(limit.verdict)) if limit else ("", "")
+        yield (name, number(value), "", "", *said)
+    if not one.ratios:
+        for name, samples in one.candidates.items():
+            yield (f"{name}, {one.unit}", *told(samples), "", "")
+
+
+def told(samples: Sequence[float]) -> tuple[str, str, str]:
+    """The median of samples, their spread, and how many there are."""
+    wide = spread(samples)
+    return number(wide.median), f"{number(wide.p5)} to {number(wide.p95)}", str(len(samples))
+
+
+def given(one: Measurement) -> str:
+    """The parameters."""
+    return ", ".join(f"{name} {parameter(value)}" for name, value in one.parameters.items())
+
+
+def number(value: float) -> str:
+    """A number in as many digits as mean something."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def bound(wanted: dict[str, float]) -> str:
+    """A target in signs."""
+    return ", ".join(f"{'≤' if name == 'at_most' else '≥'} {value:,.6g}" for name, value in wanted.items())
+
+
+def verdict(which: Verdict) -> Text:
+    """A verdict in its colour; nothing where there is no target."""
+    return Text("" if which is Verdict.NONE else which, style=STYLES[which])
+
+
+def show_skipped(console: Console, measurements: Sequence[Measurement]) -> None:
+    """Why benchmarks were skipped: each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for one in measurements:
+        if one.skipped:
+            reasons.setdefault(one.skipped, []).append(one.name)
+    for reason, names in reasons.items():
+        console.print(Text.assemble(("Skipped: ", "yellow"), ", ".join(dict.fromkeys(names)), f" ({reason})"))
+
+
+def show_crashed(console: Console, crashed: dict[str, str]) -> None:
+    """What broke down, with all that pytest says."""
+    for name, said in crashed.items():
+        console.print()
+        console.rule(Text(f"crashed: {name}", style=STYLES[Verdict.MISSED]), align="left")
+        console.print(Text(said), soft_wrap=True)

@@ -1,0 +1,430 @@
+"""The report shows what is in a results folder, needs nothing but itself, and says in one sentence what it cannot read.
+
+The folders here are made up; no server runs.
+"""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.__main__ import main
+from reports.bench import read_bench, sweeps
+from reports.compare import compared
+from reports.figures.memory import memory_of
+from reports.folder import read_folder
+from reports.report import PAGE, SUMMARY, report_beside, write_comparison, write_report
+
+pytestmark = pytest.mark.filterwarnings("error:Glyph")  # a letter that the font of the figures lacks
+
+SEEN = [
+    ["Start", "absent", "-", "ok"],
+    ["Stop (stale)", "active", "owner", "55000"],
+    ["Restart (fast)", "-", "-", "ok"],
+]
+MISSING = [["Renew", "expired", "other", "55000"]]
+RUN: dict[str, Any] = {
+    "schema": 1,
+    "when": "2026-11-22T19:40:05+00:00",
+    "seconds": 61.5,
+    "machine": {"cpu": "A processor", "cores": 2, "memory": 8 * 2**30, "os": "An OS", "kernel": "6.1"},
+    "versions": {"python": "3.11.7"},
+    "git": {"commit": "0123456789abcdef", "dirty": True},
+    "postgresql": {"version": "18.6", "bundled": True, "settings": {"fsync": "off", "max_connections": "20"}},
+    "implementation": {"name": "shared", "design": {"name": "shared", "settings": {"ttl": None}, "fencing": True}},
+}
+SKIP = "nobody can <check> this"
+
+
+def a_property(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]:
+    """One of the properties of results.json."""
+    return {
+        "name": name, "sentence": name, "case": "", "group": "made up", "test": f"test_made_up.py::{name}",
+        "description": "", "verdict": verdict, "reason": "", "seconds": 1.25, "examples": 3, "steps": 40,
+        "stepping": 1.0, "steps_per_second": 40.0, "notes": [], "failure": None, "history": None,
+        "classes": {"seen": [], "reachable": 0, "missing": []}, **more,
+    }  # fmt: skip
+
+
+def a_campaign(**more: Any) -> dict[str, Any]:
+    """A results.json with one property of each kind."""
+    tour = {"seen": SEEN, "reachable": 4, "missing": MISSING}
+    return {
+        **RUN, "verdict": "fails", "reason": "1 holds, 2 fail, 1 skipped", "profile": "dev", "selection": None,
+        "hypothesis": {},
+        "properties": [
+            a_property("two is even"),
+            a_property("one is even", "fails", reason="one | is odd", failure="failures/one.txt",
+                       history="histories/one.jsonl"),
+            a_property("the tour sees everything", "fails", reason="1 transition class not seen", classes=tour),
+            a_property("what nobody can check", "skipped", reason=SKIP, examples=None, steps=None),
+        ],
+        "coverage": {"percent": 75.0, "reachable": 4, "seen": 3, "missing": MISSING},
+        "examples": 12, "steps": 160, "stepping": 4.0, "steps_per_second": 40.0, **more,
+    }  # fmt: skip
+
+
+def an_event(operation: str, who: str, invoked: float, completed: float | None, **more: Any) -> dict[str, Any]:
+    """One line of a history."""
+    outcome = {"outcome": "ok"} if completed is not None else {"outcome": "never completed"}
+    arguments = more.pop("arguments", {})
+    return {"operation": operation, "arguments": arguments, "who": who, "invoked": invoked, "completed": completed,
+            "sql": ["SELECT 1"], **outcome, **more}  # fmt: skip
+
+
+HISTORY = [
+    an_event("Connect", "session 0 (alice)", 100.0, 100.002, arguments={"session": 0, "role": "alice"}),
+    an_event("Connect", "session 1 (bob)", 100.001, 100.003, arguments={"session": 1, "role": "bob"}),
+    an_event("Start", "session 0 (alice)", 100.004, 100.009, arguments={"session": 0, "label": "東京 <b>"}),
+    an_event("Rollback", "session 1 (bob)", 100.005, 100.008, arguments={"start": {"session": 1, "label": None}},
+             outcome="22004 null_value_not_allowed: label must not be null"),
+    an_event("Restart", "the world", 100.010, 100.060, arguments={"kind": "crash"}),
+    an_event("Stop", "session 0 (-)", 100.061, None, arguments={"session": 0, "label": "a"}),
+]  # fmt: skip
+
+
+def a_spread(*samples: float) -> dict[str, Any]:
+    """A distribution of bench.json; the ends stand for the percentiles."""
+    return {
+        "median": sorted(samples)[len(samples) // 2],
+        "p5": min(samples),
+        "p95": max(samples),
+        "samples": list(samples),
+    }
+
+
+def a_ratio(*samples: float, at_most: float | None = 1.1, against: str = "stock") -> dict[str, Any]:
+    """A ratio of bench.json."""
+    spread = a_spread(*samples)
+    verdict = "none" if at_most is None else "met" if spread["median"] <= at_most else "missed"
+    target = None if at_most is None else {"at_most": at_most}
+    return {"candidate": "shared", "against": against, "pairs": len(samples), "target": target, "verdict": verdict,
+            **spread}  # fmt: skip
+
+
+def a_benchmark(name: str, **more: Any) -> dict[str, Any]:
+    """One of the benchmarks of bench.json."""
+    return {
+        "name": name, "title": f"The {name}", "unit": "ms", "parameters": {}, "candidates": {}, "ratios": [],
+        "values": {}, "limits": [], "settings": {}, "notes": [], "skipped": "", **more,
+    }  # fmt: skip
+
+
+def a_bench(factor: float = 1.0) -> dict[str, Any]:
+    """A bench.json with something of each kind; ``factor``: of the start's ratio to stock."""
+    times = a_spread(1.0, 1.1, 1.2, 1.3, 1.5)
+    latency = a_benchmark(
+        "start_latency",
+        parameters={"fsync": True},
+        candidates={"shared": times, "stock": times, "floor": times},
+        ratios=[a_ratio(*(factor * value for value in (0.9, 0.95, 1.0, 1.05, 1.1)), at_most=1.05)],
+    )
+    crowds = [
+        a_benchmark("concurrent_starts", parameters={"callers": number}, candidates={"shared": times, "stock": times},
+                    ratios=[a_ratio(0.9, 1.0, 1.1)])
+        for number in (1, 8, 64)
+    ]  # fmt: skip
+    opened = [
+        a_benchmark("start_under_open_backups", parameters={"open": number}, ratios=[a_ratio(0.9, 1, 9, at_most=None)],
+                    candidates={"shared": times, "none open": times})
+        for number in (0, 10_000)
+    ]  # fmt: skip
+    memory = a_benchmark(
+        "memory",
+        unit="bytes",
+        candidates={"shared": a_spread(600.0), "stock": a_spread(2e6, 2.1e6, 2.2e6)},
+        ratios=[a_ratio(0.0003, 0.0003, 0.0003, at_most=0.001)],
+        parameters={"open": 1_001},
+        values={"shared: bytes with one backup open": 2**20, "shared: bytes in all": 2**20 + 400_000},
+        limits=[
+            {"value": "shared: bytes per backup", "measured": 600.0, "target": {"at_most": 2048}, "verdict": "met"}
+        ],
+    )
+    view = a_benchmark("view", candidates={"shared": times}, notes=["a note"], settings={"max_connections": "20"})
+    skipped = a_benchmark("expiry", skipped="there is no clock")
+    return {
+        **RUN,
+        "verdict": "complete",
+        "mode": "quick",
+        "benchmarks": [latency, *crowds, *opened, memory, view, skipped],
+    }
+
+
+def a_folder(folder: Path, campaign: dict[str, Any] | None = None, bench: dict[str, Any] | None = None) -> Path:
+    """A results folder; the campaign's has a failure and a history."""
+    folder.mkdir(parents=True)
+    if campaign is not None:
+        (folder / "results.json").write_text(json.dumps(campaign))
+        (folder / "failures").mkdir()
+        (folder / "failures" / "one.txt").write_text(
+            "To see it by hand: SELECT 1\n===== All that pytest says =====\nthe traceback"
+        )
+        (folder / "histories").mkdir()
+        (folder / "histories" / "one.jsonl").write_text("\n".join(map(json.dumps, HISTORY)))
+    if bench is not None:
+        (folder / "bench.json").write_text(json.dumps(bench))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything, and its report."""
+    folder = a_folder(tmp_path_factory.mktemp("report") / "whole", a_campaign(), a_bench())
+    assert main([str(folder)]) == 0
+    return folder
+
+
+class Loads(HTMLParser):
+    """Collects what a browser would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "link", "iframe", "object", "embed"):
+            self.found.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def words_of(page: Path) -> str:
+    """What a page says, in one line."""
+    parser = Loads()
+    parser.feed(page.read_text())
+    return " ".join(" ".join(parser.text).split())
+
+
+# What is written
+
+
+def test_every_figure_is_made_as_png_and_svg(whole: Path) -> None:
+    figures = whole / "figures"
+    expected = {"coverage", "timeline", "ratios", "latency", "latency-others", "memory", "fleet",
+                "curve-concurrent-starts", "curve-start-under-open-backups"}  # fmt: skip
+    assert {path.stem for path in figures.glob("*.png")} == {path.stem for path in figures.glob("*.svg")} == expected
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.glob("*.png"))
+
+
+def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
+    page = whole / PAGE
+    parser = Loads()
+    parser.feed(page.read_text())
+    assert parser.found
+    assert [one[:40] for one in parser.found if not one.startswith(("data:image/", "#"))] == []
+    style = re.sub(r"data:image/[^\"]*", "", page.read_text())
+    assert "http:" not in style
+    assert "https:" not in style
+    assert "@import" not in style
+
+
+def test_the_page_shows_what_was_found(whole: Path) -> None:
+    words = words_of(whole / PAGE)
+    for expected in (
+        "one is even", "one | is odd", "To see it by hand: SELECT 1", "Renew | expired | other | 55000",
+        SKIP, "there is no clock", "max_connections = 20", "0123456789ab with uncommitted changes", "A processor",
+        "18.6", "75 % of 4", "≤ 1.05", "東京 <b>",
+    ):  # fmt: skip
+        assert expected in words
+    assert "the traceback" not in words
+
+
+def test_the_summary_names_what_fails_and_what_was_skipped(whole: Path) -> None:
+    summary = (whole / SUMMARY).read_text()
+    assert "| fails | made up: one is even | one \\| is odd |" in summary
+    assert "two is even" not in summary
+    assert "`Renew | expired | other | 55000`" in summary
+    assert f"what nobody can check: {SKIP}" in summary
+    assert "0 missed" in summary
+
+
+def test_a_missed_target_stands_out(tmp_path: Path) -> None:
+    write_report(a_folder(tmp_path / "slow", bench=a_bench(2.0)))
+    assert "| ≤ 1.05 | **missed** |" in (tmp_path / "slow" / SUMMARY).read_text()
+
+
+@pytest.mark.parametrize("kind", ["campaign", "bench"])
+def test_half_a_folder_makes_half_a_report(kind: str, tmp_path: Path) -> None:
+    campaign, bench = (a_campaign(), None) if kind == "campaign" else (None, a_bench())
+    words = words_of(write_report(a_folder(tmp_path / "half", campaign, bench)))
+    assert ("Properties" in words) == (kind == "campaign")
+    assert ("Every comparison is paired" in words) == (kind == "bench")
+
+
+def test_a_campaign_that_saw_nothing_has_a_report(tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"percent": None, "reachable": 0, "seen": 0, "missing": []}
+    campaign = a_campaign(properties=[], coverage=nothing, examples=None, steps=None, steps_per_second=None)
+    assert "no property ran" in words_of(write_report(a_folder(tmp_path / "empty", campaign)))
+
+
+def test_a_benchmark_without_samples_has_a_report(tmp_path: Path) -> None:
+    bench = a_bench()
+    bench["benchmarks"] = [a_benchmark("start_latency", candidates={"shared": {"samples": []}})]
+    assert "none measured" in words_of(write_report(a_folder(tmp_path / "empty", bench=bench)))
+
+
+def test_the_same_results_make_the_same_figures(whole: Path, tmp_path: Path) -> None:
+    write_report(whole, tmp_path)
+    for figure in (whole / "figures").iterdir():
+        assert figure.read_bytes() == (tmp_path / "figures" / figure.name).read_bytes()
+
+
+def test_figures_of_an_earlier_report_go(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path / "a", a_campaign(properties=[]))
+    (folder / "figures").mkdir()
+    (folder / "figures" / "old.png").write_text("")
+    write_report(folder)
+    assert not (folder / "figures" / "old.png").exists()
+
+
+# What is computed
+
+
+def test_benchmarks_that_differ_in_one_number_make_a_curve() -> None:
+    curves, others = sweeps(read_bench(a_bench()).benchmarks)
+    assert {(curve.first.name, tuple(x for x, _ in curve.points)) for curve in curves} == {
+        ("concurrent_starts", (1, 8, 64)),
+        ("start_under_open_backups", (0, 10_000)),
+    }
+    assert [one.name for one in others] == ["start_latency", "memory", "view"]
+
+
+def test_a_fleet_holds_the_first_segment_of_every_server() -> None:
+    found = memory_of(read_bench(a_bench()))
+    assert found is not None
+    _, cost = found
+    assert cost.fleet_shared(1_000) == 1_000 * 2**20
+    assert cost.fleet_shared(1_000, 10) == 1_000 * (2**20 + 9 * 400)
+    assert cost.fleet_stock(1_000, 10) == 1_000 * 10 * 2.1e6
+
+
+# Comparisons
+
+
+def test_a_comparison_marks_a_ratio_beyond_its_spread_and_not_one_within(tmp_path: Path) -> None:
+    before = a_folder(tmp_path / "before", bench=a_bench())
+    near, far = a_folder(tmp_path / "near", bench=a_bench(1.08)), a_folder(tmp_path / "far", bench=a_bench(1.5))
+    name = "start latency, fsync on: shared / stock"
+    for after, expected in ((near, []), (far, [name])):
+        changes = compared(read_folder(before), read_folder(after))
+        assert [one.name for one in changes.ratios if one.changed] == expected
+        page = write_comparison(before, after)
+        assert page.parent == after / "compared-with-before"
+        assert ("yes, higher" in words_of(page)) == bool(expected)
+        assert (page.parent / "figures" / "comparison.svg").is_file()
+    assert f"| {name} | 1.00 (0.90 to 1.10) | 1.50 (1.35 to 1.65) | higher |" in (page.parent / SUMMARY).read_text()
+
+
+def test_a_comparison_marks_verdicts_coverage_and_surroundings_that_changed(tmp_path: Path) -> None:
+    mended = a_campaign(coverage={"percent": 100.0, "reachable": 4, "seen": 4, "missing": []})
+    mended["properties"] = [{**one, "verdict": "holds"} for one in mended["properties"][:2]]
+    mended["postgresql"] = {**RUN["postgresql"], "version": "17.2"}
+    before, after = a_folder(tmp_path / "before", a_campaign()), a_folder(tmp_path / "after", mended)
+    changes = compared(read_folder(before), read_folder(after))
+    assert {(one.name, one.before, one.after) for one in changes.verdicts} == {
+        ("made up: one is even", "fails", "holds"),
+        ("made up: the tour sees everything", "fails", "not there"),
+        ("made up: what nobody can check", "skipped", "not there"),
+    }
+    assert ("Renew | expired | other | 55000", "missing", "none") in {
+        (one.name, one.before, one.after) for one in changes.coverage
+    }
+    assert [(one.name, one.after) for one in changes.surroundings] == [("PostgreSQL", "17.2")]
+    assert "made up: one is even" in words_of(write_comparison(before, after))
+
+
+def test_folders_that_share_nothing_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = a_folder(tmp_path / "one", a_campaign()), a_folder(tmp_path / "other", bench=a_bench())
+    assert main(["--compare", str(one), str(other), "--output", str(tmp_path / "out")]) == 0
+    words = words_of(tmp_path / "out" / PAGE)
+    assert "Only one has a campaign." in words
+    assert "Only other has benchmarks." in words
+
+
+# Bad input
+
+
+def spoiled(folder: Path, kind: str) -> Path:
+    """A folder that is no good, in one of several ways."""
+    if kind == "missing":
+        return folder
+    a_folder(folder, a_campaign(), a_bench())
+    results, bench = folder / "results.json", folder / "bench.json"
+    match kind:
+        case "a file":
+            return results
+        case "empty":
+            results.unlink()
+            bench.unlink()
+        case "truncated":
+            results.write_text(results.read_text()[:200])
+        case "truncated bench":
+            bench.write_text(bench.read_text()[:-20])
+        case "truncated history":
+            (folder / "histories" / "one.jsonl").write_text(json.dumps(HISTORY[0])[:40])
+        case "foreign":
+            results.write_text('{"schema": 1, "dependencies": {}}')
+        case "a list":
+            bench.write_text("[1, 2, 3]")
+        case "another schema":
+            results.write_text(json.dumps(a_campaign(schema=2)))
+        case "wrong types":
+            results.write_text(json.dumps(a_campaign(properties=[a_property("a", seconds="long")])))
+        case "no numbers":
+            bench.write_text(json.dumps(a_bench()).replace("[1.0, 1.1,", "[NaN, 1.1,"))
+        case "binary":
+            results.write_bytes(b"\x80\x81\x82")
+        case "a folder":
+            bench.unlink()
+            bench.mkdir()
+    return folder
+
+
+KINDS = {
+    "missing": "There is no results folder",
+    "a file": "There is no results folder",
+    "empty": "has neither results.json nor bench.json",
+    "truncated": "results.json is not a campaign's results: it is no JSON, or ends too early",
+    "truncated bench": "bench.json is not a run of the benchmarks: it is no JSON, or ends too early",
+    "truncated history": "one.jsonl is not a history: line 1",
+    "foreign": "results.json is not a campaign's results: it has no properties",
+    "a list": "bench.json is not a run of the benchmarks: [1, 2, 3] is no object",
+    "another schema": "its schema is 2, and this report reads 1",
+    "wrong types": 'properties: [0]: seconds: "long" is no number',
+    "no numbers": "is no number",
+    "binary": "it is not text",
+    "a folder": "bench.json cannot be read",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_input_gets_one_clear_sentence(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = spoiled(tmp_path / "bad", kind)
+    assert main([str(folder)]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert KINDS[kind] in written.err
+    assert len(written.err.splitlines()) == 1
+    assert not (tmp_path / "bad" / PAGE).exists()
+    assert main(["--compare", str(folder), str(folder)]) == 2
+
+
+def test_a_folder_that_cannot_be_written_to_gets_one_clear_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_folder(tmp_path / "a", a_campaign(properties=[]))
+    (tmp_path / "file").write_text("")
+    assert main([str(folder), "--output", str(tmp_path / "file" / "below")]) == 2
+    assert "name another folder with --output" in capsys.readouterr().err
+
+
+def test_a_run_keeps_its_results_when_there_is_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report_beside(tmp_path).startswith("none: ")
+    monkeypatch.setattr("reports.report.summary", lambda results: 1 / 0)
+    assert "ZeroDivisionError" in report_beside(a_folder(tmp_path / "a", a_campaign(properties=[])))

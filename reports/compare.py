@@ -1,0 +1,220 @@
+"""Two results folders side by side: what changed beyond its spread.
+
+A ratio or a median has changed if each of the two medians lies outside the other run's spread (from its 5th to its 95th
+percentile). Ratios are taken within one run and can be compared between runs; absolute times say as much about the
+machine's mood, so they are told apart.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reports.bench import Bench, Benchmark, Ratio, Spread
+from reports.campaign import Campaign
+from reports.folder import Results
+from reports.words import ratio_name, setting
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SpreadChange:
+    """A ratio or a median in both runs."""
+
+    name: str
+    unit: str
+    before: Spread
+    after: Spread
+
+    @property
+    def changed(self) -> bool:
+        """Beyond the spread of either run."""
+        return outside(self.after.median, self.before) and outside(self.before.median, self.after)
+
+    @property
+    def direction(self) -> str:
+        """``lower`` is better, for times, bytes and ratios of them."""
+        return "higher" if self.after.median > self.before.median else "lower"
+
+    @property
+    def percent(self) -> float | None:
+        """By how much the median changed; None if it was nothing."""
+        return (self.after.median / self.before.median - 1) * 100 if self.before.median else None
+
+
+@dataclass(frozen=True)
+class WordChange:
+    """Something that has no spread: a verdict, a setting, a value, a version."""
+
+    name: str
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """Is it any different?"""
+        return self.before != self.after
+
+
+@dataclass(frozen=True)
+class Changes:
+    """All of it."""
+
+    verdicts: list[WordChange]
+    """Of properties; only those that changed."""
+    coverage: list[WordChange]
+    ratios: list[SpreadChange]
+    targets: list[WordChange]
+    """Verdicts on targets; only those that changed."""
+    medians: list[SpreadChange]
+    values: list[WordChange]
+    """Only those that differ."""
+    surroundings: list[WordChange]
+    """Machine, versions, settings, commit; only those that differ."""
+    missing: list[str]
+    """What only one of the folders has."""
+
+    @property
+    def beyond(self) -> int:
+        """How many ratios and medians changed beyond their spread."""
+        return sum(one.changed for one in [*self.ratios, *self.medians])
+
+
+def compared(before: Results, after: Results) -> Changes:
+    """Everything that is in both, and what is not."""
+    campaigns, benches = (before.campaign, after.campaign), (before.bench, after.bench)
+    ratios = [by_name(ratios_of(bench)) for bench in benches]
+    medians = [by_name(medians_of(bench)) for bench in benches]
+    return Changes(
+        verdicts=changed_words([by_name(verdicts_of(one)) for one in campaigns], absent="not there"),
+        coverage=changed_words([dict(coverage_of(one)) for one in campaigns]) if all(campaigns) else [],
+        ratios=spread_changes(*ratios),
+        targets=changed_words([by_name(targets_of(bench)) for bench in benches], both=True),
+        medians=spread_changes(*medians),
+        values=changed_words([by_name(values_of(bench)) for bench in benches], both=True),
+        surroundings=list(
+            dict.fromkeys(
+                change for pair in (campaigns, benches) for change in changed_words([surroundings(one) for one in pair])
+            )
+        ),
+        missing=[*missing_parts(before, after), *only_in_one(*ratios)],
+    )
+
+
+def outside(value: float, spread: Spread) -> bool:
+    """Beyond what nine in ten measurements showed."""
+    return not spread.p5 <= value <= spread.p95
+
+
+def by_name(found: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """What was found, by name; things of the same name are numbered."""
+    result: dict[str, T] = {}
+    for name, value in found:
+        number, unique = 1, name
+        while unique in result:
+            number, unique = number + 1, f"{name} [{number + 1}]"
+        result[unique] = value
+    return result
+
+
+def in_both(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T, T]]:
+    """What both have, in the order of the first."""
+    return ((name, value, after[name]) for name, value in before.items() if name in after)
+
+
+def spread_changes(
+    before: Mapping[str, tuple[str, Spread]], after: Mapping[str, tuple[str, Spread]]
+) -> list[SpreadChange]:
+    """Ratios or medians that both have."""
+    return [SpreadChange(name, unit, first, second) for name, (unit, first), (_, second) in in_both(before, after)]
+
+
+def changed_words(found: Sequence[Mapping[str, str]], absent: str = "none", both: bool = False) -> list[WordChange]:
+    """What differs before and after; ``both``: only of what both have. Nothing if either has nothing at all."""
+    before, after = found
+    if not before or not after:
+        return []
+    names = [name for name in dict.fromkeys([*before, *after]) if not both or (name in before and name in after)]
+    changes = [WordChange(name, before.get(name, absent), after.get(name, absent)) for name in names]
+    return [change for change in changes if change.changed]
+
+
+# What is compared
+
+
+def verdicts_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
+    """Of each property; with the group, for some sentences are in several."""
+    for one in campaign.properties if campaign else ():
+        yield f"{one.group}: {one.name}", one.verdict
+
+
+def coverage_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
+    """In numbers, and what is missing."""
+    if campaign is None:
+        return
+    yield "reachable transition classes", f"{campaign.reachable:,}"
+    yield "transition classes missing", f"{len(campaign.missing):,}"
+    for found in campaign.missing:
+        yield " | ".join(found), "missing"
+
+
+def ratios_of(bench: Bench | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
+    """Of each pair of candidates."""
+    for one, ratio in bench.ratios if bench else ():
+        yield ratio_of(one, ratio), ("", ratio.spread)
+
+
+def ratio_of(one: Benchmark, ratio: Ratio) -> str:
+    """A ratio's name."""
+    return f"{one.short}: {ratio_name(ratio)}"
+
+
+def targets_of(bench: Bench | None) -> Iterator[tuple[str, str]]:
+    """The verdicts on everything that has a target."""
+    for one, ratio in bench.ratios if bench else ():
+        if ratio.target:
+            yield ratio_of(one, ratio), ratio.verdict
+    for one, limit in bench.limits if bench else ():
+        yield f"{one.short}: {limit.value}", limit.verdict
+
+
+def medians_of(bench: Bench | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
+    """Of each candidate."""
+    for one in bench.benchmarks if bench else ():
+        for name, spread in one.candidates.items():
+            yield f"{one.short}: {name}", (one.unit, spread)
+
+
+def values_of(bench: Bench | None) -> Iterator[tuple[str, str]]:
+    """Numbers without a spread."""
+    for one in bench.benchmarks if bench else ():
+        for name, value in one.values.items():
+            yield f"{one.short}: {name}", f"{value:,.4g}" if isinstance(value, float | int) else str(value)
+
+
+def surroundings(found: Campaign | Bench | None) -> dict[str, str]:
+    """Everything about a run that may explain a change."""
+    if found is None:
+        return {}
+    run = found.run
+    result = {"commit": run.commit_words, "implementation": run.implementation, "PostgreSQL": run.postgresql}
+    for kind, known in (("machine", run.machine), ("version of", run.versions), ("setting", run.settings)):
+        result |= {f"{kind} {name}": setting(value) for name, value in known.items()}
+    return result
+
+
+def missing_parts(before: Results, after: Results) -> Iterator[str]:
+    """A campaign or benchmarks that only one folder has."""
+    for what, first, second in (
+        ("a campaign", before.campaign, after.campaign),
+        ("benchmarks", before.bench, after.bench),
+    ):
+        if (first is None) != (second is None):
+            yield f"Only {(before if second is None else after).name} has {what}."
+
+
+def only_in_one(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
+    """Ratios that only one run has, where both ran benchmarks."""
+    if before and after:
+        yield from (f"Only before: {name}." for name in before if name not in after)
+        yield from (f"Only after: {name}." for name in after if name not in before)

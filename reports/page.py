@@ -1,0 +1,102 @@
+"""The page: one HTML file with everything in it, which needs no network and no scripts."""
+
+import base64
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from reports import words
+from reports.campaign import groups
+from reports.compare import Changes
+from reports.figures.memory import EACH, SERVERS, memory_of
+from reports.figures.picture import Picture
+from reports.folder import Results
+from reports.history import History
+from reports.run import Run
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(results: Results, checks: Iterable[Picture], measurements: Iterable[Picture]) -> str:
+    """The report of a results folder."""
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            campaign=results.campaign,
+            bench=results.bench,
+            runs=runs_of(results),
+            groups=list(groups(results.campaign.properties)) if results.campaign else [],
+            checks=list(checks),
+            measurements=list(measurements),
+            fleet=list(fleet_of(results)),
+        )
+    )
+
+
+def comparison_page(before: Results, after: Results, changes: Changes, pictures: Iterable[Picture]) -> str:
+    """The report of a comparison."""
+    return (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(before=before, after=after, changes=changes, pictures=list(pictures), sides=sides(before, after))
+    )
+
+
+def environment() -> Environment:
+    """Templates that escape what they show, and break down rather than show nothing."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals["words"] = words
+    found.filters |= {"data_uri": data_uri, "offset": offset}
+    return found
+
+
+def data_uri(one: Picture) -> str:
+    """A figure inside the page; as an image, so that the figures' identifiers cannot meet."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(one.svg).decode()}"
+
+
+def offset(history: History, moment: float) -> float:
+    """Milliseconds since a history began."""
+    return (moment - min(event.invoked for event in history.events)) * 1000
+
+
+def runs_of(results: Results) -> list[tuple[str, Run]]:
+    """What ran, and under which circumstances."""
+    found: list[tuple[str, Run]] = []
+    if results.campaign:
+        found.append((f"Campaign, profile {results.campaign.profile}", results.campaign.run))
+    if results.bench:
+        found.append((f"Benchmarks, {results.bench.mode} set", results.bench.run))
+    return found
+
+
+def sides(before: Results, after: Results) -> list[tuple[str, Results, list[tuple[str, Run]]]]:
+    """Both folders with their runs."""
+    return [("before", before, runs_of(before)), ("after", after, runs_of(after))]
+
+
+def fleet_of(results: Results) -> Iterable[dict[str, Any]]:
+    """The rows of the table of fleets."""
+    found = memory_of(results.bench) if results.bench else None
+    if found is None:
+        return
+    _, cost = found
+    for each in EACH[:3]:
+        for servers in SERVERS[2:]:
+            yield {
+                "servers": servers,
+                "each": each,
+                "sessions": servers * each,
+                "stock": cost.fleet_stock(servers, each),
+                "shared": cost.fleet_shared(servers, each),
+            }

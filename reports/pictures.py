@@ -1,0 +1,29 @@
+"""All figures of a results folder."""
+
+from collections.abc import Iterator
+
+from reports.figures.coverage import coverage_pictures
+from reports.figures.latency import latency_pictures
+from reports.figures.memory import memory_pictures
+from reports.figures.picture import Picture
+from reports.figures.ratios import ratio_pictures
+from reports.figures.sweep import sweep_pictures
+from reports.figures.timeline import timeline_pictures
+from reports.folder import Results
+
+
+def campaign_pictures(results: Results) -> Iterator[Picture]:
+    """Coverage and histories."""
+    if results.campaign:
+        yield from coverage_pictures(results.campaign)
+    yield from timeline_pictures(results.histories)
+
+
+def bench_pictures(results: Results) -> Iterator[Picture]:
+    """Ratios, latencies, curves, memory."""
+    bench = results.bench
+    if bench:
+        yield from ratio_pictures(bench)
+        yield from latency_pictures(bench)
+        yield from sweep_pictures(bench)
+        yield from memory_pictures(bench)

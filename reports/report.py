@@ -1,0 +1,71 @@
+"""The report of a results folder: a page, a summary and the figures."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from reports.compare import compared
+from reports.figures.comparison import comparison_pictures
+from reports.figures.picture import Picture
+from reports.folder import Results, read_folder
+from reports.page import comparison_page, page
+from reports.pictures import bench_pictures, campaign_pictures
+from reports.reading import Unreadable
+from reports.summary import comparison_summary, summary
+
+PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
+
+
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
+    results = read_folder(folder)
+    checks, measurements = list(campaign_pictures(results)), list(bench_pictures(results))
+    return written(output or folder, page(results, checks, measurements), summary(results), [*checks, *measurements])
+
+
+def write_comparison(before: Path, after: Path, output: Path | None = None) -> Path:
+    """Compares two results folders; writes into ``output`` or beside the later one's report. Raises Unreadable."""
+    first, second = read_folder(before), read_folder(after)
+    changes = compared(first, second)
+    pictures = list(comparison_pictures(changes))
+    return written(
+        output or after / comparison_folder(first),
+        comparison_page(first, second, changes, pictures),
+        comparison_summary(first, second, changes),
+        pictures,
+    )
+
+
+def report_beside(folder: Path) -> str:
+    """Writes the report of results that a run has just left; returns where it is or, in words, why there is none.
+
+    Whatever goes wrong here, the run keeps its results and its exit status.
+    """
+    try:
+        return str(write_report(folder))
+    except Unreadable as error:
+        return f"none: {error}"
+    except Exception as error:
+        return f"none, it broke down ({type(error).__name__}: {error}): `nox -s report` shows where"
+
+
+def comparison_folder(before: Results) -> str:
+    """What the folder of a comparison is called, inside the later results folder."""
+    return f"compared-with-{before.name}"
+
+
+def written(folder: Path, html: str, markdown: str, pictures: Iterable[Picture]) -> Path:
+    """Writes all files, the page last; figures of an earlier report go. Raises Unreadable."""
+    try:
+        figures = folder / FIGURES
+        shutil.rmtree(figures, ignore_errors=True)
+        figures.mkdir(parents=True)
+        for one in pictures:
+            one.save(figures)
+        (folder / SUMMARY).write_text(markdown, encoding="utf-8")
+        (folder / PAGE).write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise Unreadable(
+            f"The report cannot be written to {folder} ({error.strerror}): name another folder with --output."
+        ) from None
+    return folder / PAGE

@@ -1,0 +1,111 @@
+"""Numbers in words: three digits are enough for a person."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from reports.bench import Ratio, Spread
+from reports.campaign import Property
+from reports.reading import Scalar
+
+
+def digits(value: float) -> str:
+    """Three significant digits; whole thousands are kept."""
+    if value == 0 or abs(value) >= 1e15:
+        return f"{value:g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.2e}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit; bytes in the unit that suits them."""
+    if unit == "bytes":
+        return in_bytes(value)
+    return f"{digits(value)} {unit}".strip()
+
+
+def in_bytes(value: float) -> str:
+    """``1.9 KiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{digits(value)} {unit}"
+
+
+def spread(one: Spread, unit: str = "") -> str:
+    """``1.03 (0.98 to 1.11)``."""
+    if one.p5 == one.p95:
+        return quantity(one.median, unit)
+    return f"{quantity(one.median, unit)} ({digits_in(one.p5, unit)} to {digits_in(one.p95, unit)})"
+
+
+def digits_in(value: float, unit: str) -> str:
+    """Bytes need a unit of their own, other numbers share one."""
+    return in_bytes(value) if unit == "bytes" else digits(value)
+
+
+def ratio_digits(value: float) -> str:
+    """Two decimals, so that 1.10 and 1.05 look alike; three digits where those say too little or too much."""
+    return f"{value:.2f}" if 0.1 <= abs(value) < 100 else digits(value)
+
+
+def ratio_words(one: Spread) -> str:
+    """``1.03 (0.98 to 1.11)``."""
+    if one.p5 == one.p95:
+        return ratio_digits(one.median)
+    return f"{ratio_digits(one.median)} ({ratio_digits(one.p5)} to {ratio_digits(one.p95)})"
+
+
+def ratio_name(ratio: Ratio) -> str:
+    """``shared / stock``."""
+    return f"{ratio.candidate} / {ratio.against}"
+
+
+def setting(value: Scalar) -> str:
+    """A setting's or a parameter's value."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "–" if value is None else str(value)  # noqa: RUF001
+
+
+def duration(seconds: float) -> str:
+    """``4 min 20 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(when: str) -> str:
+    """An ISO time for people; left as it is if it is none."""
+    try:
+        return f"{datetime.fromisoformat(when):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return when
+
+
+def a_count(value: float | None) -> str:
+    """A number of things; empty if it was not counted."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else digits(value)
+
+
+def value(number: Scalar) -> str:
+    """A value of a benchmark."""
+    return digits(number) if isinstance(number, int | float) and not isinstance(number, bool) else setting(number)
+
+
+def percent(number: float) -> str:
+    """100 % only if nothing is missing."""
+    return "100 %" if number == 100 else f"{min(number, 99.99):.4g} %"
+
+
+def unique(cases: Iterable[Property]) -> list[str]:
+    """The verdicts there are among cases."""
+    return list(dict.fromkeys(one.verdict for one in cases))
+
+
+def total(cases: Iterable[Property], name: str) -> str:
+    """A count over all cases that have it."""
+    found = [number for one in cases if (number := getattr(one, name)) is not None]
+    return a_count(sum(found)) if found else ""
