@@ -32,6 +32,7 @@ MEANINGS = {"ok": "took place", "refused": "refused (SQLSTATE)", "unknown": "nev
 def timeline_pictures(histories: tuple[History, ...]) -> Iterator[Picture]:
     """One for each history that is worth a look: of failures, and of one property that holds."""
     holding = [history for history in histories if history.verdict == HOLDS]
+    holding.sort(key=lambda history: not any(event.fault for event in history.events))
     shown = [history for history in histories if history.verdict != HOLDS] + holding[:1]
     for number, history in enumerate(shown, 1):
         part = to_show(history)
