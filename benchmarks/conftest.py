@@ -12,7 +12,6 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers import server
 from harness.build import Build
-from harness.cluster import Cluster
 from harness.implementation import Implementation, without_instruments
 from properties.conftest import (  # noqa: F401
     PROBED,
@@ -97,7 +96,7 @@ def fleet(release: Build, many_open: Implementation, recorder: Recorder) -> Iter
 
 
 @pytest.fixture(scope="session")
-def twin(release: Build, many_open: Implementation) -> Iterator[Cluster]:  # noqa: F811
-    """A server like the fleet's on which no backup stays open."""
+def twin(release: Build, many_open: Implementation, recorder: Recorder) -> Iterator[Fleet]:  # noqa: F811
+    """A server set up as the fleet's is, on which no backup stays open."""
     with setting_up(), server(release, many_open, {**PROBED, "max_connections": "20"}) as cluster:  # noqa: F811
-        yield cluster
+        yield Fleet(cluster, many_open, recorder.watch)

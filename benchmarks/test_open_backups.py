@@ -54,7 +54,7 @@ def open_while_admitted(cluster: Cluster) -> list[Session]:
 def test_latency_under_open_backups(
     open_backups: int,
     fleet: Fleet,
-    twin: Cluster,
+    twin: Fleet,
     scale: Scale,
     recorder: Recorder,
     benchmark: BenchmarkFixture,
@@ -63,7 +63,7 @@ def test_latency_under_open_backups(
     fleet.rise_to(open_backups)
     callers = {
         "shared": Caller(fleet.cluster.connect(), fleet.implementation),
-        "none open": Caller(twin.connect(), fleet.implementation),
+        "none open": Caller(twin.cluster.connect(), fleet.implementation),
     }
     turns = {name: partial(start_and_stop, caller) for name, caller in callers.items()}
     samples = take_turns(benchmark, turns, scale.pace, recorder.watch)
