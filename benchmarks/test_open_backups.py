@@ -22,6 +22,9 @@ from harness.session import Session, SqlError
 Keep = Callable[[Measurement], None]
 FEW_CONNECTIONS = {"max_connections": "20"}
 MORE_THAN_FIT = 100
+TWINS_NOTES = (
+    "two servers differ by a few percent of themselves: by how much, the ratio with none open on either shows",
+)
 MEMORY_NOTES = (
     "shared: what the server's main shared memory has more than without the implementation, and by how much dynamic "
     "shared memory has grown since no backup was open; per backup: divided by the number of open backups",
@@ -78,6 +81,7 @@ def test_latency_under_open_backups(
                 compare=[("shared", "none open")],
                 parameters={"open": open_backups},
                 settings=FEW_CONNECTIONS,
+                notes=TWINS_NOTES,
             )
         )
 
