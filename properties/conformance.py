@@ -45,6 +45,7 @@ from model.promises import Transition
 from model.state import initial
 from model.tour import classify
 from model.transition import run, view
+from properties.strategies import BAD_LABELS, BAD_TTLS, MOMENTS
 from properties.tally import Tally
 
 ROLES = (ROOT, ALICE, BOB, CAROL)
@@ -53,10 +54,10 @@ SESSIONS = 4
 
 sessions = st.integers(0, SESSIONS - 1)
 labels = st.sampled_from(["a", "b"]) | st.sampled_from(["a", "b", "c", 'Zürich "7" 東京', "%s\\", "x" * 1024])
-bad_labels = st.sampled_from([None, "", "two\nlines", "tab\t", "delete\x7f", "next\x85line", "x" * 1025, "ü" * 513])
+bad_labels = st.sampled_from(BAD_LABELS)
 any_label = st.one_of(labels, labels, labels, labels, labels, bad_labels)
 ttls = st.sampled_from([None, None, 10, 3600])
-bad_ttls = st.sampled_from([0, -1])
+bad_ttls = st.sampled_from(BAD_TTLS)
 any_ttl = st.one_of(ttls, ttls, ttls, ttls, ttls, ttls, bad_ttls)
 commoners = st.sampled_from([role.name for role in ROLES if not role.superuser])
 settings = st.one_of(
@@ -267,7 +268,7 @@ class ConformanceMachine(RuleBasedStateMachine):
         self.step(Restart(kind))
 
     @precondition(lambda self: self.client.implementation.has_clock)
-    @rule(seconds=st.sampled_from([1, 9, 10, 11, 600, 3600]))
+    @rule(seconds=st.sampled_from(MOMENTS))
     def advance(self, seconds: int) -> None:
         self.step(Advance(seconds))
 
