@@ -342,7 +342,9 @@ def test_a_cancelled_wait_for_the_archive_loses_nothing(instrumented: Build) -> 
 # A standby
 
 
-def test_a_standby_promoted_since_the_start_refuses_the_stop_and_keeps_nothing(instrumented: Build) -> None:
+@pytest.fixture
+def replicated(instrumented: Build) -> Iterator[tuple[Cluster, Session, Session]]:
+    """A primary, a session on it, and a session on its standby, where a backup ``a`` has been started."""
     with open_cluster(instrumented, settings={"full_page_writes": "on"}) as primary:
         admin = primary.connect()
         admin.execute("CREATE EXTENSION shared_backup")
@@ -351,33 +353,30 @@ def test_a_standby_promoted_since_the_start_refuses_the_stop_and_keeps_nothing(i
             admin.execute("CHECKPOINT")
             wait_for_replay(primary, admin, session)
             session.execute(START)
-            row = session.execute("SELECT state, from_standby FROM shared_backups")
-            assert row == [("active", True)]
-            session.execute("SELECT pg_promote(true, 60)")
-            assert helps(refusal(session, STOP, "55000", "the standby was promoted during online backup"))
-            assert session.execute(LIST) == []
+            yield primary, admin, session
             session.close()
         admin.close()
 
 
-def test_wal_without_full_pages_refuses_a_stop_on_a_standby(instrumented: Build) -> None:
-    with open_cluster(instrumented, settings={"full_page_writes": "on"}) as primary:
-        admin = primary.connect()
-        admin.execute("CREATE EXTENSION shared_backup")
-        with open_standby(primary) as standby:
-            session = standby.connect()
-            admin.execute("CHECKPOINT")
-            wait_for_replay(primary, admin, session)
-            session.execute(START)
-            primary.configure({"full_page_writes": "off"})
-            primary.reload()
-            admin.execute("CREATE TABLE written AS SELECT 1")
-            admin.execute("CHECKPOINT")
-            wait_for_replay(primary, admin, session)
-            assert helps(refusal(session, STOP, "55000", '"?full_page_writes=off"? was replayed'))
-            assert session.execute(LIST) == []
-            session.close()
-        admin.close()
+def test_a_standby_promoted_since_the_start_refuses_the_stop_and_keeps_nothing(
+    replicated: tuple[Cluster, Session, Session],
+) -> None:
+    _, _, session = replicated
+    assert session.execute("SELECT state, from_standby FROM shared_backups") == [("active", True)]
+    session.execute("SELECT pg_promote(true, 60)")
+    assert helps(refusal(session, STOP, "55000", "the standby was promoted during online backup"))
+    assert session.execute(LIST) == []
+
+
+def test_wal_without_full_pages_refuses_a_stop_on_a_standby(replicated: tuple[Cluster, Session, Session]) -> None:
+    primary, admin, session = replicated
+    primary.configure({"full_page_writes": "off"})
+    primary.reload()
+    admin.execute("CREATE TABLE written AS SELECT 1")
+    admin.execute("CHECKPOINT")
+    wait_for_replay(primary, admin, session)
+    assert helps(refusal(session, STOP, "55000", '"?full_page_writes=off"? was replayed'))
+    assert session.execute(LIST) == []
 
 
 def wait_for_replay(primary: Cluster, on_primary: Session, on_standby: Session) -> None:
