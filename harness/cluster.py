@@ -109,7 +109,7 @@ class Cluster:
 
     def _await_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while (status := self._status()) not in ("ready", "standby"):
+        while (status := self._status()) != "ready":
             if self.pid is None:
                 raise ClusterError(f"the server did not start:\n{self._log_tail()}")
             if time.monotonic() > deadline:
@@ -258,6 +258,13 @@ def open_standby(primary: Cluster, *, settings: Mapping[str, str] | None = None)
     include_settings(Path(node.data_dir))
     everything = {**primary.settings, "unix_socket_directories": str(folder), **(settings or {})}
     yield from _run(Cluster(primary.build, node, everything, None))
+
+
+@contextlib.contextmanager
+def serve(build: Build, folder: Path, settings: Mapping[str, str]) -> Iterator[Cluster]:
+    """The cluster whose data directory is ``data`` in that folder, started; both are gone when the block ends."""
+    node = make_node(build.postgres, server_user(), folder)
+    yield from _run(Cluster(build, node, settings, None))
 
 
 def _run(cluster: Cluster) -> Iterator[Cluster]:

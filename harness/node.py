@@ -17,7 +17,10 @@ from testgres.operations.local_ops import LocalOperations, LocalProcessControlle
 from harness.postgres import Postgres, ServerUser, identity
 
 PORT = 5432  # only names the socket: every cluster has a socket folder of its own
-INITDB_OPTIONS = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions", "--wal-segsize=1"]
+INITDB_OPTIONS = [
+    *("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"),
+    *("--no-instructions", "--wal-segsize=1", "--data-checksums"),
+]
 
 
 class ServerOperations(LocalOperations):  # type: ignore[misc]  # testgres has no types
@@ -71,6 +74,12 @@ def give(path: Path, user: ServerUser | None) -> None:
         os.chown(path, user.uid, user.gid)
 
 
+def give_all(folder: Path, user: ServerUser | None) -> None:
+    """The same for a folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        give(path, user)
+
+
 def make_node(postgres: Postgres, user: ServerUser | None, base_dir: Path) -> Any:
     """A testgres node, its data directory ``data`` in the folder ``base_dir``, which also holds its socket."""
     return PostgresNode(
@@ -84,7 +93,7 @@ def make_node(postgres: Postgres, user: ServerUser | None, base_dir: Path) -> An
 
 
 def initialise(node: Any) -> None:
-    """Runs initdb: superuser postgres, trust, UTF-8, locale C, WAL segments of 1 MB."""
+    """Runs initdb: superuser postgres, trust, UTF-8, locale C, WAL segments of 1 MB, page checksums."""
     node.os_ops.makedirs(node.base_dir)
     node.init(initdb_params=INITDB_OPTIONS, log_statement="none")
 

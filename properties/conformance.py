@@ -1,8 +1,7 @@
 """The conformance machine: Hypothesis walks the model beside a cluster, and every step must agree.
 
-After each operation the outcome (value or SQLSTATE) and the view, row by row, are compared with the model's; label
-files, start points and repeated stops are checked by the client. Core's hidden counter of running backups is probed at
-the end of every example and now and then inside one.
+What is compared is in ``properties.comparison``. Core's hidden counter of running backups is probed at the end of every
+example and now and then inside one.
 """
 
 import time
@@ -12,10 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from harness.client import Client, Violation
-from harness.history import describe
-from harness.probes import forced_full_page_writes
 from model.design import StopPolicy
-from model.explore import ALICE, BOB, CAROL, ROOT, STALE
+from model.explore import STALE
 from model.operations import (
     Abort,
     AddMember,
@@ -40,17 +37,11 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import BackupRow, Ok, Outcome
-from model.promises import Transition
-from model.state import initial
-from model.tour import classify
-from model.transition import run, view
+from properties.comparison import ROLES, SESSIONS, Comparison
 from properties.strategies import BAD_LABELS, BAD_TTLS, MOMENTS
 from properties.tally import Tally
 
-ROLES = (ROOT, ALICE, BOB, CAROL)
 NAMES = [role.name for role in ROLES]
-SESSIONS = 4
 
 sessions = st.integers(0, SESSIONS - 1)
 labels = st.sampled_from(["a", "b"]) | st.sampled_from(["a", "b", "c", 'Zürich "7" 東京', "%s\\", "x" * 1024])
@@ -72,77 +63,6 @@ changes_of_roles = st.one_of(
     st.builds(AddMember, commoners, commoners),
     st.builds(DropRole, commoners),
 )
-
-
-class Comparison:
-    """A model and a client, in step."""
-
-    def __init__(self, client: Client, tally: Tally) -> None:
-        self.client = client
-        self.design = client.implementation.design
-        self.tally = tally
-        self.model = initial(self.design.settings, ROLES, SESSIONS)
-        client.begin(ROLES, SESSIONS, self.design.settings)
-
-    def step(self, operation: Operation) -> None:
-        """One operation on both; raises Violation where they disagree."""
-        before = self.model
-        alternatives = run(self.design, before, operation)
-        outcome = self.client.perform(operation)
-        agreeing = [after for after, expected in alternatives if self.visible(operation, expected) == outcome]
-        if not agreeing:
-            expected = " or ".join(describe(self.visible(operation, one)) for _, one in alternatives)
-            raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {expected}")
-        self.model = agreeing[0]
-        self.compare_view()
-        self.tally.steps += 1
-        self.tally.classes.add(classify(Transition(self.design, before, operation, outcome, self.model)))
-
-    def compare_view(self) -> None:
-        """The view, row by row; raises Violation."""
-        if self.client.implementation.view is None:
-            return
-        expected = tuple(self.shown(row) for row in view(self.model))
-        shown = self.client.rows()
-        if shown != expected:
-            raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
-
-    def probe(self) -> None:
-        """Core's hidden counter; raises Violation."""
-        forced = forced_full_page_writes(self.client.admin)
-        if forced != (self.model.running_backups > 0):
-            raise Violation(
-                f"core {'still forces' if forced else 'does not force'} full-page writes"
-                f" with {self.model.running_backups} backups running"
-            )
-
-    def visible(self, operation: Operation, outcome: Outcome) -> Outcome:
-        """As much of an outcome as the implementation can show: without a clock to read, no times."""
-        if self.client.implementation.has_clock or not isinstance(outcome, Ok):
-            return outcome
-        if isinstance(operation, Renew):
-            return Ok(None)
-        if isinstance(operation, ListBackups) and isinstance(outcome.value, tuple):
-            return Ok(tuple(self.shown(row) for row in outcome.value))
-        return outcome
-
-    def shown(self, row: BackupRow) -> BackupRow:
-        """As much of a row as the implementation can show."""
-        if self.client.implementation.has_clock:
-            return row
-        return BackupRow(row.label, row.state, row.owner, row.start_point, None, None, None)
-
-    def finish(self, failed: bool) -> None:
-        """The end of an example: nothing may be left, on either side."""
-        if failed:
-            self.client.recover()
-            self.client.end()
-            return
-        self.probe()
-        self.client.end()
-        if forced_full_page_writes(self.client.admin):
-            self.client.recover()
-            raise Violation("core still forces full-page writes after every backup was stopped, aborted or expired")
 
 
 class ConformanceMachine(RuleBasedStateMachine):

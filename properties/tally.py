@@ -11,6 +11,27 @@ from model.outcomes import Ok
 from model.tour import TransitionClass
 
 
+@dataclass(frozen=True)
+class Restore:
+    """One attempt to restore a backup."""
+
+    scenario: str
+    restorable: bool
+    """What the model says of it: the server is to recover from it, or to refuse; a copy that recovers and is not whole
+    counts as refused."""
+    said: str
+    """The first flaw, in the server's own words where it has any; empty: it recovered, and is whole."""
+    torn_pages: int
+    """Pages of the copy that are half old, half new."""
+    seconds: float
+    """To lay the copy out, recover and check it."""
+
+    @property
+    def as_expected(self) -> bool:
+        """Do the model and the server agree?"""
+        return self.restorable == (not self.said)
+
+
 @dataclass
 class Tally:
     """The counts of one property."""
@@ -27,6 +48,7 @@ class Tally:
     stepping: float = 0.0
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
+    restores: list[Restore] = field(default_factory=list)
     history: History | None = None
     """The example to show: the last that failed (which is the smallest), else the most varied."""
     history_failed: bool = False

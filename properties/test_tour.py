@@ -8,7 +8,7 @@ import pytest
 from harness.client import Client, Violation
 from model.operations import Advance
 from model.tour import tour, walk_plan
-from properties.conformance import Comparison
+from properties.comparison import Comparison
 from properties.tally import Tally
 
 pytestmark = pytest.mark.server

@@ -1,0 +1,122 @@
+"""Restoring a copy: the files that a stop handed out written into it, tablespaces linked to new places, WAL replayed.
+
+This is the oracle that no mock can fake: a server recovers from the copy, or it says why it cannot.
+"""
+
+import itertools
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cluster import Cluster, ClusterError, serve
+from harness.node import give_all
+from harness.postgres import server_user
+from harness.scratch import scratch_folder
+from harness.snapshot import CONTROL_FILE, Snapshot
+
+SAYS_WHY = re.compile(r"(PANIC|FATAL):  .*")
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class BackupFiles:
+    """What a stop hands out."""
+
+    stop_lsn: str
+    labelfile: str | None
+    """The copy's ``backup_label``; None: it is left out, as somebody might who does not know better."""
+    spcmapfile: str | None = None
+    """The copy's ``tablespace_map``, if it is not empty."""
+    controlfile: bytes | None = None
+    """What replaces the copy's ``global/pg_control``, if there is such a thing."""
+
+
+class RestoreRefused(Exception):  # noqa: N818 - it is an answer
+    """The server did not recover; the message ends with its log, and ``reason`` is the line there that says why."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        found = SAYS_WHY.search(said)
+        self.reason = found.group() if found else said.strip().splitlines()[-1]
+
+
+@contextmanager
+def restored(
+    origin: Cluster,
+    snapshot: Snapshot,
+    files: BackupFiles,
+    *,
+    to_the_end: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Cluster]:
+    """A new cluster, recovered from a copy of the snapshot and promoted; gone when the block ends.
+
+    Recovery replays the WAL that ``origin`` has archived: up to the backup's own stop point, or all there is. The
+    snapshot can be restored again. Raises RestoreRefused if the server does not recover.
+    """
+    assert origin.archive_dir is not None, "there is no WAL to recover with: open the cluster with an archive"
+    folder = scratch_folder() / f"restore{next(_numbers)}"
+    everything = {
+        **origin.settings,
+        **recovery(origin.archive_dir, None if to_the_end else files.stop_lsn),
+        "unix_socket_directories": str(folder),
+        **(settings or {}),
+    }
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        lay_out(snapshot, files, folder)
+        try:
+            cluster = stack.enter_context(serve(origin.build, folder, everything))
+        except ClusterError as error:
+            raise RestoreRefused(str(error)) from None
+        yield cluster
+
+
+def lay_out(snapshot: Snapshot, files: BackupFiles, folder: Path) -> None:
+    """Writes what the server is to start from into a new folder, all of it the server's own."""
+    data = folder / "data"
+    shutil.copytree(snapshot.data, data)
+    data.chmod(0o700)
+    places = {}
+    for oid, copy in snapshot.tablespaces.items():
+        places[oid] = folder / "tablespaces" / oid
+        shutil.copytree(copy, places[oid])
+    (data / "recovery.signal").touch()
+    if files.labelfile is not None:
+        (data / "backup_label").write_text(files.labelfile, encoding="utf-8")
+    if files.spcmapfile:
+        (data / "tablespace_map").write_text(relinked(files.spcmapfile, places), encoding="utf-8")
+    if files.controlfile is not None:
+        (data / CONTROL_FILE).write_bytes(files.controlfile)
+    give_all(folder, server_user())
+
+
+def relinked(spcmapfile: str, places: Mapping[str, Path]) -> str:
+    """A tablespace map (lines of an OID and a place) that leads to new places."""
+    lines = (line.partition(" ") for line in spcmapfile.splitlines())
+    return "".join(f"{oid} {places[oid]}\n" for oid, _, _ in lines)
+
+
+def recovery(archive_dir: Path, target_lsn: str | None) -> dict[str, str]:
+    """Settings for a recovery that ends just before what was written at that point, or with the archive.
+
+    Nobody can connect until it has ended (``hot_standby``), so that a server that answers has recovered.
+    """
+    settings = {
+        "restore_command": f'cp "{archive_dir}/%f" "%p"',
+        "archive_mode": "off",
+        "hot_standby": "off",
+        "primary_conninfo": "",
+    }
+    if target_lsn is not None:
+        settings |= {
+            "recovery_target_lsn": target_lsn,
+            "recovery_target_inclusive": "off",
+            "recovery_target_action": "promote",
+            "recovery_target_timeline": "current",
+        }
+    return settings

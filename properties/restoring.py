@@ -1,0 +1,45 @@
+"""Restoring what a stop handed out, and comparing the answer with the model's: the last word on a backup."""
+
+import time
+from collections.abc import Mapping
+
+from harness.cluster import Cluster
+from harness.pages import torn_pages
+from harness.restore import BackupFiles, RestoreRefused, restored
+from harness.snapshot import Snapshot
+from harness.soundness import flaws
+from properties.tally import Restore, Tally
+
+
+def check_restore(
+    tally: Tally,
+    scenario: str,
+    origin: Cluster,
+    snapshot: Snapshot,
+    files: BackupFiles,
+    *,
+    restorable: bool = True,
+    to_the_end: bool = False,
+    timeline: int = 1,
+    settings: Mapping[str, str] | None = None,
+) -> Restore:
+    """Restores the snapshot with these files, up to the stop point or to the end of the archive, and examines it.
+
+    ``origin`` has the workload (``harness.workload``), and has archived all its WAL. Fails unless the answer is what
+    the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not.
+    """
+    began = time.perf_counter()
+    target = None if to_the_end else files.stop_lsn
+    try:
+        with restored(origin, snapshot, files, to_the_end=to_the_end, settings=settings) as copy:
+            said = "; ".join(flaws(origin, copy, target, timeline))
+        log = ""
+    except RestoreRefused as refusal:
+        said, log = refusal.reason, str(refusal)
+    seconds = time.perf_counter() - began
+    torn = sum(torn_pages(folder) for folder in (snapshot.data, *snapshot.tablespaces.values()))
+    restore = Restore(scenario, restorable, said, torn, seconds)
+    tally.restores.append(restore)
+    verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
+    assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
+    return restore
