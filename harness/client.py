@@ -71,6 +71,8 @@ class Client:
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
         self.now = 0
+        self.handed_out: Row = ()
+        """What the last stop returned: the stop point, the label file, and the tablespace map, if any."""
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
         self.prepare()
@@ -80,6 +82,9 @@ class Client:
         for statement in self.implementation.prepare:
             self.admin.execute(statement)
         prepare_probe(self.admin)
+        self.tablespaces = self.admin.execute(
+            "SELECT oid::text FROM pg_tablespace WHERE spcname !~ '^pg_' ORDER BY oid"
+        )
         self.timeline, self.segment_size = self.admin.execute(
             "SELECT timeline_id, pg_size_bytes(current_setting('wal_segment_size')) FROM pg_control_checkpoint()"
         )[0]
@@ -266,7 +271,7 @@ class Client:
 
     def read_stop(self, raw: Row) -> StopRow:
         """What a stop returned, its label file held to what any backup of a primary must say."""
-        lsn, text, tablespace_map = raw[:3]
+        lsn, text, tablespace_map = self.handed_out = raw[:3]
         label_file = parse_label_file(text)
         expected = {
             "method": "streamed",
@@ -275,7 +280,8 @@ class Client:
             "walfile": self.wal_file(label_file.start_lsn),
         }
         wrong = {key: value for key, value in expected.items() if getattr(label_file, key) != value}
-        if wrong or tablespace_map or not self.points_in_order(label_file, lsn):
+        mapped = [(line.partition(" ")[0],) for line in sorted((tablespace_map or "").splitlines())]
+        if wrong or mapped != self.tablespaces or not self.points_in_order(label_file, lsn):
             raise Violation(f"the stop at {lsn} returned {label_file} and the tablespace map {tablespace_map!r}")
         return StopRow(label_file.label, self.start_point(label_file.start_lsn), restorable=True)
 

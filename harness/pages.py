@@ -45,8 +45,8 @@ def failing(file: Path) -> NDArray[np.bool_]:
     segment = file.name.partition(".")[2]
     first = int(segment or 0) * (1 << 30) // PAGE
     numbers = np.arange(first, first + len(pages), dtype=np.uint32)
-    wrong: NDArray[np.bool_] = checksums(pages, numbers) != pages[:, CHECKSUM_WORD]
-    return wrong & (pages[:, UPPER_WORD] != 0)
+    wrong: NDArray[np.bool_] = (checksums(pages, numbers) != pages[:, CHECKSUM_WORD]) & (pages[:, UPPER_WORD] != 0)
+    return wrong
 
 
 def checksums(pages: NDArray[np.uint16], numbers: NDArray[np.uint32]) -> NDArray[np.uint16]:

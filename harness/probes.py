@@ -1,4 +1,4 @@
-"""What no SQL function shows: is core still forcing full-page writes?
+"""Does any backup run? What no SQL function shows: is core forcing full-page writes? And what the view says.
 
 Core counts running backups in ``XLogCtl->Insert.runningBackups`` and, while that is above zero, logs a whole page at
 the first change after a checkpoint even with ``full_page_writes = off``. So with that setting off, the WAL that a small
@@ -32,3 +32,8 @@ def forced_full_page_writes(session: Session) -> bool:
     session.execute("UPDATE probe SET counter = counter + 1 WHERE counter IS NOT NULL")
     written = int(session.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", (before,))[0][0])
     return written > PAGE_IMAGE
+
+
+def live_backups(session: Session, view: str) -> int:
+    """How many backups the view shows as live."""
+    return sum(row[1] in ("starting", "active", "stopping") for row in session.execute(view))

@@ -15,7 +15,7 @@ from harness.cluster import Cluster, ClusterError, serve
 from harness.node import give_all
 from harness.postgres import server_user
 from harness.scratch import scratch_folder
-from harness.snapshot import CONTROL_FILE, Snapshot
+from harness.snapshot import CONTROL_FILE, TABLESPACES, Snapshot
 
 SAYS_WHY = re.compile(r"(PANIC|FATAL):  .*")
 
@@ -26,9 +26,10 @@ _numbers = itertools.count(1)
 class BackupFiles:
     """What a stop hands out."""
 
-    stop_lsn: str
+    stop_lsn: str | None
+    """None: nobody has said; such a backup can only be restored to the end."""
     labelfile: str | None
-    """The copy's ``backup_label``; None: it is left out, as somebody might who does not know better."""
+    """The copy's ``backup_label``; None: as the copy has it, or not at all."""
     spcmapfile: str | None = None
     """The copy's ``tablespace_map``, if it is not empty."""
     controlfile: bytes | None = None
@@ -51,26 +52,30 @@ def restored(
     files: BackupFiles,
     *,
     to_the_end: bool = False,
+    archive: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
     """A new cluster, recovered from a copy of the snapshot and promoted; gone when the block ends.
 
-    Recovery replays the WAL that ``origin`` has archived: up to the backup's own stop point, or all there is. The
-    snapshot can be restored again. Raises RestoreRefused if the server does not recover.
+    Recovery replays the WAL that ``origin`` has archived: up to the backup's own stop point, or all there is. With
+    ``archive``, the new cluster archives its own beside it, and can be an origin itself. The snapshot can be restored
+    again. Raises RestoreRefused if the server does not recover.
     """
     assert origin.archive_dir is not None, "there is no WAL to recover with: open the cluster with an archive"
     folder = scratch_folder() / f"restore{next(_numbers)}"
     everything = {
         **origin.settings,
         **recovery(origin.archive_dir, None if to_the_end else files.stop_lsn),
+        "archive_mode": "on" if archive else "off",
         "unix_socket_directories": str(folder),
         **(settings or {}),
     }
+    archive_dir = origin.archive_dir if archive else None
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         lay_out(snapshot, files, folder)
         try:
-            cluster = stack.enter_context(serve(origin.build, folder, everything))
+            cluster = stack.enter_context(serve(origin.build, folder, everything, archive_dir))
         except ClusterError as error:
             raise RestoreRefused(str(error)) from None
         yield cluster
@@ -79,12 +84,15 @@ def restored(
 def lay_out(snapshot: Snapshot, files: BackupFiles, folder: Path) -> None:
     """Writes what the server is to start from into a new folder, all of it the server's own."""
     data = folder / "data"
-    shutil.copytree(snapshot.data, data)
+    shutil.copytree(snapshot.data, data, symlinks=True)
     data.chmod(0o700)
+    for link in (data / TABLESPACES).iterdir():
+        link.unlink()
     places = {}
     for oid, copy in snapshot.tablespaces.items():
         places[oid] = folder / "tablespaces" / oid
         shutil.copytree(copy, places[oid])
+    (data / "standby.signal").unlink(missing_ok=True)  # the copy of a standby is to be no standby
     (data / "recovery.signal").touch()
     if files.labelfile is not None:
         (data / "backup_label").write_text(files.labelfile, encoding="utf-8")
@@ -106,17 +114,12 @@ def recovery(archive_dir: Path, target_lsn: str | None) -> dict[str, str]:
 
     Nobody can connect until it has ended (``hot_standby``), so that a server that answers has recovered.
     """
-    settings = {
+    return {
         "restore_command": f'cp "{archive_dir}/%f" "%p"',
-        "archive_mode": "off",
         "hot_standby": "off",
         "primary_conninfo": "",
+        "recovery_target_lsn": target_lsn or "",
+        "recovery_target_inclusive": "off",
+        "recovery_target_action": "promote",
+        "recovery_target_timeline": "current" if target_lsn is not None else "latest",
     }
-    if target_lsn is not None:
-        settings |= {
-            "recovery_target_lsn": target_lsn,
-            "recovery_target_inclusive": "off",
-            "recovery_target_action": "promote",
-            "recovery_target_timeline": "current",
-        }
-    return settings

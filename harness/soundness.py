@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from harness.cluster import Cluster
 from harness.programs import address, run_program
-from harness.session import Row, Session
+from harness.restore import SAYS_WHY
+from harness.session import Row, Session, SqlError
 from harness.workload import committed_from
 
 
@@ -15,21 +16,33 @@ def flaws(origin: Cluster, restored: Cluster, target_lsn: str | None, timeline: 
     target, None: at all; its balances agree, its databases are those that the ledger tells of, unlogged tables are
     empty, pg_amcheck finds nothing, and every page has its checksum.
     """
-    before, after = origin.connect(), restored.connect()
+    before = origin.connect()
     try:
-        found = [
-            *ledger_flaws(before, after, later_than(origin, target_lsn, timeline)),
-            *balance_flaws(after),
-            *emptied_flaws(after),
-            *unlogged_flaws(after),
-            *database_flaws(after),
-            *amcheck_flaws(restored, after),
-        ]
+        later = later_than(origin, target_lsn, timeline)
+        expected = [row for row in ledger(before) if row[1] not in later]
     finally:
         before.close()
-        after.close()
+    found = list(flaws_shown(restored, expected))
     restored.stop("fast")
     return found + list(checksum_flaws(restored))
+
+
+def flaws_shown(restored: Cluster, expected: list[Row]) -> Iterator[str]:
+    """What shows while the server is up, to somebody who knows the ledger; an error that it raises ends the look."""
+    try:
+        session = restored.connect()
+        try:
+            yield from ledger_flaws(expected, session)
+            yield from balance_flaws(session)
+            yield from emptied_flaws(session)
+            yield from unlogged_flaws(session)
+            yield from database_flaws(session)
+            yield from amcheck_flaws(restored, session)
+        finally:
+            session.close()
+    except SqlError as error:
+        fatal = SAYS_WHY.search(error.message)
+        yield f"the restored server says: {fatal.group() if fatal else error.message}"
 
 
 def later_than(origin: Cluster, target_lsn: str | None, timeline: int) -> set[int]:
@@ -40,9 +53,9 @@ def later_than(origin: Cluster, target_lsn: str | None, timeline: int) -> set[in
     return committed_from(origin, origin.archive_dir, target_lsn, timeline)
 
 
-def ledger_flaws(origin: Session, restored: Session, later: set[int]) -> Iterator[str]:
+def ledger_flaws(committed: list[Row], restored: Session) -> Iterator[str]:
     """The ledger has exactly the rows that were committed."""
-    expected = {row[0]: row for row in ledger(origin) if row[1] not in later}
+    expected = {row[0]: row for row in committed}
     found = {row[0]: row for row in ledger(restored)}
     if missing := expected.keys() - found.keys():
         yield f"{len(missing)} of {len(expected)} rows of the ledger are missing, such as {expected[min(missing)]}"

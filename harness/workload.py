@@ -178,6 +178,7 @@ def await_writers(cluster: Cluster) -> None:
 
 def archive_all(cluster: Cluster, session: Session) -> None:
     """Has the WAL written so far archived, and waits for it."""
+    session.execute("SELECT pg_logical_emit_message(false, 'archive', '')")  # an empty segment is not switched
     name = session.execute("SELECT pg_walfile_name(pg_switch_wal())")[0][0]
     assert cluster.archive_dir is not None
     archived = cluster.archive_dir / name

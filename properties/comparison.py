@@ -4,12 +4,14 @@ After each operation the outcome (value or SQLSTATE) and the view, row by row, a
 files, start points and repeated stops are checked by the client.
 """
 
+from dataclasses import replace
+
 from harness.client import Client, Violation
 from harness.history import describe
-from harness.probes import forced_full_page_writes
+from harness.probes import forced_full_page_writes, live_backups
 from model.explore import ALICE, BOB, CAROL, ROOT
 from model.operations import ListBackups, Operation, Renew
-from model.outcomes import BackupRow, Ok, Outcome
+from model.outcomes import BackupRow, Ok, Outcome, StopRow
 from model.promises import Transition
 from model.state import initial
 from model.tour import classify
@@ -30,19 +32,20 @@ class Comparison:
         self.model = initial(self.design.settings, ROLES, SESSIONS)
         client.begin(ROLES, SESSIONS, self.design.settings)
 
-    def step(self, operation: Operation) -> None:
-        """One operation on both; raises Violation where they disagree."""
+    def step(self, operation: Operation) -> Outcome:
+        """One operation on both; returns the outcome, with the model's ghosts; raises Violation where they disagree."""
         before = self.model
         alternatives = run(self.design, before, operation)
         outcome = self.client.perform(operation)
-        agreeing = [after for after, expected in alternatives if self.visible(operation, expected) == outcome]
+        agreeing = [(after, one) for after, one in alternatives if self.visible(operation, one) == outcome]
         if not agreeing:
-            expected = " or ".join(describe(self.visible(operation, one)) for _, one in alternatives)
-            raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {expected}")
-        self.model = agreeing[0]
+            wanted = " or ".join(describe(self.visible(operation, one)) for _, one in alternatives)
+            raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {wanted}")
+        self.model, expected = agreeing[0]
         self.compare_view()
         self.tally.steps += 1
         self.tally.classes.add(classify(Transition(self.design, before, operation, outcome, self.model)))
+        return expected
 
     def compare_view(self) -> None:
         """The view, row by row; raises Violation."""
@@ -54,8 +57,17 @@ class Comparison:
             raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
 
     def probe(self) -> None:
-        """Core's hidden counter; raises Violation."""
+        """Core's hidden counter, against the model and the view; raises Violation."""
         forced = forced_full_page_writes(self.client.admin)
+        view = self.client.implementation.view
+        if (
+            view is not None
+            and not self.model.stock_backups()
+            and forced != (live_backups(self.client.admin, view) > 0)
+        ):
+            raise Violation(
+                f"core {'forces' if forced else 'does not force'} full-page writes, against what the view shows"
+            )
         if forced != (self.model.running_backups > 0):
             raise Violation(
                 f"core {'still forces' if forced else 'does not force'} full-page writes"
@@ -63,7 +75,9 @@ class Comparison:
             )
 
     def visible(self, operation: Operation, outcome: Outcome) -> Outcome:
-        """As much of an outcome as the implementation can show: without a clock to read, no times."""
+        """As much of an outcome as the implementation can show: no ghosts, and without a clock to read, no times."""
+        if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow):
+            return Ok(replace(outcome.value, restorable=True))
         if self.client.implementation.has_clock or not isinstance(outcome, Ok):
             return outcome
         if isinstance(operation, Renew):

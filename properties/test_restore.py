@@ -1,0 +1,255 @@
+"""A stop that returns is worth nothing if the copy does not recover: backups are restored, and compared row by row.
+
+Beside the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or found not to
+be whole. A restore oracle that has never said no proves nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from shutil import copyfile, rmtree
+from tempfile import mkdtemp
+
+import pytest
+from hypothesis import given, note, settings
+
+from harness.build import Build
+from harness.client import Client
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import Implementation
+from harness.node import give
+from harness.restore import BackupFiles
+from harness.scratch import scratch_folder
+from harness.session import Session
+from harness.snapshot import Pace, Snapshot, copying
+from harness.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
+from properties.backups import Plan, plans, take_backups
+from properties.comparison import Comparison
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+WRITES_OFTEN = {"shared_buffers": "1MB"}
+"""So little that the server writes pages all the time, beside the checkpoints."""
+
+HALF = 11_000_000
+"""Bytes, about half of a small cluster."""
+
+
+@pytest.fixture(autouse=True)
+def multi_session(implementation: Implementation) -> None:
+    if implementation.design.session_bound:
+        pytest.skip("the design is session-bound: there is nothing to stop from another session")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A server with the workload, its WAL archived, and a folder for copies."""
+
+    client: Client
+    copies: Path
+
+    @property
+    def origin(self) -> Cluster:
+        """The server."""
+        return self.client.cluster
+
+    @property
+    def session(self) -> Session:
+        """A superuser's."""
+        return self.client.admin
+
+    def start(self, label: str) -> None:
+        """Starts a backup in a session that ends."""
+        starter = self.origin.connect()
+        starter.execute(self.client.implementation.start, {"label": label, "fast": True, "ttl": None})
+        starter.close()
+
+    def stop(self, label: str) -> BackupFiles:
+        """Stops a backup in another session."""
+        parameters = {"label": label, "wait": True, "start_lsn": None}
+        return BackupFiles(*self.session.execute(self.client.implementation.stop, parameters)[0][:3])
+
+    def change_everything(self) -> None:
+        """Changes pages all over, and has them written to their files."""
+        chance = Random(1)
+        for step in (checkpoint, big_update, transfers, checkpoint, big_update, transfers, checkpoint):
+            step(self.session, chance)
+
+
+@contextmanager
+def scene(
+    build: Build, implementation: Implementation, *, full_page_writes: bool, tablespace: bool = False
+) -> Iterator[Scene]:
+    """A fresh one; all is gone when the block ends."""
+    server = {"shared_preload_libraries": implementation.preload or "", **WRITES_OFTEN}
+    server["full_page_writes"] = "on" if full_page_writes else "off"
+    copies = Path(mkdtemp(dir=scratch_folder(), prefix="copies"))
+    copies.chmod(0o755)
+    try:
+        with open_cluster(build, settings=server, archive=True) as origin:
+            session = origin.connect()
+            if tablespace:
+                place = origin.folder / "space"
+                place.mkdir()
+                give(place, origin.user)
+                session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
+            prepare_workload(session, "space" if tablespace else None)
+            session.close()
+            yield Scene(Client(origin, implementation), copies)
+    finally:
+        rmtree(copies, ignore_errors=True)
+
+
+def test_a_backup_is_restored_as_it_was_at_its_stop(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    """Several at once, by ours, by core's functions and by pg_basebackup, in any order, under load: each is whole."""
+
+    @settings(max_examples=max(2, settings.default.max_examples // 50))  # type: ignore[union-attr]
+    @given(plans())
+    def take_and_restore(plan: Plan) -> None:
+        with (
+            tally.example(),
+            scene(
+                instrumented, implementation, full_page_writes=plan.full_page_writes, tablespace=plan.tablespace
+            ) as here,
+        ):
+            restore_all(here, plan, tally)
+
+    take_and_restore()
+
+
+def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
+    """One example."""
+    comparison = Comparison(here.client, tally)
+    with pgbench(here.origin) if plan.pgbench else nullcontext():
+        taken = take_backups(comparison, plan, here.copies)
+    note(comparison.client.history.script())
+    archive_all(here.origin, here.session)
+    for backup in taken:
+        scenario = plan.scenario(backup.kind)
+        to_the_end = plan.to_the_end or backup.files.stop_lsn is None
+        check_restore(
+            tally,
+            scenario,
+            here.origin,
+            backup.snapshot,
+            backup.files,
+            restorable=backup.restorable,
+            to_the_end=to_the_end,
+        )
+        if backup.files.labelfile is not None:
+            bare = replace(backup.files, labelfile=None)
+            control = f"control: {scenario}, without its label file"
+            check_restore(tally, control, here.origin, backup.snapshot, bare, restorable=False)
+    here.origin.configure({"full_page_writes": "off"})  # with it on, nobody sees whether core forces them
+    here.origin.reload(sessions=[comparison.client.admin])
+    comparison.finish(failed=False)
+
+
+# Negative controls
+
+
+def copy_around(here: Scene, between: Callable[[], object]) -> Snapshot:
+    """Copies the data directory; what happens half-way tears every page that it changes."""
+    done = False
+    for snapshot in copying(here.origin.data_dir, here.copies / "copy", Pace(seed=1, rounds=1)):
+        if snapshot.bytes > HALF and not done:
+            between()
+            done = True
+    return snapshot
+
+
+def test_without_its_label_file_a_copy_is_not_restored(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    with tally.example(), scene(instrumented, implementation, full_page_writes=True) as here:
+        here.start("a")
+        snapshot = copy_around(here, here.change_everything)
+        files = here.stop("a")
+        archive_all(here.origin, here.session)
+        taken = here.origin, snapshot, files
+        bare = here.origin, snapshot, replace(files, labelfile=None)
+        whole = check_restore(tally, "control: the same copy with its label file", *taken)
+        assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
+        check_restore(tally, "control: without the label file", *bare, restorable=False)
+        add_wal(here.origin, snapshot)
+        check_restore(
+            tally, "control: without the label file, with WAL copied", *bare, restorable=False, to_the_end=True
+        )
+        tally.steps += 2
+
+
+def add_wal(origin: Cluster, snapshot: Snapshot) -> None:
+    """Puts the archived WAL where the server looks for it by itself."""
+    assert origin.archive_dir is not None
+    for path in origin.archive_dir.iterdir():
+        copyfile(path, snapshot.data / "pg_wal" / path.name)
+
+
+def test_with_the_label_file_of_another_backup_a_copy_is_not_restored(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    with tally.example(), scene(instrumented, implementation, full_page_writes=True) as here:
+        here.start("a")
+
+        def change_and_start() -> None:
+            here.change_everything()
+            here.start("b")
+
+        snapshot = copy_around(here, change_and_start)
+        right, wrong = here.stop("a"), here.stop("b")
+        archive_all(here.origin, here.session)
+        check_restore(tally, "control: overlapping, with its own label file", here.origin, snapshot, right)
+        check_restore(
+            tally, "control: with another backup's label file", here.origin, snapshot, wrong, restorable=False
+        )
+        tally.steps += 4
+
+
+def test_a_copy_made_after_core_was_released_is_not_restored(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    """Stopped too early, or aborted: without full_page_writes, nothing mends a page torn when no backup runs."""
+    if implementation.abort is None:
+        pytest.skip("the implementation has no abort")
+    with tally.example(), scene(instrumented, implementation, full_page_writes=False) as here:
+        here.start("early")
+        early = here.stop("early")
+        here.start("aborted")
+        aborted = by_hand(here)
+        here.session.execute(implementation.abort, {"label": "aborted"})
+        snapshot = copy_around(here, here.change_everything)
+        archive_all(here.origin, here.session)
+        for scenario, files in (("stopped before it was copied", early), ("aborted before it was copied", aborted)):
+            check_restore(
+                tally,
+                f"control: full_page_writes off, {scenario}",
+                here.origin,
+                snapshot,
+                files,
+                restorable=False,
+                to_the_end=True,
+            )
+        tally.steps += 4
+
+
+def by_hand(here: Scene) -> BackupFiles:
+    """The label file of a backup that has just been started, as somebody might write it who never got one."""
+    redo, checkpoint_lsn, walfile, timeline = here.session.execute(
+        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
+    )[0]
+    lines = (
+        f"START WAL LOCATION: {redo} (file {walfile})",
+        f"CHECKPOINT LOCATION: {checkpoint_lsn}",
+        "BACKUP METHOD: streamed",
+        "BACKUP FROM: primary",
+        "START TIME: 2026-01-01 00:00:00 UTC",
+        "LABEL: by hand",
+        f"START TIMELINE: {timeline}",
+    )
+    return BackupFiles(None, "".join(f"{line}\n" for line in lines))
