@@ -1,9 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * instruments.c
- *	  A clock that tests can stop and move, and a view of our workers.
+ *	  A clock that tests can stop and move, a view of our workers, and a way to
+ *	  carry the state of a backup over a restart.
  *
  * Only in builds with INSTRUMENTS=1.
+ *
+ * shared_backup_carry_out() and shared_backup_carry_in() do what a design would
+ * do that keeps its backups in a catalogue table, so that a test can show what
+ * comes of that.  Keeping the bytes meanwhile is up to the test.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +17,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "instruments.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "reaper.h"
 #include "registry.h"
 #include "starter.h"
@@ -30,12 +37,27 @@ typedef struct TestClock
 
 static TestClock *test_clock = NULL;
 
+/* What shared_backup_carry_out() returns begins with; the two files follow. */
+typedef struct CarriedState
+{
+	uint32		magic;
+	uint32		server_version; /* CoreBackup is of that version */
+	uint32		labelfile_len;
+	uint32		spcmapfile_len;
+	TimestampTz start_time;
+	CoreBackup	core;
+} CarriedState;
+
+#define CARRIED_STATE_MAGIC		0x53424331	/* SBC1 */
+
 PG_FUNCTION_INFO_V1(shared_backup_clock_freeze);
 PG_FUNCTION_INFO_V1(shared_backup_clock_advance);
 PG_FUNCTION_INFO_V1(shared_backup_clock_release);
 PG_FUNCTION_INFO_V1(shared_backup_reaper);
 PG_FUNCTION_INFO_V1(shared_backup_reaper_settle);
 PG_FUNCTION_INFO_V1(shared_backup_starter);
+PG_FUNCTION_INFO_V1(shared_backup_carry_out);
+PG_FUNCTION_INFO_V1(shared_backup_carry_in);
 
 Size
 ClockShmemSize(void)
@@ -203,4 +225,119 @@ shared_backup_starter(PG_FUNCTION_ARGS)
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
+}
+
+/*
+ * Look up a backup that must be ACTIVE.
+ */
+static void
+LookupActive(text *arg, TimestampTz now, BackupLabel *label,
+			 BackupSnapshot *snapshot)
+{
+	char	   *name = text_to_cstring(arg);
+	char	   *utf8 = pg_server_to_any(name, strlen(name), PG_UTF8);
+
+	memset(label, 0, sizeof(*label));
+	label->len = strlcpy(label->text, utf8, sizeof(label->text));
+
+	if (label->len > MAX_LABEL_LEN || !RegistryLookup(label, now, snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("shared backup \"%s\" does not exist", name)));
+	if (snapshot->phase != BACKUP_ACTIVE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared backup \"%s\" is not active", name)));
+}
+
+/*
+ * The state of an ACTIVE backup, which it keeps.
+ */
+Datum
+shared_backup_carry_out(PG_FUNCTION_ARGS)
+{
+	BackupLabel label;
+	BackupSnapshot snapshot;
+	CarriedState state;
+	char	   *labelfile;
+	char	   *spcmapfile;
+	StringInfoData buf;
+
+	CheckPreloaded();
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		LookupActive(PG_GETARG_TEXT_PP(0), ClockNow(), &label, &snapshot);
+	} while (!RegistryReadFiles(&label, &snapshot, &labelfile, &spcmapfile));
+
+	memset(&state, 0, sizeof(state));
+	state.magic = CARRIED_STATE_MAGIC;
+	state.server_version = PG_VERSION_NUM;
+	state.labelfile_len = snapshot.record.labelfile_len;
+	state.spcmapfile_len = snapshot.record.spcmapfile_len;
+	state.start_time = snapshot.record.start_time;
+	state.core = snapshot.record.core;
+
+	initStringInfo(&buf);
+	appendBinaryStringInfo(&buf, (char *) &state, sizeof(state));
+	appendBinaryStringInfo(&buf, labelfile, state.labelfile_len);
+	appendBinaryStringInfo(&buf, spcmapfile, state.spcmapfile_len);
+	PG_RETURN_BYTEA_P(cstring_to_text_with_len(buf.data, buf.len));
+}
+
+/*
+ * Get the fixed part of a carried state.  Returns the files behind it.
+ */
+static char *
+ReadCarriedState(bytea *arg, CarriedState *state)
+{
+	Size		len = VARSIZE_ANY_EXHDR(arg);
+
+	memset(state, 0, sizeof(*state));
+	memcpy(state, VARDATA_ANY(arg), Min(len, sizeof(*state)));
+
+	if (state->magic != CARRIED_STATE_MAGIC ||
+		state->server_version != PG_VERSION_NUM ||
+		len != sizeof(*state) + (uint64) state->labelfile_len +
+		state->spcmapfile_len)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("this is not the state of a shared backup"),
+				 errhint("Pass what shared_backup_carry_out() has returned on this version of the server.")));
+	return VARDATA_ANY(arg) + sizeof(*state);
+}
+
+/*
+ * Make an ACTIVE backup, which has been started anew so that core counts it,
+ * the one whose state was carried out.  Its owner and its deadline stay.
+ */
+Datum
+shared_backup_carry_in(PG_FUNCTION_ARGS)
+{
+	CarriedState state;
+	char	   *files;
+	bool		replaced;
+
+	CheckPreloaded();
+	files = ReadCarriedState(PG_GETARG_BYTEA_PP(1), &state);
+	do
+	{
+		TimestampTz now = ClockNow();
+		BackupLabel label;
+		BackupSnapshot snapshot;
+		BackupRecord *record = &snapshot.record;
+
+		CHECK_FOR_INTERRUPTS();
+		LookupActive(PG_GETARG_TEXT_PP(0), now, &label, &snapshot);
+		record->start_time = state.start_time;
+		record->core = state.core;
+		RegistryStoreFiles(record, files, state.labelfile_len,
+						   files + state.labelfile_len, state.spcmapfile_len);
+		replaced = RegistryExchange(&label, snapshot.serial, now, record);
+
+		/* the old ones, or the new ones if nothing was replaced */
+		RegistryFreeFiles(record);
+	} while (!replaced);
+
+	PG_RETURN_VOID();
 }

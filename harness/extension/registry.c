@@ -864,3 +864,43 @@ RegistryNextDue(void)
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 	return next_due;
 }
+
+#ifdef SHARED_BACKUP_INSTRUMENTS
+
+/*
+ * Exchange the record of an ACTIVE backup, except for its deadline, which may
+ * have been moved since the caller looked.  Returns false if the backup is not
+ * there or not ACTIVE any more.
+ *
+ * Either way the caller has to free the files of *record afterwards.
+ */
+bool
+RegistryExchange(const BackupLabel *label, uint64 serial, TimestampTz now,
+				 BackupRecord *record)
+{
+	BackupEntry *entry = FindEntry(label, serial, true);
+	TimestampTz forget_at;
+	bool		active;
+
+	if (!entry)
+		return false;
+
+	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
+	if (active)
+	{
+		BackupRecord replaced = entry->record;
+
+		entry->record = *record;
+		entry->record.expires_at = replaced.expires_at;
+		*record = replaced;
+
+		/* whoever has seen the old record must look again */
+		LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+		entry->serial = ++header->last_serial;
+		LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	}
+	dshash_release_lock(table, entry);
+	return active;
+}
+
+#endif							/* SHARED_BACKUP_INSTRUMENTS */

@@ -114,6 +114,12 @@ extern bool RegistryReadFiles(const BackupLabel *label,
 extern int	RegistryReap(TimestampTz now);
 extern TimestampTz RegistryNextDue(void);
 
+#ifdef SHARED_BACKUP_INSTRUMENTS
+/* for shared_backup_carry_in() */
+extern bool RegistryExchange(const BackupLabel *label, uint64 serial,
+							 TimestampTz now, BackupRecord *record);
+#endif
+
 /* arithmetic on times that may be for ever */
 extern TimestampTz TimestampTzAfter(TimestampTz start, int64 usec);
 

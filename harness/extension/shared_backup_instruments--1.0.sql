@@ -38,9 +38,21 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'shared_backup_starter'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_carry_out(label text)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'shared_backup_carry_out'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_carry_in(label text, state bytea)
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_carry_in'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_advance(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper_settle() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_starter() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_carry_out(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_carry_in(text, bytea) FROM PUBLIC;
