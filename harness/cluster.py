@@ -252,19 +252,27 @@ def open_cluster(
 
 @contextlib.contextmanager
 def open_standby(primary: Cluster, *, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """A streaming standby of a running cluster, started and accepting connections; gone when the block ends."""
+    """A streaming standby of a running cluster, started and accepting connections; gone when the block ends.
+
+    Once it is promoted it archives where its primary does.
+    """
     folder = scratch_folder() / str(next(_numbers))
     node = replicate(primary.node, folder)
     include_settings(Path(node.data_dir))
     everything = {**primary.settings, "unix_socket_directories": str(folder), **(settings or {})}
-    yield from _run(Cluster(primary.build, node, everything, None))
+    yield from _run(Cluster(primary.build, node, everything, primary.archive_dir))
 
 
 @contextlib.contextmanager
-def serve(build: Build, folder: Path, settings: Mapping[str, str]) -> Iterator[Cluster]:
-    """The cluster whose data directory is ``data`` in that folder, started; both are gone when the block ends."""
+def serve(
+    build: Build, folder: Path, settings: Mapping[str, str], archive_dir: Path | None = None
+) -> Iterator[Cluster]:
+    """The cluster whose data directory is ``data`` in that folder, started; both are gone when the block ends.
+
+    ``archive_dir``: where these settings make it archive its WAL.
+    """
     node = make_node(build.postgres, server_user(), folder)
-    yield from _run(Cluster(build, node, settings, None))
+    yield from _run(Cluster(build, node, settings, archive_dir))
 
 
 def _run(cluster: Cluster) -> Iterator[Cluster]:

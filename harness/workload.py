@@ -162,6 +162,7 @@ def pgbench(cluster: Cluster, clients: int = 4) -> Iterator[None]:
     finally:
         process.kill()
         process.communicate()
+    await_silence(cluster)
 
 
 def await_writers(cluster: Cluster) -> None:
@@ -170,6 +171,14 @@ def await_writers(cluster: Cluster) -> None:
     count = "SELECT count(*) FROM ledger"
     before = session.execute(count)[0][0]
     cluster.wait_until(lambda: bool(session.execute(count)[0][0] > before), PATIENCE, "pgbench to write")
+    session.close()
+
+
+def await_silence(cluster: Cluster) -> None:
+    """Waits until the clients' backends have gone: killed in the middle of a commit, a client does not end it."""
+    session = cluster.connect()
+    writing = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgbench'"
+    cluster.wait_until(lambda: not session.execute(writing), PATIENCE, "the backends of pgbench to go")
     session.close()
 
 
