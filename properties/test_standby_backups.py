@@ -1,0 +1,263 @@
+"""A backup of a streaming standby is as good as one of its primary: it is restored from the primary's archive.
+
+And what core refuses there, because the standby was promoted or the WAL lacks full pages, leaves no trace.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster, open_standby
+from harness.implementation import Implementation
+from harness.labelfile import lsn_to_int, parse_label_file
+from harness.probes import forced_full_page_writes, prepare_probe
+from harness.scratch import scratch_folder
+from harness.session import Session, SqlError
+from harness.snapshot import Pace, Snapshot
+from harness.workload import (
+    STEPS,
+    Step,
+    archive_all,
+    big_update,
+    checkpoint,
+    create_database,
+    drop_database,
+    pgbench,
+    prepare_workload,
+    transfers,
+)
+from model.operations import RestartKind
+from properties.beside import Beside, copy_while, live
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+PATIENCE = 30.0
+
+SETTINGS = {
+    "full_page_writes": "on",  # core refuses to back up a standby without
+    "shared_buffers": "1MB",  # so little that the server writes pages all the time
+    "wal_keep_size": "256MB",  # for a standby that is down
+}
+
+
+@pytest.fixture(autouse=True)
+def multi_session(implementation: Implementation) -> None:
+    if implementation.design.session_bound:
+        pytest.skip("the design is session-bound: there is nothing to stop from another session")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A primary that has the workload and archives its WAL, and its standby."""
+
+    primary: Cluster
+    standby: Cluster
+    writer: Session
+    """On the primary."""
+    chance: Random
+    """Of what the steps do. One for all examples: the ledger takes a database's name for the same database again."""
+
+    def catch_up(self) -> None:
+        """Waits until the standby has replayed what the primary wrote, and made its last checkpoint a restartpoint."""
+        written = self.writer.execute("SELECT pg_current_wal_flush_lsn()")[0]
+        session = self.standby.connect()
+        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        caught_up = lambda: bool(session.execute(replayed, written)[0][0])  # noqa: E731
+        self.standby.wait_until(caught_up, PATIENCE, "the standby to catch up")
+        session.execute("CHECKPOINT")
+        session.close()
+
+    def copy(self, folder: Path, steps: Sequence[Step], seed: int = 0) -> Snapshot:
+        """Copies the standby, while the primary is made to do these steps and the standby replays each."""
+        done = [partial(step, self.writer, self.chance) for step in steps]
+        turns = [turn for step in done for turn in (step, self.catch_up)]
+        return copy_while(self.standby, folder, turns, Pace(seed))
+
+
+@contextmanager
+def replicated(build: Build, implementation: Implementation) -> Iterator[Pair]:
+    """A fresh pair, gone when the block ends."""
+    server = {**SETTINGS, "shared_preload_libraries": implementation.preload or ""}
+    with open_cluster(build, settings=server, archive=True) as primary:
+        writer = primary.connect()
+        for statement in implementation.prepare:
+            writer.execute(statement)
+        prepare_workload(writer)
+        prepare_probe(writer)
+        with open_standby(primary) as standby:
+            yield Pair(primary, standby, writer, Random(1))
+
+
+@pytest.fixture(scope="module")
+def pair(instrumented: Build, implementation: Implementation) -> Iterator[Pair]:
+    """A pair for backups that leave it as it was."""
+    with replicated(instrumented, implementation) as pair:
+        pair.catch_up()
+        yield pair
+
+
+@pytest.fixture
+def copies() -> Iterator[Path]:
+    """A folder for them."""
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        yield Path(folder)
+
+
+def test_a_backup_of_a_standby_is_restored_as_it_was_at_its_stop(
+    pair: Pair, implementation: Implementation, tally: Tally
+) -> None:
+    """The primary writes all the while, and the standby replays it."""
+    examples = max(2, settings.default.max_examples // 300)  # type: ignore[union-attr]
+
+    @settings(max_examples=examples, phases=[Phase.generate])  # a few steps are short enough: no minutes of shrinking
+    @given(st.lists(st.sampled_from(STEPS), min_size=2, max_size=6), st.integers(0, 999), st.booleans())
+    def take_and_restore(steps: list[Step], seed: int, to_the_end: bool) -> None:
+        with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
+            backups = Beside(pair.standby, implementation, tally)
+            start_point = backups.start("a")
+            with pgbench(pair.primary, clients=2):
+                snapshot = pair.copy(Path(folder) / "copy", steps, seed)
+                stopped = backups.stop("a")
+            archive_all(pair.primary, pair.writer)
+            label_file = parse_label_file(stopped.files.labelfile or "")
+            assert (label_file.source, label_file.start_lsn) == ("standby", start_point)
+            scenario = f"standby, to the {'end of the archive' if to_the_end else 'stop point'}"
+            taken = pair.primary, snapshot, stopped.files
+            check_restore(tally, scenario, *taken, restorable=stopped.restorable, to_the_end=to_the_end)
+            for _ in range(steps.count(create_database)):
+                drop_database(pair.writer, pair.chance)
+
+    take_and_restore()
+
+
+def test_overlapping_backups_of_a_standby_are_restored(
+    pair: Pair, implementation: Implementation, tally: Tally, copies: Path
+) -> None:
+    """Also where their start points coincide, which those of a primary never do."""
+    with tally.example():
+        backups = Beside(pair.standby, implementation, tally)
+        point = backups.start("first")
+        assert backups.start("second") == point, "nothing was replayed in between: there is no other point to start at"
+        early = pair.copy(copies / "early", [transfers, checkpoint])
+        assert lsn_to_int(backups.start("third")) > lsn_to_int(point)
+        first = backups.stop("first")
+        late = pair.copy(copies / "late", [transfers, checkpoint, big_update])
+        third, second = backups.stop("third"), backups.stop("second")
+        archive_all(pair.primary, pair.writer)
+        for which, snapshot, one in (("first", early, first), ("second", late, second), ("third", late, third)):
+            scenario = f"standby: the {which} of three that overlap"
+            check_restore(tally, scenario, pair.primary, snapshot, one.files, restorable=one.restorable)
+
+
+def test_treated_wrongly_a_copy_of_a_standby_is_not_restored(
+    pair: Pair, implementation: Implementation, tally: Tally, copies: Path
+) -> None:
+    """The negative control: without the label file, and with one that speaks of a primary."""
+    with tally.example():
+        checkpoint(pair.writer, pair.chance)  # a start point of its own: not that of the copy that became the standby
+        pair.catch_up()
+        backups = Beside(pair.standby, implementation, tally)
+        backups.start("a")
+        snapshot = pair.copy(copies / "copy", [big_update, checkpoint, transfers])
+        stopped = backups.stop("a")
+        archive_all(pair.primary, pair.writer)
+        labelfile = (stopped.files.labelfile or "").replace("BACKUP FROM: standby", "BACKUP FROM: primary")
+        bare, wrong = replace(stopped.files, labelfile=None), replace(stopped.files, labelfile=labelfile)
+        taken = pair.primary, snapshot
+        right = "control: the copy of a standby with its label file"
+        whole = check_restore(tally, right, *taken, stopped.files, restorable=stopped.restorable)
+        assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
+        check_restore(tally, "control: the copy of a standby without its label file", *taken, bare, restorable=False)
+        primary = "control: the copy of a standby with the label file of a primary"
+        check_restore(tally, primary, *taken, wrong, restorable=False, to_the_end=True)
+
+
+@pytest.mark.parametrize("kind", RestartKind)
+def test_a_restart_of_a_standby_forgets_its_backups(
+    pair: Pair, implementation: Implementation, tally: Tally, copies: Path, kind: RestartKind
+) -> None:
+    """... and a new one is restored."""
+    with tally.example():
+        backups = Beside(pair.standby, implementation, tally)
+        backups.start("a")
+        backups.restart(kind)
+        with pytest.raises(SqlError) as refusal:
+            backups.stop("a")
+        assert refusal.value.sqlstate == "42704", refusal.value
+        backups.start("a")
+        snapshot = pair.copy(copies / "copy", [transfers, checkpoint])
+        again = backups.stop("a")
+        archive_all(pair.primary, pair.writer)
+        scenario = f"standby: begun anew after a restart ({kind})"
+        check_restore(tally, scenario, pair.primary, snapshot, again.files, restorable=again.restorable)
+
+
+# What core refuses
+
+
+def promotion(here: Pair) -> None:
+    """The standby becomes a primary."""
+    promote(here.standby)
+
+
+def wal_without_full_pages(here: Pair) -> None:
+    """The primary writes, and the standby replays, WAL from which torn pages cannot be mended."""
+    here.primary.configure({"full_page_writes": "off"})
+    here.primary.reload()
+    transfers(here.writer, here.chance)
+    checkpoint(here.writer, here.chance)
+    here.catch_up()
+
+
+@pytest.mark.parametrize("cause", [promotion, wal_without_full_pages])
+def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
+    instrumented: Build,
+    implementation: Implementation,
+    tally: Tally,
+    copies: Path,
+    cause: Callable[[Pair], None],
+) -> None:
+    """No label, and, as shows once the standby has been promoted, nothing that core counts; backups go on."""
+    with tally.example(), replicated(instrumented, implementation) as here:
+        Beside(here.standby, implementation, tally).start("a")
+        cause(here)
+        session = here.standby.connect()
+        for sqlstate in ("55000", "42704"):  # core's refusal; and then there is no such backup
+            with pytest.raises(SqlError) as refusal:
+                session.execute(implementation.stop, {"label": "a", "wait": True, "start_lsn": None})
+            assert refusal.value.sqlstate == sqlstate, refusal.value
+            tally.steps += 1
+        assert not live(here.standby, implementation)
+        promote(here.standby)
+        here.standby.configure({"full_page_writes": "off"})
+        here.standby.reload(sessions=[session])
+        assert not forced_full_page_writes(session), "core still runs the backup that it refused to stop"
+        backups = Beside(here.standby, implementation, tally)
+        backups.start("a")
+        assert forced_full_page_writes(session), "core does not run the backup of the promoted server"
+        load = [partial(step, session, here.chance) for step in (checkpoint, big_update, transfers, checkpoint)]
+        snapshot = copy_while(here.standby, copies / "copy", load, Pace(rounds=1))
+        stopped = backups.stop("a")
+        transfers(session, here.chance)
+        archive_all(here.standby, session)
+        scenario = f"standby: promoted after a stop refused by {cause.__name__.replace('_', ' ')}"
+        taken = here.standby, snapshot, stopped.files
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2)
+
+
+def promote(standby: Cluster) -> None:
+    """Makes a standby a primary, unless it is one."""
+    session = standby.connect()
+    if session.execute("SELECT pg_is_in_recovery()")[0][0]:
+        session.execute("SELECT pg_promote(true, 60)")
+    session.close()

@@ -1,0 +1,115 @@
+"""A restored server goes on: on a timeline of its own it is backed up again, and that backup is restored, and so on."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import Implementation
+from harness.labelfile import parse_label_file
+from harness.restore import restored
+from harness.scratch import scratch_folder
+from harness.snapshot import Pace, Snapshot
+from harness.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
+from properties.beside import Beside, Stopped, copy_while
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+GENERATIONS = 3
+
+
+@pytest.fixture(autouse=True)
+def multi_session(implementation: Implementation) -> None:
+    if implementation.design.session_bound:
+        pytest.skip("the design is session-bound: there is nothing to stop from another session")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A backup of one generation, and the server to compare it with."""
+
+    timeline: int
+    origin: Cluster
+    snapshot: Snapshot
+    stopped: Stopped
+
+    def restored(self) -> AbstractContextManager[Cluster]:
+        """The next generation, which archives its WAL beside this one's."""
+        return restored(self.origin, self.snapshot, self.stopped.files, archive=True)
+
+    def check(self, tally: Tally, scenario: str, *, to_the_end: bool = False) -> None:
+        """Restores it to its stop point or to the end, and compares that with the server."""
+        check_restore(
+            tally,
+            scenario,
+            self.origin,
+            self.snapshot,
+            self.stopped.files,
+            restorable=self.stopped.restorable,
+            to_the_end=to_the_end,
+            timeline=self.timeline,
+        )
+
+
+@pytest.fixture
+def copies() -> Iterator[Path]:
+    """A folder for them."""
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        yield Path(folder)
+
+
+def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: Path, timeline: int) -> Taken:
+    """A backup of a server that writes before, meanwhile and afterwards; all its WAL is archived."""
+    session, chance = origin.connect(), Random(timeline)
+    transfers(session, chance)
+    backups = Beside(origin, implementation, tally)
+    start_point = backups.start("nightly")
+    load = [partial(step, session, chance) for step in (big_update, transfers, checkpoint, big_update, transfers)]
+    snapshot = copy_while(origin, folder, load, Pace(rounds=1))
+    stopped = backups.stop("nightly")
+    label_file = parse_label_file(stopped.files.labelfile or "")
+    assert (label_file.timeline, label_file.start_lsn) == (timeline, start_point)
+    transfers(session, chance)
+    archive_all(origin, session)
+    session.close()
+    return Taken(timeline, origin, snapshot, stopped)
+
+
+def new_origin(build: Build, implementation: Implementation, stack: ExitStack) -> Cluster:
+    """The first generation: a server with the workload, which archives its WAL."""
+    server = {"shared_preload_libraries": implementation.preload or "", "shared_buffers": "1MB"}
+    origin = stack.enter_context(open_cluster(build, settings=server, archive=True))
+    session = origin.connect()
+    for statement in implementation.prepare:
+        session.execute(statement)
+    prepare_workload(session)
+    session.close()
+    return origin
+
+
+def test_a_restored_server_is_backed_up_and_restored_again(
+    instrumented: Build, implementation: Implementation, tally: Tally, copies: Path
+) -> None:
+    """Each generation has a timeline of its own, and all of them have one archive: the older backups stay good.
+
+    Restored to the end of the archive, the oldest becomes what the youngest has become, not what its own went on to be.
+    """
+    taken: list[Taken] = []
+    with tally.example(), ExitStack() as stack:
+        origin = new_origin(instrumented, implementation, stack)
+        for timeline in range(1, GENERATIONS + 1):
+            if taken:
+                origin = stack.enter_context(taken[-1].restored())
+            taken.append(take(origin, implementation, tally, copies / str(timeline), timeline))
+        for one in taken:
+            one.check(tally, f"timelines: the backup of generation {one.timeline}")
+        follower = replace(taken[0], origin=origin)
+        follower.check(tally, f"timelines: from generation 1 along to generation {GENERATIONS}", to_the_end=True)
