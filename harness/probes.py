@@ -5,8 +5,10 @@ the first change after a checkpoint even with ``full_page_writes = off``. So wit
 update writes right after a CHECKPOINT tells from outside whether any backup runs.
 """
 
+from harness.cluster import Cluster
 from harness.session import Session
 
+PATIENCE = 30.0
 PAGE_IMAGE = 1000
 """Bytes of WAL: a small update alone writes under 200, the image of the probe's page over 4000."""
 
@@ -37,3 +39,18 @@ def forced_full_page_writes(session: Session) -> bool:
 def live_backups(session: Session, view: str) -> int:
     """How many backups the view shows as live."""
     return sum(row[1] in ("starting", "active", "stopping") for row in session.execute(view))
+
+
+def set_full_page_writes(cluster: Cluster, session: Session, on: bool) -> None:
+    """Turns the setting on or off in a running server, and waits until it acts on it.
+
+    The checkpointer is who tells the others, at a time of its own: its next checkpoint says what it goes by.
+    """
+    cluster.configure({"full_page_writes": "on" if on else "off"})
+    cluster.reload(sessions=[session])
+
+    def acts() -> bool:
+        session.execute("CHECKPOINT")
+        return bool(session.execute("SELECT full_page_writes FROM pg_control_checkpoint()")[0][0] == on)
+
+    cluster.wait_until(acts, PATIENCE, f"full_page_writes to be {'on' if on else 'off'}")

@@ -104,7 +104,8 @@ def rewrite_unlogged(session: Session, chance: Random) -> None:
 
 def create_database(session: Session, chance: Random) -> None:
     """A new database, copied through WAL or file by file; the ledger knows of it afterwards."""
-    name, strategy = f"new{chance.randrange(1_000_000)}", chance.choice(["wal_log", "file_copy"])
+    number = session.execute("SELECT max(id) FROM ledger")[0][0] or 0  # a name must never come again
+    name, strategy = f"new{number}", chance.choice(["wal_log", "file_copy"])
     session.execute(f"CREATE DATABASE {name} STRATEGY {strategy}")
     session.execute(f"INSERT INTO ledger (entry) VALUES ('created {name}')")
 

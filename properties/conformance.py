@@ -83,7 +83,7 @@ class ConformanceMachine(RuleBasedStateMachine):
         """One step; a failure carries the history to paste into psql."""
         self.checked(lambda: self.comparison.step(operation))
 
-    def checked(self, check: Callable[[], None]) -> None:
+    def checked(self, check: Callable[[], object]) -> None:
         """A check; a failure carries the history to paste into psql."""
         try:
             check()

@@ -22,6 +22,7 @@ from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import SHARED, Implementation
+from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.scratch import scratch_folder
 from harness.session import SqlError
@@ -201,7 +202,7 @@ def take_and_restore(
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = CatalogueClient(server, CATALOGUE)
         with TemporaryDirectory(dir=scratch_folder()) as folder, in_step(client, tally) as comparison:
-            with full_page_writes(server):
+            with full_page_writes(client):
                 comparison.step(Connect(STARTER, "root"))
                 comparison.step(Start(STARTER, LABEL))
                 copy = copying(server.data_dir, Path(folder), pace)
@@ -231,15 +232,11 @@ def under_load(
 
 
 @contextmanager
-def full_page_writes(server: Cluster) -> Iterator[None]:
+def full_page_writes(client: Client) -> Iterator[None]:
     """Full-page writes are on, so that they are without a gap whatever core counts."""
-    server.configure({"full_page_writes": "on"})
-    server.reload()
-    try:
-        yield
-    finally:
-        server.configure({"full_page_writes": "off"})
-        server.reload()
+    set_full_page_writes(client.cluster, client.admin, on=True)
+    yield
+    set_full_page_writes(client.cluster, client.admin, on=False)
 
 
 # The instruments

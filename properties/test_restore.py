@@ -20,6 +20,7 @@ from harness.client import Client
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import Implementation
 from harness.node import give
+from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.scratch import scratch_folder
 from harness.session import Session
@@ -146,8 +147,7 @@ def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
             bare = replace(backup.files, labelfile=None)
             control = f"control: {scenario}, without its label file"
             check_restore(tally, control, here.origin, backup.snapshot, bare, restorable=False)
-    here.origin.configure({"full_page_writes": "off"})  # with it on, nobody sees whether core forces them
-    here.origin.reload(sessions=[comparison.client.admin])
+    set_full_page_writes(here.origin, here.session, on=False)  # with it on, nobody sees whether core forces them
     comparison.finish(failed=False)
 
 

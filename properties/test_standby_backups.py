@@ -65,7 +65,7 @@ class Pair:
     writer: Session
     """On the primary."""
     chance: Random
-    """Of what the steps do. One for all examples: the ledger takes a database's name for the same database again."""
+    """Of what the steps do."""
 
     def catch_up(self) -> None:
         """Waits until the standby has replayed what the primary wrote, and made its last checkpoint a restartpoint."""
