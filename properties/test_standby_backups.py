@@ -19,7 +19,7 @@ from harness.build import Build
 from harness.cluster import Cluster, open_cluster, open_standby
 from harness.implementation import Implementation
 from harness.labelfile import lsn_to_int, parse_label_file
-from harness.probes import forced_full_page_writes, prepare_probe
+from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.scratch import scratch_folder
 from harness.session import Session, SqlError
 from harness.snapshot import Pace, Snapshot
@@ -212,8 +212,7 @@ def promotion(here: Pair) -> None:
 
 def wal_without_full_pages(here: Pair) -> None:
     """The primary writes, and the standby replays, WAL from which torn pages cannot be mended."""
-    here.primary.configure({"full_page_writes": "off"})
-    here.primary.reload()
+    set_full_page_writes(here.primary, here.writer, on=False)
     transfers(here.writer, here.chance)
     checkpoint(here.writer, here.chance)
     here.catch_up()
@@ -239,8 +238,7 @@ def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
             tally.steps += 1
         assert not live(here.standby, implementation)
         promote(here.standby)
-        here.standby.configure({"full_page_writes": "off"})
-        here.standby.reload(sessions=[session])
+        set_full_page_writes(here.standby, session, on=False)
         assert not forced_full_page_writes(session), "core still runs the backup that it refused to stop"
         backups = Beside(here.standby, implementation, tally)
         backups.start("a")
