@@ -39,10 +39,9 @@ class BackupFiles:
 class RestoreRefused(Exception):  # noqa: N818 - it is an answer
     """The server did not recover; the message ends with its log, and ``reason`` is the line there that says why."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: str, reason: str) -> None:
         super().__init__(said)
-        found = SAYS_WHY.search(said)
-        self.reason = found.group() if found else said.strip().splitlines()[-1]
+        self.reason = reason
 
 
 @contextmanager
@@ -77,7 +76,9 @@ def restored(
         try:
             cluster = stack.enter_context(serve(origin.build, folder, everything, archive_dir))
         except ClusterError as error:
-            raise RestoreRefused(str(error)) from None
+            if why := SAYS_WHY.search(str(error)):
+                raise RestoreRefused(str(error), why.group()) from None
+            raise  # it said nothing: that is no answer
         yield cluster
 
 

@@ -1,5 +1,6 @@
 """Restoring what a stop handed out, and comparing the answer with the model's: the last word on a backup."""
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -43,3 +44,19 @@ def check_restore(
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
     return restore
+
+
+def check_refusal(
+    tally: Tally,
+    scenario: str,
+    origin: Cluster,
+    snapshot: Snapshot,
+    files: BackupFiles,
+    because: str,
+    *,
+    to_the_end: bool = False,
+) -> None:
+    """A negative control: fails unless the restore is refused, or the copy found not to be whole, for that reason (a
+    regular expression)."""
+    restore = check_restore(tally, scenario, origin, snapshot, files, restorable=False, to_the_end=to_the_end)
+    assert re.search(because, restore.said), f"{scenario}: it was refused for another reason: {restore.said}"

@@ -28,13 +28,17 @@ from harness.snapshot import Pace, Snapshot, copying
 from harness.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
 from properties.backups import Plan, plans, take_backups
 from properties.comparison import Comparison
-from properties.restoring import check_restore
+from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
 pytestmark = pytest.mark.server
 
 WRITES_OFTEN = {"shared_buffers": "1MB"}
 """So little that the server writes pages all the time, beside the checkpoints."""
+
+NO_CHECKPOINT = "could not locate a valid checkpoint record"
+TORN = "invalid page|checksum verification failed"
+"""What a server says of a copy."""
 
 HALF = 11_000_000
 """Bytes, about half of a small cluster."""
@@ -146,7 +150,7 @@ def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
         if backup.files.labelfile is not None:
             bare = replace(backup.files, labelfile=None)
             control = f"control: {scenario}, without its label file"
-            check_restore(tally, control, here.origin, backup.snapshot, bare, restorable=False)
+            check_refusal(tally, control, here.origin, backup.snapshot, bare, NO_CHECKPOINT)
     set_full_page_writes(here.origin, here.session, on=False)  # with it on, nobody sees whether core forces them
     comparison.finish(failed=False)
 
@@ -176,11 +180,9 @@ def test_without_its_label_file_a_copy_is_not_restored(
         bare = here.origin, snapshot, replace(files, labelfile=None)
         whole = check_restore(tally, "control: the same copy with its label file", *taken)
         assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
-        check_restore(tally, "control: without the label file", *bare, restorable=False)
+        check_refusal(tally, "control: without the label file", *bare, NO_CHECKPOINT)
         add_wal(here.origin, snapshot)
-        check_restore(
-            tally, "control: without the label file, with WAL copied", *bare, restorable=False, to_the_end=True
-        )
+        check_refusal(tally, "control: without the label file, with WAL copied", *bare, TORN, to_the_end=True)
         tally.steps += 2
 
 
@@ -205,9 +207,7 @@ def test_with_the_label_file_of_another_backup_a_copy_is_not_restored(
         right, wrong = here.stop("a"), here.stop("b")
         archive_all(here.origin, here.session)
         check_restore(tally, "control: overlapping, with its own label file", here.origin, snapshot, right)
-        check_restore(
-            tally, "control: with another backup's label file", here.origin, snapshot, wrong, restorable=False
-        )
+        check_refusal(tally, "control: with another backup's label file", here.origin, snapshot, wrong, TORN)
         tally.steps += 4
 
 
@@ -226,15 +226,8 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         snapshot = copy_around(here, here.change_everything)
         archive_all(here.origin, here.session)
         for scenario, files in (("stopped before it was copied", early), ("aborted before it was copied", aborted)):
-            check_restore(
-                tally,
-                f"control: full_page_writes off, {scenario}",
-                here.origin,
-                snapshot,
-                files,
-                restorable=False,
-                to_the_end=True,
-            )
+            control = f"control: full_page_writes off, {scenario}"
+            check_refusal(tally, control, here.origin, snapshot, files, TORN, to_the_end=True)
         tally.steps += 4
 
 
