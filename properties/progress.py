@@ -20,7 +20,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from properties.tally import Tally
+from properties.tally import Restore, Tally, counted
 from properties.verdict import Property, Recorder, Verdict, class_name, count, coverage, failure_file, told, totals
 
 STYLES = {
@@ -215,6 +215,7 @@ def summary(recorder: Recorder, facts: dict[str, str]) -> Table:
     result.add_row("Coverage", coverage_in_words(recorder.properties))
     everything = totals(recorder.properties)
     result.add_row("Speed", "; ".join(numbers(everything)) or "nothing was counted")
+    result.add_row("Restores", restores_in_words(everything.restores))
     for name, value in facts.items():
         result.add_row(name, Text(value, overflow="fold"))
     verdict, reason = recorder.verdict()
@@ -235,6 +236,17 @@ def coverage_in_words(properties: Sequence[Property]) -> Text:
     if len(covered.missing) > MOST_CLASSES:
         text.append(f"\nand {len(covered.missing) - MOST_CLASSES:,} more: see results.json")
     return text
+
+
+def restores_in_words(restores: Sequence[Restore]) -> Text:
+    """What came of the restores, and how long they took."""
+    found = counted(restores)
+    if found.median is None:
+        return Text("none was made")
+    text = Text(f"{found.restored:,} restored whole, {found.refused:,} refused as expected, ")
+    if found.against:
+        text.append(f"{found.against:,} against the model", style=STYLES[Verdict.FAILS]).append(", ")
+    return text.append(f"{count(found.torn_pages, 'torn page')} survived, median {found.median:.1f} s")
 
 
 def percent(value: float) -> str:

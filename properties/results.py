@@ -36,11 +36,17 @@ failed or crashed, and in ``histories/`` an example of each property that keeps 
     ``stepping``          seconds spent in the steps and their checks
     ``steps_per_second``  steps / stepping
     ``notes``             remarks, a list
+    ``restores``          backups that it tried to restore, a list: ``scenario``, ``restorable`` (what the model says),
+                          ``said`` (why it was refused or is not whole; empty: it was restored whole), ``torn_pages``
+                          (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?)
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
     ``failure``           the file with everything about the failure, relative to the folder
     ``history``           the file with an example's history, relative to the folder; null: none was kept
 
 ``coverage``        percent (null: no tour was taken), reachable, seen (how many of them), missing
+``restores``        of all properties together: made, and of these restored (whole) and refused, as the model said, and
+                    against (what the model said); torn_pages in those restored whole; median and longest, in seconds
+                    (null: none was made)
 ``examples``, ``steps``, ``stepping``, ``steps_per_second``  of all properties together
 
 A transition class is a list of four strings: operation, state of the label, relation of the caller, outcome.
@@ -67,7 +73,7 @@ from harness.implementation import Implementation
 from harness.postgres import Postgres, SetupError
 from harness.settings import DEFAULTS
 from model.tour import TransitionClass
-from properties.tally import Tally
+from properties.tally import Restore, Tally, counted
 from properties.verdict import ROOT, Property, Recorder, Verdict, coverage, failure_file, totals
 
 SCHEMA = 1
@@ -199,6 +205,7 @@ def results_of(
             "seen": covered.reachable - len(covered.missing),
             "missing": covered.missing,
         },
+        "restores": {name: rounded(value) for name, value in counted(everything.restores)._asdict().items()},
         **counts(everything),
     }
 
@@ -231,6 +238,7 @@ def property_in_json(one: Property) -> dict[str, Any]:
         "seconds": round(one.seconds, 3),
         **counts(one.tally),
         "notes": tally.notes,
+        "restores": [restore_in_json(one) for one in tally.restores],
         "classes": {
             "seen": in_order(tally.classes),
             "reachable": len(tally.reachable),
@@ -239,6 +247,16 @@ def property_in_json(one: Property) -> dict[str, Any]:
         "failure": f"failures/{failure_file(one)}" if one.report else None,
         "history": history_file(one) if shown_history(one) else None,
     }
+
+
+def restore_in_json(one: Restore) -> dict[str, Any]:
+    """One of a property's ``restores``."""
+    return asdict(one) | {"seconds": rounded(one.seconds), "as_expected": one.as_expected}
+
+
+def rounded(value: float | None) -> float | None:
+    """To milliseconds, if it is seconds."""
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def in_order(classes: Iterable[TransitionClass]) -> list[list[str]]:

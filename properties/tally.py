@@ -1,9 +1,11 @@
 """What a property did: counted while it runs, shown as progress, and reported with its verdict."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
 
 from harness.history import History
 from model.operations import Restart
@@ -30,6 +32,39 @@ class Restore:
     def as_expected(self) -> bool:
         """Do the model and the server agree?"""
         return self.restorable == (not self.said)
+
+
+class RestoreCounts(NamedTuple):
+    """Restores, counted."""
+
+    made: int
+    restored: int
+    """Whole, as the model said."""
+    refused: int
+    """As the model said."""
+    against: int
+    """The model said otherwise."""
+    torn_pages: int
+    """In the copies that were restored whole: recovery mended them."""
+    median: float | None
+    """Seconds; None: none was made."""
+    longest: float | None
+
+
+def counted(restores: Sequence[Restore]) -> RestoreCounts:
+    """The counts of some restores."""
+    whole = [one for one in restores if one.as_expected and one.restorable]
+    against = sum(not one.as_expected for one in restores)
+    seconds = [one.seconds for one in restores]
+    return RestoreCounts(
+        made=len(restores),
+        restored=len(whole),
+        refused=len(restores) - len(whole) - against,
+        against=against,
+        torn_pages=sum(one.torn_pages for one in whole),
+        median=median(seconds) if seconds else None,
+        longest=max(seconds, default=None),
+    )
 
 
 @dataclass

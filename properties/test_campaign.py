@@ -35,6 +35,7 @@ from hypothesis import given, strategies as st
 from model.tour import TransitionClass
 from harness.client import Violation
 from harness.session import SqlError
+from properties.tally import Restore
 
 SEEN, MISSED = TransitionClass("Stop", "active", "owner", "ok"), TransitionClass("Renew", "expired", "other", "55000")
 
@@ -82,6 +83,14 @@ def test_a_tour_with_a_hole(tally):
     with tally.example():
         tally.classes.add(SEEN)
         tally.reachable |= {SEEN, MISSED}
+
+def test_backups_are_restored(tally):
+    with tally.example():
+        tally.restores += [
+            Restore("plain", True, "", 1207, 0.5),
+            Restore("without its label file", False, "PANIC:  no", 3, 1.5),
+            Restore("lost", True, "FATAL:  no", 2, 0.75),
+        ]
 
 def test_what_looks_at_nothing(tally):
     pass
@@ -206,6 +215,27 @@ def test_what_was_counted_is_told(mixed: Ended) -> None:
     assert row[8] == "holds"
 
 
+def test_restores_are_told_one_by_one_and_together(mixed: Ended) -> None:
+    restores = mixed.one("backups are restored")["restores"]
+    assert [(one["scenario"], one["restorable"], one["as_expected"]) for one in restores] == [
+        ("plain", True, True),
+        ("without its label file", False, True),
+        ("lost", True, False),
+    ]
+    assert (restores[1]["said"], restores[1]["torn_pages"], restores[1]["seconds"]) == ("PANIC:  no", 3, 1.5)
+    assert mixed.json["restores"] == {
+        "made": 3, "restored": 1, "refused": 1, "against": 1, "torn_pages": 1207, "median": 0.75, "longest": 1.5
+    }  # fmt: skip
+    counts = "1 restored whole, 1 refused as expected, 1 against the model, 1,207 torn pages survived"
+    assert f"Restores  {counts}, median 0.8 s" in mixed.output
+
+
+def test_a_campaign_without_restores_says_so(tmp_path: Path) -> None:
+    run = campaign(tmp_path, test_good=HOLDING)
+    assert "Restores  none was made" in run.output
+    assert (run.json["restores"]["made"], run.json["restores"]["median"]) == (0, None)
+
+
 def test_junit_says_the_same(mixed: Ended) -> None:
     suite = ElementTree.parse(mixed.results / "latest" / "junit.xml").getroot().find("testsuite")
     assert suite is not None
@@ -213,7 +243,12 @@ def test_junit_says_the_same(mixed: Ended) -> None:
     cases = list(suite.iter("testcase"))
     bad = {case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None}
     good = {case.get("name") for case in cases} - bad
-    assert good == {"test_each_is_even[2]", "test_each_is_even[4]", "test_what_nobody_can_check"}
+    assert good == {
+        "test_each_is_even[2]",
+        "test_each_is_even[4]",
+        "test_backups_are_restored",
+        "test_what_nobody_can_check",
+    }
 
 
 def test_results_are_whole_when_everything_holds(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from reports.compare import compared
 from reports.figures.memory import memory_of
 from reports.folder import read_folder
 from reports.report import PAGE, SUMMARY, report_beside, write_comparison, write_report
+from reports.restores import read_restore, scenarios
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph")  # a letter that the font of the figures lacks
 
@@ -49,6 +50,21 @@ def a_property(name: str, verdict: str = "holds", **more: Any) -> dict[str, Any]
     }  # fmt: skip
 
 
+def a_restore(scenario: str, said: str = "", seconds: float = 0.5, torn: int = 0, **more: Any) -> dict[str, Any]:
+    """One of the restores of a property; by default the model expects what came of it."""
+    return {"scenario": scenario, "restorable": not said, "said": said, "torn_pages": torn, "seconds": seconds,
+            "as_expected": True, **more}  # fmt: skip
+
+
+PANIC = "PANIC:  online backup was canceled, recovery cannot continue"
+RESTORES = [
+    a_restore("no label <file>", "FATAL:  short", 0.25, torn=5),
+    a_restore("no label <file>", PANIC, 0.75),
+    *(a_restore("plain", seconds=seconds, torn=1_000) for seconds in (0.5, 1.0, 2.0)),
+    a_restore("lost", "3 rows of the ledger are missing", restorable=True, as_expected=False),
+]
+
+
 def a_campaign(**more: Any) -> dict[str, Any]:
     """A results.json with one property of each kind."""
     tour = {"seen": SEEN, "reachable": 4, "missing": MISSING}
@@ -56,7 +72,7 @@ def a_campaign(**more: Any) -> dict[str, Any]:
         **RUN, "verdict": "fails", "reason": "1 holds, 2 fail, 1 skipped", "profile": "dev", "selection": None,
         "hypothesis": {},
         "properties": [
-            a_property("two is even"),
+            a_property("two is even", restores=RESTORES),
             a_property("one is even", "fails", reason="one | is odd", failure="failures/one.txt",
                        history="histories/one.jsonl"),
             a_property("the tour sees everything", "fails", reason="1 transition class not seen", classes=tour),
@@ -206,7 +222,7 @@ def words_of(page: Path) -> str:
 
 def test_every_figure_is_made_as_png_and_svg(whole: Path) -> None:
     figures = whole / "figures"
-    expected = {"coverage", "timeline", "ratios", "latency", "latency-others", "memory", "fleet",
+    expected = {"coverage", "timeline", "restores", "ratios", "latency", "latency-others", "memory", "fleet",
                 "curve-concurrent-starts", "curve-start-under-open-backups"}  # fmt: skip
     assert {path.stem for path in figures.glob("*.png")} == {path.stem for path in figures.glob("*.svg")} == expected
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.glob("*.png"))
@@ -242,6 +258,39 @@ def test_the_summary_names_what_fails_and_what_was_skipped(whole: Path) -> None:
     assert "`Renew | expired | other | 55000`" in summary
     assert f"what nobody can check: {SKIP}" in summary
     assert "0 missed" in summary
+
+
+def test_the_page_shows_what_became_of_each_scenario(whole: Path) -> None:
+    words = words_of(whole / PAGE)
+    everything = (
+        "3 restored whole, 2 refused as expected, 1 against the model, 3,000 torn pages survived, median 0.62 s"
+    )
+    assert everything in words
+    assert f"no label <file> {PANIC} FATAL: short 2 0.50 0.75".replace(":  ", ": ") in words
+    assert "plain 3 3,000 1.00 2.00" in words
+    assert "lost 3 rows of the ledger are missing 1 0.50 0.50" in words
+    assert "all 3 2 1 3,000 0.62 2.00" in words
+
+
+def test_the_summary_quotes_servers_that_refused(whole: Path) -> None:
+    summary = (whole / SUMMARY).read_text()
+    assert "| plain | 3 |  |  | 3,000 | 1.00 | 2.00 |" in summary
+    assert "| no label <file> |  | 2 |  |  | 0.50 | 0.75 |" in summary
+    assert "- no label <file>: `PANIC: online backup was canceled, recovery cannot continue`" in summary
+
+
+def test_only_the_longest_of_many_words_are_quoted() -> None:
+    (one,) = scenarios(read_restore(a_restore("a", said)) for said in ("1", "333", "22", "4444", "333"))
+    assert one.said == ["4444", "333", "22"]
+
+
+def test_results_of_before_there_were_restores_have_a_report(tmp_path: Path) -> None:
+    campaign = a_campaign()
+    assert campaign["properties"][0].pop("restores")
+    page = write_report(a_folder(tmp_path / "old", campaign))
+    assert "Restores" not in words_of(page)
+    assert "Restores" not in (page.parent / SUMMARY).read_text()
+    assert not (page.parent / "figures" / "restores.png").exists()
 
 
 def test_a_missed_target_stands_out(tmp_path: Path) -> None:
@@ -339,6 +388,25 @@ def test_a_comparison_marks_verdicts_coverage_and_surroundings_that_changed(tmp_
     assert "made up: one is even" in words_of(write_comparison(before, after))
 
 
+def test_a_comparison_marks_restores_that_came_out_otherwise_or_took_longer(tmp_path: Path) -> None:
+    again = [a_restore("plain", seconds=seconds) for seconds in (3.0, 4.0)]
+    restores = [*again, a_restore("no label <file>", restorable=False, as_expected=False), a_restore("new")]
+    mended = a_campaign(properties=[a_property("two is even", restores=restores)])
+    before, after = a_folder(tmp_path / "before", a_campaign()), a_folder(tmp_path / "after", mended)
+    changes = compared(read_folder(before), read_folder(after))
+    assert {(one.name, one.before, one.after) for one in changes.restores} == {
+        ("no label <file>", "refused as expected", "against the model"),
+        ("lost", "against the model", "not there"),
+        ("new", "not there", "restored whole"),
+    }
+    assert {(one.name, one.direction) for one in changes.medians if one.changed} == {("restore, plain", "higher")}
+    page = write_comparison(before, after)
+    assert "no label <file> refused as expected against the model" in words_of(page)
+    assert "| lost | against the model | not there |" in (page.parent / SUMMARY).read_text()
+    old = a_folder(tmp_path / "old", a_campaign(properties=[a_property("two is even")]))
+    assert "Only after has restores." in words_of(write_comparison(old, after))
+
+
 def test_folders_that_share_nothing_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = a_folder(tmp_path / "one", a_campaign()), a_folder(tmp_path / "other", bench=a_bench())
     assert main(["--compare", str(one), str(other), "--output", str(tmp_path / "out")]) == 0
@@ -376,6 +444,9 @@ def spoiled(folder: Path, kind: str) -> Path:
             results.write_text(json.dumps(a_campaign(schema=2)))
         case "wrong types":
             results.write_text(json.dumps(a_campaign(properties=[a_property("a", seconds="long")])))
+        case "wrong restore":
+            restores = [a_restore("plain"), a_restore("plain", torn=1.5)]  # type: ignore[arg-type]
+            results.write_text(json.dumps(a_campaign(properties=[a_property("a", restores=restores)])))
         case "no numbers":
             bench.write_text(json.dumps(a_bench()).replace("[1.0, 1.1,", "[NaN, 1.1,"))
         case "binary":
@@ -397,6 +468,7 @@ KINDS = {
     "a list": "bench.json is not a run of the benchmarks: [1, 2, 3] is no object",
     "another schema": "its schema is 2, and this report reads 1",
     "wrong types": 'properties: [0]: seconds: "long" is no number',
+    "wrong restore": "properties: [0]: restores: [1]: torn_pages: 1.5 is no whole number",
     "no numbers": "is no number",
     "binary": "it is not text",
     "a folder": "bench.json cannot be read",

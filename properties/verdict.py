@@ -100,12 +100,13 @@ def coverage(properties: Iterable[Property]) -> Coverage:
 
 
 def totals(properties: Iterable[Property]) -> Tally:
-    """All tallies together: examples, steps, and the seconds spent in them."""
+    """All tallies together: examples, steps, the seconds spent in them, and restores."""
     everything = Tally()
     for tally in (one.tally for one in properties if one.tally is not None):
         everything.examples += tally.examples
         everything.steps += tally.steps
         everything.stepping += tally.stepping
+        everything.restores += tally.restores
     return everything
 
 

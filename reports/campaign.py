@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from model.tour import TransitionClass
 from reports.reading import Foreign, count, field, field_or, listed, many, number, optional, schema, text
+from reports.restores import Restore, read_restore
 from reports.run import Run, read_run
 
 SCHEMA = 1
@@ -28,6 +29,7 @@ class Property:
     steps: int | None
     steps_per_second: float | None
     notes: tuple[str, ...]
+    restores: tuple[Restore, ...]
     seen: frozenset[TransitionClass]
     reachable: int
     """How many transition classes it undertook to see."""
@@ -60,6 +62,11 @@ class Campaign:
     examples: int | None
     steps: int | None
     steps_per_second: float | None
+
+    @property
+    def restores(self) -> list[Restore]:
+        """Of all properties; empty in results of before there were any."""
+        return [restore for one in self.properties for restore in one.restores]
 
     def of(self, verdict: str) -> list[Property]:
         """The properties with that verdict."""
@@ -120,6 +127,7 @@ def read_property(data: object) -> Property:
         steps=field_or(data, "steps", optional(count), None),
         steps_per_second=field_or(data, "steps_per_second", optional(number), None),
         notes=many(data, "notes", text),
+        restores=many(data, "restores", read_restore),
         seen=frozenset(field(data, "classes", lambda found: field(found, "seen", listed(read_class)))),
         reachable=field(data, "classes", lambda found: field(found, "reachable", count)),
         missing=frozenset(field(data, "classes", lambda found: field(found, "missing", listed(read_class)))),

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from reports.bench import Bench, Benchmark, Ratio, Spread
 from reports.campaign import Campaign
 from reports.folder import Results
+from reports.restores import scenarios
 from reports.words import ratio_name, setting
 
 T = TypeVar("T")
@@ -63,6 +66,8 @@ class Changes:
     verdicts: list[WordChange]
     """Of properties; only those that changed."""
     coverage: list[WordChange]
+    restores: list[WordChange]
+    """What became of the backups of each scenario; only what changed."""
     ratios: list[SpreadChange]
     targets: list[WordChange]
     """Verdicts on targets; only those that changed."""
@@ -84,10 +89,11 @@ def compared(before: Results, after: Results) -> Changes:
     """Everything that is in both, and what is not."""
     campaigns, benches = (before.campaign, after.campaign), (before.bench, after.bench)
     ratios = [by_name(ratios_of(bench)) for bench in benches]
-    medians = [by_name(medians_of(bench)) for bench in benches]
+    medians = [by_name([*medians_of(one), *seconds_of(other)]) for one, other in zip(benches, campaigns, strict=True)]
     return Changes(
         verdicts=changed_words([by_name(verdicts_of(one)) for one in campaigns], absent="not there"),
         coverage=changed_words([dict(coverage_of(one)) for one in campaigns]) if all(campaigns) else [],
+        restores=changed_words([dict(restores_of(one)) for one in campaigns], absent="not there"),
         ratios=spread_changes(*ratios),
         targets=changed_words([by_name(targets_of(bench)) for bench in benches], both=True),
         medians=spread_changes(*medians),
@@ -158,6 +164,19 @@ def coverage_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
         yield " | ".join(found), "missing"
 
 
+def restores_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
+    """Of each scenario, not how many: that is a matter of the profile."""
+    for one in scenarios(campaign.restores if campaign else ()):
+        yield one.name, ", ".join(one.outcomes)
+
+
+def seconds_of(campaign: Campaign | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
+    """Of the restores of each scenario."""
+    for one in scenarios(campaign.restores if campaign else ()):
+        low, high = np.percentile(one.seconds, [5, 95])
+        yield f"restore, {one.name}", ("s", Spread(tuple(one.seconds), one.median, float(low), float(high)))
+
+
 def ratios_of(bench: Bench | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
     """Of each pair of candidates."""
     for one, ratio in bench.ratios if bench else ():
@@ -208,8 +227,9 @@ def missing_parts(before: Results, after: Results) -> Iterator[str]:
     for what, first, second in (
         ("a campaign", before.campaign, after.campaign),
         ("benchmarks", before.bench, after.bench),
+        ("restores", before.campaign and before.campaign.restores, after.campaign and after.campaign.restores),
     ):
-        if (first is None) != (second is None):
+        if bool(first) != bool(second):
             yield f"Only {(before if second is None else after).name} has {what}."
 
 

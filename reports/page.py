@@ -14,12 +14,15 @@ from reports.figures.memory import EACH, SERVERS, memory_of
 from reports.figures.picture import Picture
 from reports.folder import Results
 from reports.history import History
+from reports.restores import OUTCOMES, scenarios, together
 from reports.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(results: Results, checks: Iterable[Picture], measurements: Iterable[Picture]) -> str:
+def page(
+    results: Results, checks: Iterable[Picture], restored: Iterable[Picture], measurements: Iterable[Picture]
+) -> str:
     """The report of a results folder."""
     return (
         environment()
@@ -31,6 +34,10 @@ def page(results: Results, checks: Iterable[Picture], measurements: Iterable[Pic
             runs=runs_of(results),
             groups=list(groups(results.campaign.properties)) if results.campaign else [],
             checks=list(checks),
+            all_restores=together(results.campaign.restores) if results.campaign else None,
+            scenarios=scenarios(results.campaign.restores) if results.campaign else [],
+            outcomes=OUTCOMES,
+            restored=list(restored),
             measurements=list(measurements),
             fleet=list(fleet_of(results)),
         )

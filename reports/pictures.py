@@ -7,6 +7,7 @@ from reports.figures.latency import latency_pictures
 from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
 from reports.figures.ratios import ratio_pictures
+from reports.figures.restores import restore_pictures as pictures_of_restores
 from reports.figures.sweep import sweep_pictures
 from reports.figures.timeline import timeline_pictures
 from reports.folder import Results
@@ -17,6 +18,12 @@ def campaign_pictures(results: Results) -> Iterator[Picture]:
     if results.campaign:
         yield from coverage_pictures(results.campaign)
     yield from timeline_pictures(results.histories)
+
+
+def restore_pictures(results: Results) -> Iterator[Picture]:
+    """Restores."""
+    if results.campaign:
+        yield from pictures_of_restores(results.campaign)
 
 
 def bench_pictures(results: Results) -> Iterator[Picture]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from reports.compare import compared
@@ -9,7 +10,7 @@ from reports.figures.comparison import comparison_pictures
 from reports.figures.picture import Picture
 from reports.folder import Results, read_folder
 from reports.page import comparison_page, page
-from reports.pictures import bench_pictures, campaign_pictures
+from reports.pictures import bench_pictures, campaign_pictures, restore_pictures
 from reports.reading import Unreadable
 from reports.summary import comparison_summary, summary
 
@@ -19,8 +20,8 @@ PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
     results = read_folder(folder)
-    checks, measurements = list(campaign_pictures(results)), list(bench_pictures(results))
-    return written(output or folder, page(results, checks, measurements), summary(results), [*checks, *measurements])
+    shown = [list(some(results)) for some in (campaign_pictures, restore_pictures, bench_pictures)]
+    return written(output or folder, page(results, *shown), summary(results), chain(*shown))
 
 
 def write_comparison(before: Path, after: Path, output: Path | None = None) -> Path:

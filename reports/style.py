@@ -13,6 +13,9 @@ SPARE = ((ORANGE, "-.", "D"), (PURPLE, (0, (5, 1, 1, 1, 1, 1)), "v"), (GREY, (0,
 VERDICT_COLOURS = {"met": BLUE, "missed": VERMILLION, "none": GREY}
 VERDICT_MARKERS = {"met": "o", "missed": "X", "none": "D"}
 
+OUTCOME_COLOURS = {"restored whole": BLUE, "refused as expected": ORANGE, "against the model": VERMILLION}
+OUTCOME_MARKERS = {"restored whole": "o", "refused as expected": "D", "against the model": "X"}
+
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 9,

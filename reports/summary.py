@@ -7,15 +7,18 @@ from reports.campaign import Campaign
 from reports.compare import Changes, SpreadChange, WordChange
 from reports.folder import Results
 from reports.page import runs_of
+from reports.restores import OUTCOMES, Scenario, scenarios, together
 from reports.words import (
     a_count,
     digits,
     duration,
+    excerpt,
     moment,
     percent,
     quantity,
     ratio_name,
     ratio_words,
+    restores,
     spread,
     value,
 )
@@ -30,6 +33,7 @@ def summary(results: Results) -> str:
         [
             "## Shared-backup bench",
             *of_campaign(results.campaign),
+            *of_restores(results.campaign),
             *of_bench(results.bench),
             *of_skipped(results),
             *of_runs(results),
@@ -47,6 +51,7 @@ def comparison_summary(before: Results, after: Results, changes: Changes) -> str
             *changes.missing,
             *changed("Verdicts on properties", changes.verdicts, "property"),
             *changed("Coverage", changes.coverage, "coverage"),
+            *changed("Restores", changes.restores, "scenario"),
             f"**Ratios**: {len(beyond)} of {len(changes.ratios)} changed beyond their spread.",
             *spreads(beyond),
             *changed("Verdicts on targets", changes.targets, "target"),
@@ -97,6 +102,25 @@ def of_campaign(campaign: Campaign | None) -> Iterator[str]:
         named = [f"- `{' | '.join(found)}`" for found in campaign.missing[:MOST_MISSING]]
         more = len(campaign.missing) - len(named)
         yield "Not seen:\n\n" + "\n".join([*named, *([f"- and {more:,} more"] if more else [])])
+
+
+def of_restores(campaign: Campaign | None) -> Iterator[str]:
+    """How many came out as the model says, by scenario, and what was said of those that were refused."""
+    everything = together(campaign.restores) if campaign else None
+    if everything is None:
+        return
+    yield f"**Restores**: {restores(everything)}."
+    found = scenarios(everything.restores)
+    headings = ["scenario", *OUTCOMES, "torn pages survived", "median, s", "longest, s"]
+    yield table(headings, map(restore_row, found), numbers=range(1, len(headings)))
+    if quotes := [f"- {one.name}: `{excerpt(said)}`" for one in found for said in one.said]:
+        yield "Refused, or not whole, because:\n\n" + "\n".join(quotes)
+
+
+def restore_row(one: Scenario) -> list[str]:
+    """A scenario: how often it came out how, and the seconds."""
+    counts = [*map(one.of, OUTCOMES), one.torn_pages]
+    return [one.name, *(a_count(number or None) for number in counts), f"{one.median:.2f}", f"{one.longest:.2f}"]
 
 
 # Of benchmarks
