@@ -118,7 +118,7 @@ def amcheck_flaws(restored: Cluster, session: Session) -> Iterator[str]:
     options = ["--all", "--install-missing", "--heapallindexed", "--parent-check"]
     run = run_program(restored, "pg_amcheck", *options, *address(restored))
     if run.returncode != 0:
-        yield f"pg_amcheck: {first_line(run.stdout or run.stderr)}"
+        yield f"pg_amcheck finds {first_line(run.stdout or run.stderr)}"
 
 
 def has_amcheck(cluster: Cluster) -> bool:
@@ -130,7 +130,7 @@ def checksum_flaws(stopped: Cluster) -> Iterator[str]:
     """pg_checksums over a cluster that has been shut down."""
     run = run_program(stopped, "pg_checksums", "--check", "-D", stopped.data_dir)
     if run.returncode != 0:
-        yield f"pg_checksums: {first_line(run.stderr or run.stdout)}"
+        yield first_line(run.stderr or run.stdout).replace(f"{stopped.data_dir}/", "")
 
 
 def first_line(text: str) -> str:
