@@ -23,6 +23,7 @@
 #include "instruments.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "points.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "reaper.h"
@@ -184,6 +185,8 @@ ReaperRound(void)
 	round = ++shared->rounds_begun;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 
+	SHARED_BACKUP_POINT("reaper-expiring", RegistryOverdueLabel(ClockNow()));
+
 	/*
 	 * Between the two steps core counts more backups than are live, which is
 	 * the safe side.  They must both happen: nobody else knows that core has
@@ -191,6 +194,8 @@ ReaperRound(void)
 	 */
 	HOLD_INTERRUPTS();
 	nexpired = RegistryReap(ClockNow());
+	if (nexpired > 0)
+		SHARED_BACKUP_POINT("reaper-expired", NULL);
 	while (nexpired-- > 0)
 		CoreBackupRelease();
 	RESUME_INTERRUPTS();

@@ -903,4 +903,31 @@ RegistryExchange(const BackupLabel *label, uint64 serial, TimestampTz now,
 	return active;
 }
 
+/*
+ * The label of a backup that the reaper has to expire, or NULL if there is
+ * none.  It is good until the next call.
+ */
+const BackupLabel *
+RegistryOverdueLabel(TimestampTz now)
+{
+	static BackupLabel label;
+	dshash_seq_status status;
+	BackupEntry *entry;
+
+	memset(&label, 0, sizeof(label));
+	RegistryAttach();
+
+	dshash_seq_init(&status, table, false);
+	while (label.len == 0 && (entry = dshash_seq_next(&status)) != NULL)
+	{
+		if (entry->phase == BACKUP_ACTIVE && entry->record.expires_at <= now)
+		{
+			label.len = entry->key.len;
+			memcpy(label.text, LabelKeyText(&entry->key, area), label.len);
+		}
+	}
+	dshash_seq_term(&status);
+	return label.len > 0 ? &label : NULL;
+}
+
 #endif							/* SHARED_BACKUP_INSTRUMENTS */

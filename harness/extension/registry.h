@@ -118,6 +118,9 @@ extern TimestampTz RegistryNextDue(void);
 /* for shared_backup_carry_in() */
 extern bool RegistryExchange(const BackupLabel *label, uint64 serial,
 							 TimestampTz now, BackupRecord *record);
+
+/* for the points that the reaper comes to */
+extern const BackupLabel *RegistryOverdueLabel(TimestampTz now);
 #endif
 
 /* arithmetic on times that may be for ever */

@@ -26,6 +26,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "points.h"
 #include "reaper.h"
 #include "registry.h"
 #include "shared_backup.h"
@@ -109,6 +110,7 @@ SharedBackupShmemRequest(void)
 	RequestAddinShmemSpace(ReaperShmemSize());
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	RequestAddinShmemSpace(ClockShmemSize());
+	RequestAddinShmemSpace(PointsShmemSize());
 #endif
 }
 
@@ -126,6 +128,7 @@ SharedBackupShmemStartup(void)
 	ReaperShmemInit();
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	ClockShmemInit();
+	PointsShmemInit();
 #endif
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -559,6 +562,8 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{
+		SHARED_BACKUP_POINT("stop-claimed", label);
+
 		if (!RegistryReadFiles(label, snapshot, &utf8_labelfile, spcmapfile))
 			elog(ERROR, "claimed backup has disappeared");
 		*labelfile = pg_any_to_server(utf8_labelfile, record->labelfile_len,
@@ -568,6 +573,7 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 		HOLD_INTERRUPTS();
 		claim.core_entered = true;
 		CoreBackupStop(&record->core, label->text, utf8_labelfile);
+		SHARED_BACKUP_POINT("stop-core-ended", label);
 		record->stop_time = ClockNow();
 		record->forget_at = TimestampTzAfter(record->stop_time,
 											 shared_backup_result_retention *
@@ -693,12 +699,16 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 		if (RegistryClaim(&label, snapshot.serial, now))
 		{
 			EndClaimedBackup(&label, &snapshot, &labelfile, &spcmapfile);
+			SHARED_BACKUP_POINT("stop-published", &label);
 			break;
 		}
 	}
 
 	if (PG_GETARG_BOOL(1))
+	{
+		SHARED_BACKUP_POINT("stop-waiting-archive", &label);
 		WaitForArchive(&record->core);
+	}
 
 	values[0] = LSNGetDatum(record->core.stoppoint);
 	values[1] = CStringGetTextDatum(labelfile);
@@ -739,7 +749,9 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		{
 			/* nothing in here fails */
 			HOLD_INTERRUPTS();
+			SHARED_BACKUP_POINT("abort-claimed", &label);
 			CoreBackupRelease();
+			SHARED_BACKUP_POINT("abort-released", &label);
 			RegistryRemove(&label, snapshot.serial);
 			RESUME_INTERRUPTS();
 			PG_RETURN_VOID();

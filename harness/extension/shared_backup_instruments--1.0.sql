@@ -48,6 +48,34 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'shared_backup_carry_in'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_point_arm(point text,
+    action text DEFAULT 'wait',
+    label text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_point_arm'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_point_release(point text,
+    label text DEFAULT NULL)
+RETURNS int
+AS 'MODULE_PATHNAME', 'shared_backup_point_release'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_point_disarm(point text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_point_disarm'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE FUNCTION shared_backup_points(OUT point text,
+    OUT may_fail boolean,
+    OUT label text,
+    OUT action text,
+    OUT waiting int[],
+    OUT passed bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'shared_backup_points'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_advance(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
@@ -56,3 +84,7 @@ REVOKE ALL ON FUNCTION shared_backup_reaper_settle() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_starter() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_out(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_in(text, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_point_arm(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_point_release(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_point_disarm(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_points() FROM PUBLIC;

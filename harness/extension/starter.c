@@ -59,6 +59,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "points.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "reaper.h"
@@ -486,6 +487,8 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 
 	PG_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 	{
+		SHARED_BACKUP_POINT("start-reserved", label);
+
 		do
 		{
 			bool		need_worker;
@@ -500,6 +503,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 						 errhint("You may need to increase \"%s\".",
 								 "max_worker_processes")));
 
+			SHARED_BACKUP_POINT("start-requested", label);
 			end = AwaitWorker(call.slot, call.handle, &startpoint, &error);
 			call.slot = NULL;
 		} while (end == SLOT_DECLINED);
@@ -508,6 +512,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 
 	if (end == SLOT_FAILED)
 		ReportWorkerError(&error);
+	SHARED_BACKUP_POINT("start-accepted", label);
 	return startpoint;
 }
 
@@ -684,6 +689,8 @@ StartAndPublish(void)
 	StringInfoData spcmapfile;
 	Latch	   *caller;
 
+	SHARED_BACKUP_POINT("start-taken", &slot->label);
+
 	initStringInfo(&labelfile);
 	initStringInfo(&spcmapfile);
 	CoreBackupStart(slot->label.text, slot->fast, &work.record.core,
@@ -691,6 +698,7 @@ StartAndPublish(void)
 
 	/* From here until it is published, only errors can stop us. */
 	HOLD_INTERRUPTS();
+	SHARED_BACKUP_POINT("start-point-taken", &slot->label);
 	RegistryStoreFiles(&work.record, labelfile.data, labelfile.len,
 					   spcmapfile.data, spcmapfile.len);
 	work.record.owner = slot->owner;
@@ -701,6 +709,7 @@ StartAndPublish(void)
 						 &work.prior);
 	work.published = true;
 	RESUME_INTERRUPTS();
+	SHARED_BACKUP_POINT("start-published", &slot->label);
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	slot->startpoint = work.record.core.startpoint;

@@ -1,0 +1,571 @@
+/*-------------------------------------------------------------------------
+ *
+ * points.c
+ *	  Named points in the code, where a test can hold a process or make it fail.
+ *
+ * Only in builds with INSTRUMENTS=1.
+ *
+ * A test arms a point, for one label or for any.  Then every process that
+ * reaches it waits until the test lets it go; or else the first one that
+ * reaches it fails with an error, and all others pass.
+ *
+ * Where interrupts are not held off, a waiting process can be cancelled and
+ * terminated.  Where they are, a request to cancel it is left for later, as it
+ * would be without the point, and a process that is told to end goes on to
+ * where it can.
+ *
+ * Everything in PointsShared is protected by its lock, which is never held
+ * while waiting, and is taken by processes that hold no other lock.  A waiting
+ * process has its place until it leaves it itself; whoever lets it go says so
+ * there, and sets its latch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "points.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/shmem.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#define MAX_ARMINGS		64
+
+PG_FUNCTION_INFO_V1(shared_backup_point_arm);
+PG_FUNCTION_INFO_V1(shared_backup_point_release);
+PG_FUNCTION_INFO_V1(shared_backup_point_disarm);
+PG_FUNCTION_INFO_V1(shared_backup_points);
+
+typedef struct Point
+{
+	const char *name;
+	bool		may_fail;		/* can an error be handled there? */
+} Point;
+
+static const Point points[] = {
+	/* the session that starts a backup, and the worker that does it */
+	{"start-reserved", true},	/* session: the label is STARTING */
+	{"start-requested", true},	/* session: the request is in a slot */
+	{"start-taken", true},		/* worker: it has the request */
+	{"start-point-taken", true},	/* worker: core has started the backup */
+	{"start-published", true},	/* worker: the backup is ACTIVE */
+	{"start-accepted", true},	/* session: the worker has been told */
+
+	{"stop-claimed", true},		/* the backup is STOPPING */
+	{"stop-core-ended", true},	/* core has ended it; an error loses it */
+	{"stop-published", true},	/* the result is kept */
+	{"stop-waiting-archive", true}, /* about to wait, if that was asked for */
+
+	{"abort-claimed", false},	/* the backup is STOPPING */
+	{"abort-released", false},	/* core has been released */
+
+	/* the reaper */
+	{"reaper-expiring", true},	/* a round begins; an error ends the reaper */
+	{"reaper-expired", false},	/* marked EXPIRED; core is yet to be released */
+};
+
+typedef enum PointAction
+{
+	POINT_IGNORE,				/* not armed */
+	POINT_WAIT,
+	POINT_ERROR,
+} PointAction;
+
+typedef struct PointArming
+{
+	PointAction action;			/* POINT_IGNORE if this place is free */
+	int			point;
+	BackupLabel label;			/* empty: any */
+	bool		spent;			/* has the error been raised? */
+	int64		passed;			/* processes that were let go, or have failed */
+} PointArming;
+
+typedef struct PointWaiter
+{
+	pid_t		pid;			/* 0 if this place is free */
+	Latch	   *latch;
+	PointArming *arming;		/* valid until let_go */
+	BackupLabel label;			/* empty: none */
+	bool		let_go;
+} PointWaiter;
+
+typedef struct PointsShared
+{
+	LWLock		lock;
+	PointArming armings[MAX_ARMINGS];
+	int			max_waiters;
+	PointWaiter waiters[FLEXIBLE_ARRAY_MEMBER];
+} PointsShared;
+
+static PointsShared *shared = NULL;
+static uint32 wait_event_point = 0;
+
+Size
+PointsShmemSize(void)
+{
+	return add_size(offsetof(PointsShared, waiters),
+					mul_size(MaxBackends, sizeof(PointWaiter)));
+}
+
+void
+PointsShmemInit(void)
+{
+	bool		found;
+
+	shared = ShmemInitStruct("shared_backup points", PointsShmemSize(),
+							 &found);
+	if (!found)
+	{
+		memset(shared, 0, PointsShmemSize());
+		shared->max_waiters = MaxBackends;
+		LWLockInitialize(&shared->lock,
+						 SharedBackupGetLock(REGISTRY_LOCK)->tranche);
+	}
+}
+
+/*
+ * In the process that reaches a point
+ */
+
+static int
+FindPoint(const char *name)
+{
+	for (int i = 0; i < lengthof(points); i++)
+	{
+		if (strcmp(points[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static bool
+SameLabel(const BackupLabel *a, const BackupLabel *b)
+{
+	return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
+/*
+ * Find how a point is armed for exactly this label; empty stands for any.
+ */
+static PointArming *
+FindArming(int point, const BackupLabel *label)
+{
+	for (int i = 0; i < MAX_ARMINGS; i++)
+	{
+		PointArming *arming = &shared->armings[i];
+
+		if (arming->action != POINT_IGNORE && arming->point == point &&
+			SameLabel(&arming->label, label))
+			return arming;
+	}
+	return NULL;
+}
+
+/*
+ * Take a place among those that wait.  There is one for every process.
+ */
+static PointWaiter *
+TakePlace(PointArming *arming, const BackupLabel *label)
+{
+	PointWaiter *waiter = shared->waiters;
+
+	while (waiter->pid != 0)
+		waiter++;
+	Assert(waiter < shared->waiters + shared->max_waiters);
+
+	waiter->pid = MyProcPid;
+	waiter->latch = MyLatch;
+	waiter->arming = arming;
+	waiter->label = *label;
+	waiter->let_go = false;
+	return waiter;
+}
+
+static void
+LeavePlace(int code, Datum arg)
+{
+	PointWaiter *waiter = (PointWaiter *) DatumGetPointer(arg);
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	waiter->pid = 0;
+	LWLockRelease(&shared->lock);
+}
+
+static bool
+MayGo(const PointWaiter *waiter)
+{
+	bool		let_go;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	let_go = waiter->let_go;
+	LWLockRelease(&shared->lock);
+	return let_go;
+}
+
+static void
+AwaitLetGo(PointWaiter *waiter)
+{
+	uint32		wait_event = SharedBackupWaitEvent(&wait_event_point,
+												   "SharedBackupPoint");
+
+	PG_ENSURE_ERROR_CLEANUP(LeavePlace, PointerGetDatum(waiter));
+	{
+		while (!MayGo(waiter))
+		{
+			CHECK_FOR_INTERRUPTS();
+
+			/* told to end, but not here: the reaper, or interrupts are held */
+			if (ProcDiePending || ShutdownRequestPending)
+				break;
+
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0,
+							 wait_event);
+			ResetLatch(MyLatch);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(LeavePlace, PointerGetDatum(waiter));
+	LeavePlace(0, PointerGetDatum(waiter));
+
+	/* it may have been set for what this process waits for next */
+	SetLatch(MyLatch);
+}
+
+/*
+ * A process has come to a point.
+ */
+void
+PointReached(const char *name, const BackupLabel *label)
+{
+	static const BackupLabel none = {0};
+	int			point = FindPoint(name);
+	PointArming *arming;
+	PointWaiter *waiter = NULL;
+	bool		fail = false;
+
+	Assert(point >= 0);
+	if (!label)
+		label = &none;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	arming = FindArming(point, label);
+	if (!arming)
+		arming = FindArming(point, &none);
+	if (arming && arming->action == POINT_WAIT)
+		waiter = TakePlace(arming, label);
+	else if (arming && !arming->spent)
+	{
+		arming->spent = fail = true;
+		arming->passed++;
+	}
+	LWLockRelease(&shared->lock);
+
+	if (fail)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("error injected at point \"%s\"", name)));
+	if (waiter)
+		AwaitLetGo(waiter);
+}
+
+/*
+ * In the test
+ */
+
+static void
+CheckPreloaded(void)
+{
+	if (!shared)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared_backup must be loaded via \"shared_preload_libraries\"")));
+}
+
+static void
+CheckArgNotNull(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be null", name)));
+}
+
+static int
+GetPoint(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+	int			point = FindPoint(name);
+	StringInfoData names;
+
+	if (point >= 0)
+		return point;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(points); i++)
+		appendStringInfo(&names, "%s%s", i == 0 ? "" : ", ", points[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("point \"%s\" does not exist", name),
+			 errhint("The points are: %s.", names.data)));
+	return -1;					/* keep compiler quiet */
+}
+
+static PointAction
+GetAction(FunctionCallInfo fcinfo, int argno, const Point *point)
+{
+	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+
+	if (strcmp(action, "wait") == 0)
+		return POINT_WAIT;
+	if (strcmp(action, "error") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized action \"%s\"", action),
+				 errhint("Use \"wait\" or \"error\".")));
+	if (!point->may_fail)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there can be no error at point \"%s\"", point->name),
+				 errdetail("The code there cannot fail, and does not clean up after an error.")));
+	return POINT_ERROR;
+}
+
+/*
+ * A label, or the empty one for null.
+ */
+static void
+GetLabel(FunctionCallInfo fcinfo, int argno, BackupLabel *label)
+{
+	char	   *string;
+	char	   *utf8;
+
+	memset(label, 0, sizeof(*label));
+	if (PG_ARGISNULL(argno))
+		return;
+
+	string = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+	utf8 = pg_server_to_any(string, strlen(string), PG_UTF8);
+	label->len = strlen(utf8);
+	if (label->len == 0 || label->len > MAX_LABEL_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no backup can have the label \"%s\"", string)));
+	memcpy(label->text, utf8, label->len);
+}
+
+/*
+ * Let those go who wait at a point, all of them if the label is empty; the lock
+ * must be held exclusively.  Returns how many they are.
+ */
+static int
+LetGo(int point, const BackupLabel *label)
+{
+	int			nlet_go = 0;
+
+	for (int i = 0; i < shared->max_waiters; i++)
+	{
+		PointWaiter *waiter = &shared->waiters[i];
+
+		if (waiter->pid != 0 && !waiter->let_go &&
+			waiter->arming->point == point &&
+			(label->len == 0 || SameLabel(&waiter->label, label)))
+		{
+			waiter->let_go = true;
+			waiter->arming->passed++;
+			SetLatch(waiter->latch);
+			nlet_go++;
+		}
+	}
+	return nlet_go;
+}
+
+static PointArming *
+FindFreeArming(void)
+{
+	for (int i = 0; i < MAX_ARMINGS; i++)
+	{
+		if (shared->armings[i].action == POINT_IGNORE)
+			return &shared->armings[i];
+	}
+	return NULL;
+}
+
+/*
+ * Arm a point.  If it is armed for that label already, the action changes for
+ * those who are yet to come.
+ */
+Datum
+shared_backup_point_arm(PG_FUNCTION_ARGS)
+{
+	int			point;
+	PointAction action;
+	BackupLabel label;
+	PointArming *arming;
+
+	CheckPreloaded();
+	CheckArgNotNull(fcinfo, 0, "point");
+	CheckArgNotNull(fcinfo, 1, "action");
+	point = GetPoint(fcinfo, 0);
+	action = GetAction(fcinfo, 1, &points[point]);
+	GetLabel(fcinfo, 2, &label);
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	arming = FindArming(point, &label);
+	if (!arming && (arming = FindFreeArming()) != NULL)
+	{
+		arming->point = point;
+		arming->label = label;
+		arming->passed = 0;
+	}
+	if (arming)
+	{
+		arming->action = action;
+		arming->spent = false;
+	}
+	LWLockRelease(&shared->lock);
+
+	if (!arming)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many points are armed"),
+				 errhint("Disarm some with shared_backup_point_disarm().")));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Let those go who wait at a point, all or those at work on one label; the
+ * point stays armed.  Returns how many were let go.
+ */
+Datum
+shared_backup_point_release(PG_FUNCTION_ARGS)
+{
+	int			point;
+	BackupLabel label;
+	int			nlet_go;
+
+	CheckPreloaded();
+	CheckArgNotNull(fcinfo, 0, "point");
+	point = GetPoint(fcinfo, 0);
+	GetLabel(fcinfo, 1, &label);
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	nlet_go = LetGo(point, &label);
+	LWLockRelease(&shared->lock);
+
+	PG_RETURN_INT32(nlet_go);
+}
+
+/*
+ * Disarm a point for all labels, or all points; whoever waits there goes on.
+ */
+Datum
+shared_backup_point_disarm(PG_FUNCTION_ARGS)
+{
+	static const BackupLabel any = {0};
+	int			only;
+
+	CheckPreloaded();
+	only = PG_ARGISNULL(0) ? -1 : GetPoint(fcinfo, 0);
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (int point = 0; point < lengthof(points); point++)
+	{
+		if (only < 0 || only == point)
+			(void) LetGo(point, &any);
+	}
+	for (int i = 0; i < MAX_ARMINGS; i++)
+	{
+		if (only < 0 || only == shared->armings[i].point)
+			shared->armings[i].action = POINT_IGNORE;
+	}
+	LWLockRelease(&shared->lock);
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * Add a row for a point, as it is armed for some label, or for one that is not
+ * armed.
+ */
+static void
+PutPoint(ReturnSetInfo *rsinfo, int point, const PointArming *arming,
+		 Datum *pids, int npids)
+{
+	Datum		values[6] = {0};
+	bool		nulls[6] = {0};
+
+	values[0] = CStringGetTextDatum(points[point].name);
+	values[1] = BoolGetDatum(points[point].may_fail);
+	values[4] = PointerGetDatum(construct_array(pids, npids, INT4OID,
+												sizeof(int32), true,
+												TYPALIGN_INT));
+	nulls[2] = !arming || arming->label.len == 0;
+	nulls[3] = nulls[5] = !arming;
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(pg_any_to_server(arming->label.text,
+														 arming->label.len,
+														 PG_UTF8));
+	if (arming)
+	{
+		values[3] = CStringGetTextDatum(arming->action == POINT_WAIT ?
+										"wait" : "error");
+		values[5] = Int64GetDatum(arming->passed);
+	}
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * All points, with a row for each label that they are armed for, and who waits
+ * there.
+ */
+Datum
+shared_backup_points(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	PointArming *armings;
+	PointWaiter *waiters;
+	Datum	   *pids;
+
+	CheckPreloaded();
+	InitMaterializedSRF(fcinfo, 0);
+
+	/* rows are not made under the lock */
+	armings = palloc(sizeof(shared->armings));
+	waiters = palloc(shared->max_waiters * sizeof(PointWaiter));
+	pids = palloc(shared->max_waiters * sizeof(Datum));
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	memcpy(armings, shared->armings, sizeof(shared->armings));
+	memcpy(waiters, shared->waiters, shared->max_waiters * sizeof(PointWaiter));
+	LWLockRelease(&shared->lock);
+
+	for (int point = 0; point < lengthof(points); point++)
+	{
+		bool		armed = false;
+
+		for (int i = 0; i < MAX_ARMINGS; i++)
+		{
+			int			npids = 0;
+
+			if (armings[i].action == POINT_IGNORE || armings[i].point != point)
+				continue;
+			for (int j = 0; j < shared->max_waiters; j++)
+			{
+				if (waiters[j].pid != 0 && !waiters[j].let_go &&
+					waiters[j].arming == &shared->armings[i])
+					pids[npids++] = Int32GetDatum(waiters[j].pid);
+			}
+			PutPoint(rsinfo, point, &armings[i], pids, npids);
+			armed = true;
+		}
+		if (!armed)
+			PutPoint(rsinfo, point, NULL, pids, 0);
+	}
+
+	return (Datum) 0;
+}

@@ -1,0 +1,80 @@
+"""Named points in the instrumented extension: a process that reaches one is held there, let go, or made to fail.
+
+The names, and what they stand for, are in ``harness/extension/points.c``.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from harness.cluster import ClusterError
+from harness.session import Session
+
+PATIENCE = 30.0
+PAUSE = 0.0001
+
+
+class Armed(NamedTuple):
+    """A point as it is armed for a label (None: for any)."""
+
+    point: str
+    label: str | None
+    action: str
+    waiting: tuple[int, ...]
+    """The processes that wait there."""
+    passed: int
+    """How many were let go, or have failed there."""
+
+
+class Points:
+    """The points of one server, through a session of a superuser."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def names(self) -> list[str]:
+        """All of them."""
+        return [row[0] for row in self.session.execute("SELECT DISTINCT point FROM shared_backup_points()")]
+
+    def may_fail(self, point: str) -> bool:
+        """Can there be an error?"""
+        query = "SELECT may_fail FROM shared_backup_points() WHERE point = %s"
+        return bool(self.session.execute(query, (point,))[0][0])
+
+    def arm(self, point: str, label: str | None = None, action: str = "wait") -> None:
+        """Whoever comes there from now on waits, or (``error``) the first one fails."""
+        self.session.execute("SELECT shared_backup_point_arm(%s, %s, %s)", (point, action, label))
+
+    def let_go(self, point: str, label: str | None = None) -> int:
+        """Those who wait there go on, and others will wait again; returns how many they are."""
+        return int(self.session.execute("SELECT shared_backup_point_release(%s, %s)", (point, label))[0][0])
+
+    def disarm(self, point: str | None = None) -> None:
+        """Nobody waits there any more (None: nor anywhere else), and whoever does goes on."""
+        self.session.execute("SELECT shared_backup_point_disarm(%s)", (point,))
+
+    def armed(self) -> list[Armed]:
+        """The points that are armed."""
+        query = (
+            "SELECT point, label, action, waiting, passed FROM shared_backup_points()"
+            " WHERE action IS NOT NULL ORDER BY point, label"
+        )
+        return [
+            Armed(point, label, action, tuple(pids), n) for point, label, action, pids, n in self.session.execute(query)
+        ]
+
+    def waiting(self, point: str, label: str | None = None) -> tuple[int, ...]:
+        """The processes that wait there, as armed for that label."""
+        query = "SELECT waiting FROM shared_backup_points() WHERE point = %s AND label IS NOT DISTINCT FROM %s"
+        return tuple(pid for (pids,) in self.session.execute(query, (point, label)) for pid in pids)
+
+    def arrived(self, point: str, label: str | None = None, over: Callable[[], bool] = lambda: False) -> bool:
+        """Waits until somebody waits there, as armed for that label, or until it is ``over``; is anybody there?"""
+        deadline = time.monotonic() + PATIENCE
+        while not self.waiting(point, label):
+            if over():
+                return False
+            if time.monotonic() > deadline:
+                raise ClusterError(f"nobody came to {point} ({label}) within {PATIENCE} s; armed are {self.armed()}")
+            time.sleep(PAUSE)
+        return True

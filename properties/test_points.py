@@ -1,0 +1,232 @@
+"""Named points: a process waits there for as long as a test likes, or fails, and whatever it was at is undone."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from harness.build import Build
+from harness.client import Client
+from harness.cluster import Cluster
+from harness.implementation import SHARED, Implementation
+from harness.points import Points
+from harness.probes import forced_full_page_writes
+from harness.session import Session, SqlError
+from model.explore import CAROL
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+PATIENCE = 30.0
+
+START = "SELECT shared_backup_start('held', true, '10 s')"
+STOP = "SELECT shared_backup_stop('held', true)"
+ABORT = "SELECT shared_backup_abort('held')"
+EXPIRE = "SELECT shared_backup_clock_advance('20 s')"
+WORK = {"start": START, "stop": STOP, "abort": ABORT, "reaper": EXPIRE}
+"""What comes to the points whose names begin like that."""
+
+STARTING = (
+    "start-reserved",
+    "start-requested",
+    "start-taken",
+    "start-point-taken",
+    "start-published",
+    "start-accepted",
+)
+STOPPING = ("stop-claimed", "stop-core-ended", "stop-published", "stop-waiting-archive")
+ABORTING = ("abort-claimed", "abort-released")
+EXPIRING = ("reaper-expiring", "reaper-expired")
+POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
+
+SHOWN = {
+    "start": ["starting"],
+    "start-requested": ["active"],  # the worker does not wait
+    "start-published": ["active"],
+    "start-accepted": ["active"],
+    "stop": ["stopping"],
+    "stop-published": ["stopped"],
+    "stop-waiting-archive": ["stopped"],
+    "abort": ["stopping"],
+    "reaper": ["expired"],
+}
+"""What the view shows of a backup that somebody holds at that point, or at one whose name begins like that."""
+
+HELD_OFF = ("stop-core-ended", "abort-claimed", "abort-released")
+"""Points where the session leaves a request to cancel for later."""
+
+LEFT = {"start": [], "stop-claimed": ["active"], "start-accepted": ["active"], "stop": ["stopped"], "abort": []}
+"""What the view shows after an operation was cancelled at that point, or at one whose name begins like that."""
+
+LOST: dict[str, list[str]] = {"stop-core-ended": []}
+"""The same after an error, where that makes a difference."""
+
+
+@pytest.fixture
+def points(implementation: Implementation, client: Client) -> Iterator[Points]:
+    """The points, none of them armed, on a server without backups; ``held`` is the label."""
+    if implementation.start != SHARED.start:
+        pytest.skip("the points are a matter of the extension")
+    client.clear()
+    points = Points(client.admin)
+    yield points
+    points.disarm()
+    client.admin.execute("SELECT shared_backup_reaper_settle()")
+    client.clear()
+
+
+@pytest.fixture
+def user(cluster: Cluster, points: Points) -> Iterator[Session]:
+    session = cluster.connect()
+    yield session
+    session.close()
+
+
+def prepare(point: str, user: Session) -> str:
+    """Makes everything ready for the operation that comes to a point, and returns that."""
+    kind = point.partition("-")[0]
+    user.execute("SELECT shared_backup_clock_freeze()")
+    if kind != "start":
+        user.execute(START)
+    return WORK[kind]
+
+
+def shown(points: Points) -> list[str]:
+    return [row[0] for row in points.session.execute("SELECT state FROM shared_backups WHERE label = 'held'")]
+
+
+def by_point(table: dict[str, list[str]], point: str) -> list[str]:
+    return table.get(point, table.get(point.partition("-")[0], []))
+
+
+def expect(points: Points, states: list[str]) -> None:
+    """The view shows that of the backup, and core counts it exactly if it is active."""
+    assert shown(points) == states
+    forced = forced_full_page_writes(points.session)
+    assert forced == (states == ["active"]), f"core {'forces' if forced else 'does not force'} full-page writes"
+
+
+def label_of(point: str) -> str | None:
+    return None if point == "reaper-expired" else "held"
+
+
+def test_the_tests_know_every_point(points: Points) -> None:
+    assert sorted(points.names()) == sorted(POINTS)
+
+
+def test_the_release_flavour_has_no_points(points: Points, release: Build, instrumented: Build) -> None:
+    """Neither code nor names."""
+    inside = {build: (build.stage / "lib" / "shared_backup.so").read_bytes() for build in (release, instrumented)}
+    for name in (*POINTS, "PointReached"):
+        assert name.encode() in inside[instrumented], f"the instrumented flavour has no {name}"
+        assert name.encode() not in inside[release], f"the release flavour has {name}"
+    symbols = subprocess.run(["nm", release.stage / "lib" / "shared_backup.so"], capture_output=True, text=True).stdout
+    assert "shared_backup_start" in symbols, "nm shows no symbols"
+    assert not [line for line in symbols.splitlines() if "point" in line.lower()]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_whoever_comes_to_a_point_waits_until_let_go(
+    point: str, cluster: Cluster, points: Points, user: Session, tally: Tally
+) -> None:
+    with tally.example():
+        points.arm(point, label_of(point))
+        pending = user.submit(prepare(point, user))
+        points.arrived(point, label_of(point), pending.done)
+        assert not pending.done(), f"the operation did not stop at {point}"
+        cluster.wait_until(lambda: shown(points) == by_point(SHOWN, point), PATIENCE, "the view to show that")
+        assert points.let_go(point) == 1
+        pending.result(PATIENCE)
+        assert [armed.passed for armed in points.armed()] == [1]
+        tally.steps += 1
+
+
+@pytest.mark.parametrize("point", [*STARTING, *STOPPING, *ABORTING])
+def test_an_operation_cancelled_at_a_point(point: str, points: Points, user: Session, tally: Tally) -> None:
+    """... leaves no trace, or has taken place."""
+    with tally.example():
+        points.arm(point)
+        pending = user.submit(prepare(point, user))
+        points.arrived(point)
+        pending.cancel()
+        if point in HELD_OFF:
+            points.session.execute("SELECT pg_sleep(0.05)")
+            assert not pending.done(), f"the operation was cancelled at {point}"
+            points.disarm()
+        with pytest.raises(SqlError, match="57014"):
+            pending.result(PATIENCE)
+        tally.steps += 1
+    assert not points.waiting(point), "a process that has gone is said to wait"
+    expect(points, by_point(LEFT, point))
+
+
+@pytest.mark.parametrize("point", [*STARTING, *STOPPING])
+def test_an_error_injected_at_a_point(point: str, points: Points, user: Session, tally: Tally) -> None:
+    """... happens once, and the operation leaves no trace, or has taken place, or (once core is entered) is lost."""
+    with tally.example():
+        work = prepare(point, user)
+        points.arm(point, action="error")
+        with pytest.raises(SqlError, match=f'XX000: error injected at point "{point}"'):
+            user.execute(work)
+        expect(points, LOST.get(point, by_point(LEFT, point)))
+        tally.steps += 1
+        if shown(points) != ["active"] and point != "stop-core-ended":
+            user.execute(work)
+        assert [armed.passed for armed in points.armed()] == [1]
+
+
+def test_an_error_injected_into_the_reaper_is_made_up_for(
+    points: Points, user: Session, cluster: Cluster, tally: Tally
+) -> None:
+    """... by the next one."""
+    with tally.example():
+        expire = prepare("reaper-expiring", user)
+        points.arm("reaper-expiring", "held", "error")
+        user.execute(expire)
+        tally.steps += 1
+    expect(points, ["expired"])
+    assert [armed.passed for armed in points.armed()] == [1]
+
+
+@pytest.mark.parametrize("point", ["start-point-taken", "stop-core-ended", "abort-claimed", *EXPIRING])
+def test_the_server_can_be_shut_down_while_somebody_waits(
+    point: str, points: Points, client: Client, tally: Tally
+) -> None:
+    """... also where he can not be cancelled."""
+    with tally.example():
+        user = client.cluster.connect()
+        points.arm(point)
+        pending = user.submit(prepare(point, user))
+        points.arrived(point, over=pending.done)
+        client.sessions = []
+        client.restart("fast")
+        points.session = client.admin
+        with pytest.raises(SqlError):
+            pending.result(PATIENCE)
+        user.close()
+        tally.steps += 1
+    expect(points, [])
+
+
+def test_an_unknown_point_is_refused(points: Points) -> None:
+    for call in ("shared_backup_point_arm", "shared_backup_point_release", "shared_backup_point_disarm"):
+        with pytest.raises(SqlError) as refusal:
+            points.session.execute(f"SELECT {call}('stop-clamed')")
+        assert refusal.value.sqlstate == "42704"
+        assert all(name in str(refusal.value.hint) for name in POINTS)
+
+
+def test_an_error_is_refused_where_the_code_can_not_fail(points: Points) -> None:
+    safe = [point for point in POINTS if not points.may_fail(point)]
+    assert safe == ["abort-claimed", "abort-released", "reaper-expired"]
+    for point in safe:
+        with pytest.raises(SqlError, match="22023"):
+            points.arm(point, action="error")
+
+
+def test_points_are_no_business_of_ordinary_users(points: Points, client: Client) -> None:
+    client.make_roles((CAROL,))
+    carol = client.cluster.connect(CAROL.name)
+    for call in ("_arm('stop-claimed')", "_release('stop-claimed')", "_disarm()", "s()"):
+        with pytest.raises(SqlError, match="42501"):
+            carol.execute(f"SELECT shared_backup_point{call}")
+    carol.close()
