@@ -107,7 +107,10 @@ def folders_of(top: Path, copy: Path) -> list[tuple[Path, Path]]:
 
 def pieces_of(folder: Path, copy: Path, length: int) -> Iterator[Piece]:
     """The files of a folder, cut into pieces; they are there in the copy from now on, still empty."""
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+    except FileNotFoundError:  # its database has been dropped since
+        return
     unlogged = {found["number"] for name in names if (found := RELATION.fullmatch(name)) and found["fork"] == "init"}
     for name in names:
         relation = RELATION.fullmatch(name)
