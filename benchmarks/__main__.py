@@ -8,12 +8,8 @@ in ``benchmarks.results``.
 """
 
 import argparse
-import contextlib
-import io
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,29 +20,25 @@ from benchmarks.display import show_crashed, show_skipped, shown, table
 from benchmarks.gate import BASELINE, Baseline, compared, complaints, doubts, read_baseline, write_baseline
 from benchmarks.recorder import Recorder
 from benchmarks.results import results_of, write_results
-from harness.implementation import find_implementation
-from harness.postgres import SetupError, find_postgres, server_user
-from properties.campaign import RESULTS, nearer, report
-from properties.progress import clock, own_console
-from properties.results import new_folder, remove_folder
-from properties.verdict import ROOT, last_line
+from harness.commandline import INTERRUPTED, add_common_options, begin, common_options, exit_status, run_pytest
+from harness.postgres import SetupError
+from harness.results import circumstances, remove_folder
+from harness.terminal import clock, nearer, own_console
+from properties.campaign import report
+from properties.verdict import last_line
 
 BENCHMARKS = Path(__file__).parent
 SUITES = ("latency", "open_backups", "expiry", "concurrency", "archive", "tablespaces", "bench_speed")
 """In this order: what is shared is set up once."""
-FINE, NOT_FINE, NO_SETUP, INTERRUPTED = 0, 1, 2, 130
+LIBRARIES = ("numpy", "psutil", "pytest-benchmark")
+WAL_SEGMENTS = {"wal_segment_size": "1MB"}
+FINE, NOT_FINE = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmarks; returns the exit status."""
     chosen = parser().parse_args(arguments)
-    try:
-        return bench(chosen)
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return NO_SETUP
-    except KeyboardInterrupt:  # before the benchmarks began, or after they ended
-        return INTERRUPTED
+    return exit_status(lambda: bench(chosen))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,60 +51,33 @@ def parser() -> argparse.ArgumentParser:
         "--gate", action="store_true", help="fail when a target is missed or a ratio is worse than the baseline"
     )
     result.add_argument("--save-baseline", action="store_true", help="store the ratios as the baseline")
-    result.add_argument(
-        "--pg-config", metavar="PATH", help="the PostgreSQL to measure (default: $PG_CONFIG, else the bundled one)"
-    )
-    result.add_argument(
-        "--implementation",
-        metavar="NAME",
-        default="shared",
-        help="shared (the extension, default), stock (core's functions against themselves), or a TOML file",
-    )
-    result.add_argument(
-        "--results",
-        metavar="FOLDER",
-        type=Path,
-        default=RESULTS,
-        help="where the folder with the results is made, and the link 'latest' to it (default: reports/out)",
-    )
+    add_common_options(result, "benchmarks")
     result.add_argument(
         "--baseline", metavar="FILE", type=Path, default=BASELINE, help="default: benchmarks/baseline.json"
     )
-    result.add_argument("-k", metavar="EXPRESSION", dest="selection", help="only these benchmarks, as pytest's -k")
     return result
 
 
 def bench(chosen: argparse.Namespace) -> int:
     """A run; raises SetupError if it cannot be set up."""
-    postgres, implementation = find_postgres(chosen.pg_config), find_implementation(chosen.implementation)
-    server_user()
     baseline = read_baseline(chosen.baseline)
+    run, recorder = begin(chosen), Recorder()
     mode = "full" if chosen.full else "quick"
-    when, began = datetime.now(UTC), time.monotonic()
-    folder = new_folder(chosen.results.absolute(), when)
-    recorder = Recorder()
-    tested = f"{implementation.name} on PostgreSQL {postgres.version_string}, {mode} set"
+    tested = f"{run.tested}, {mode} set"
     with own_console() as console:
         console.print(tested)
         with shown(console, recorder):
-            run_pytest(recorder, chosen, folder)
-        seconds = time.monotonic() - began
-        results = results_of(
-            recorder,
-            when=when,
-            seconds=seconds,
-            mode=mode,
-            selection=chosen.selection,
-            postgres=postgres,
-            implementation=implementation,
-        )
-        write_results(folder, results)
+            measure(recorder, chosen, run.folder)
+        seconds = run.seconds()
+        preloaded = {"shared_preload_libraries": run.implementation.preload or ""}
+        about = circumstances(run, seconds, {**preloaded, **WAL_SEGMENTS}, LIBRARIES)
+        write_results(run.folder, results_of(recorder, mode, about))
         show_end(console, recorder)
         if recorder.interrupted:
             console.print("\nInterrupted: what had been measured by then is in the results.")
         console.print(f"\n{tested}, in {clock(seconds)} min; WAL segments of 1 MB")
-        console.print(f"Results: {nearer(folder)}", soft_wrap=True)
-        console.print(f"Report: {report(folder)}", soft_wrap=True)
+        console.print(f"Results: {nearer(run.folder)}", soft_wrap=True)
+        console.print(f"Report: {report(run.folder)}", soft_wrap=True)
         if chosen.save_baseline and not recorder.interrupted:
             stored = write_baseline(recorder.measurements, chosen.baseline)
             console.print(f"Baseline: {stored} ratios stored in {nearer(chosen.baseline)}", soft_wrap=True)
@@ -120,36 +85,20 @@ def bench(chosen: argparse.Namespace) -> int:
     return INTERRUPTED if recorder.interrupted else NOT_FINE if shut or recorder.crashed else FINE
 
 
-def run_pytest(recorder: Recorder, chosen: argparse.Namespace, folder: Path) -> None:
-    """Runs pytest in this process and keeps its own words to itself; raises SetupError if nothing was set up."""
-    words = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
-            status = pytest.main(pytest_arguments(chosen), plugins=[recorder])
-    except KeyboardInterrupt:  # a second one, while it cleared up
+def measure(recorder: Recorder, chosen: argparse.Namespace, folder: Path) -> None:
+    """Runs the benchmarks; raises SetupError if nothing was set up."""
+    suites = [str(BENCHMARKS / f"test_{suite}.py") for suite in SUITES]
+    how = ["--benchmark-disable-gc", *common_options(chosen), *["--full"] * chosen.full]
+    status, words = run_pytest(recorder, chosen.selection, [*suites, *how])
+    if status is None:
         recorder.interrupted = True
         return
     if status == pytest.ExitCode.INTERNAL_ERROR:
-        recorder.crashed["pytest"] = words.getvalue()
+        recorder.crashed["pytest"] = words
     if recorder.setup_error or status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
         remove_folder(folder)
         nothing = f'no benchmark is called "{chosen.selection}"' if status == pytest.ExitCode.NO_TESTS_COLLECTED else ""
-        raise SetupError(recorder.setup_error or nothing or last_line(words.getvalue()).removeprefix("ERROR: "))
-
-
-def pytest_arguments(chosen: argparse.Namespace) -> list[str]:
-    """The run's options as pytest takes them, and how it is to behave."""
-    given = {"implementation": chosen.implementation, "pg-config": chosen.pg_config}
-    return [
-        *(str(BENCHMARKS / f"test_{suite}.py") for suite in SUITES),
-        f"--rootdir={ROOT}",
-        f"--config-file={ROOT / 'pyproject.toml'}",
-        "-pno:cacheprovider",
-        "--benchmark-disable-gc",
-        *(f"--{name}={value}" for name, value in given.items() if value),
-        *(["--full"] if chosen.full else []),
-        *(["-k", chosen.selection] if chosen.selection else []),
-    ]
+        raise SetupError(recorder.setup_error or nothing or last_line(words).removeprefix("ERROR: "))
 
 
 def show_end(console: Console, recorder: Recorder) -> None:

@@ -1,14 +1,10 @@
 """What a run of the benchmarks shows: progress while it runs, and a table at its end."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -17,10 +13,9 @@ from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
 from benchmarks.spread import spread
 from benchmarks.targets import Verdict
-from properties.progress import clock
+from harness.terminal import Progress, live
 
 STYLES = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.NONE: "dim"}
-REFRESHES = 4  # a second
 BASES = ("floor",)
 """Candidates whose ratios are in the results only, not in the table."""
 
@@ -34,9 +29,7 @@ def shown(console: Console, recorder: Recorder) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    live = Live(Dashboard(recorder), console=console, refresh_per_second=REFRESHES, transient=True)
-    live._redirect_stdout = live._redirect_stderr = False
-    with live:
+    with live(console, Dashboard(recorder)):
         yield
 
 
@@ -45,21 +38,17 @@ class Dashboard:
     """One line: how far the run is, and what it is doing. Rich asks for it a few times a second."""
 
     recorder: Recorder
-    began: float = field(default_factory=time.monotonic)
-    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
+    line: Progress = field(default_factory=Progress)
 
     def __rich__(self) -> RenderableType:
         run = self.recorder
-        line = Table.grid(padding=(0, 1))
-        line.add_row(
-            self.spinner,
-            ProgressBar(total=max(1, run.selected), completed=run.ended, width=20),
-            f"{run.ended} of {run.selected}",
-            clock(time.monotonic() - self.began),
+        return self.line.line(
+            run.ended,
+            run.selected,
+            str(run.selected),
             Text(run.running or "getting ready", no_wrap=True, overflow="ellipsis"),
             Text(run.doing, style="dim", no_wrap=True),
         )
-        return line
 
 
 def finished_line(measurements: Sequence[Measurement], running: str) -> Text:

@@ -1,19 +1,10 @@
 """``bench.json``: what a run of the benchmarks leaves in its results folder.
 
-The folder is named and linked as a campaign's is (``properties.results``). The file is one object; absent knowledge is
-null, times are seconds unless a unit is told:
+Beside the circumstances of the run (``harness.results``) it has; times are seconds unless a unit is told:
 
 ``schema``          the version of this description: 1
 ``verdict``         complete, crashed (some benchmark broke down) or interrupted
-``when``            when the run began, ISO 8601 in UTC
-``seconds``         how long it took
 ``mode``            quick or full
-``selection``       the expression given with -k; null: everything
-``machine``         cpu, cores, memory (bytes), os, kernel, architecture
-``versions``        of python and the libraries
-``git``             commit, dirty (whether files differ from it); null outside a repository
-``postgresql``      version, bundled (whether it is the wheel's), settings (of every server)
-``implementation``  name, design (every choice, its settings included) and the SQL of its operations
 ``benchmarks``      a list; of each:
 
     ``name``, ``title``   what was measured: in one word, and in a line
@@ -38,12 +29,8 @@ null, times are seconds unless a unit is told:
                     (parameters), ``at_most`` or ``at_least``
 """
 
-import contextlib
-import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,44 +38,19 @@ from benchmarks.measurement import Measurement, Ratio
 from benchmarks.recorder import Recorder
 from benchmarks.spread import spread
 from benchmarks.targets import TARGETS, Target
-from harness.implementation import Implementation
-from harness.postgres import Postgres, SetupError
-from harness.settings import DEFAULTS
-from properties.results import git, implementation_in_json, lead_here, machine, versions
+from harness.results import write_json, writing
 
 SCHEMA = 1
-LIBRARIES = ("numpy", "psutil", "pytest-benchmark")
-WAL_SEGMENTS = {"wal_segment_size": "1MB"}
 DIGITS = 6  # of a number in the file
 
 
-def results_of(
-    recorder: Recorder,
-    *,
-    when: datetime,
-    seconds: float,
-    mode: str,
-    selection: str | None,
-    postgres: Postgres,
-    implementation: Implementation,
-) -> dict[str, Any]:
+def results_of(recorder: Recorder, mode: str, circumstances: Mapping[str, Any]) -> dict[str, Any]:
     """What goes into bench.json."""
     return {
         "schema": SCHEMA,
         "verdict": "interrupted" if recorder.interrupted else "crashed" if recorder.crashed else "complete",
-        "when": when.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
+        **circumstances,
         "mode": mode,
-        "selection": selection,
-        "machine": machine(),
-        "versions": versions() | {name: importlib.metadata.version(name) for name in LIBRARIES},
-        "git": git(),
-        "postgresql": {
-            "version": postgres.version_string,
-            "bundled": postgres.bundled,
-            "settings": {**DEFAULTS, "shared_preload_libraries": implementation.preload or "", **WAL_SEGMENTS},
-        },
-        "implementation": implementation_in_json(implementation),
         "benchmarks": [in_json(one) for one in recorder.measurements],
         "crashed": recorder.crashed,
         "targets": [target_in_json(target) for target in TARGETS],
@@ -152,14 +114,5 @@ def rounded(value: float) -> float:
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
     """Writes bench.json and leads ``latest`` here; raises SetupError."""
-    try:
-        with contextlib.suppress(OSError):
-            (folder / "failures").rmdir()  # a campaign's
-        fresh = folder / ".bench.json"
-        fresh.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        fresh.rename(folder / "bench.json")
-        lead_here(folder)
-    except OSError as error:
-        raise SetupError(
-            f"The results cannot be written to {folder} ({error.strerror}): make room, or name another with --results."
-        ) from None
+    with writing(folder):
+        write_json(folder / "bench.json", results)

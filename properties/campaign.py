@@ -8,40 +8,31 @@ in ``properties.results``.
 """
 
 import argparse
-import contextlib
-import io
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from harness.implementation import find_implementation
-from harness.postgres import SetupError, find_postgres, server_user
+from harness.commandline import INTERRUPTED, add_common_options, begin, common_options, exit_status, run_pytest
+from harness.postgres import SetupError
+from harness.results import circumstances, remove_folder
+from harness.terminal import clock, nearer, own_console
 from properties.conftest import server_settings
-from properties.progress import clock, own_console, show_end, shown
-from properties.results import new_folder, remove_folder, results_of, write_results
-from properties.verdict import ROOT, Recorder, Verdict, last_line
+from properties.progress import show_end, shown
+from properties.results import results_of, write_results
+from properties.verdict import Recorder, Verdict, last_line
 
-PROPERTIES = ROOT / "properties"
-RESULTS = ROOT / "reports" / "out"
+PROPERTIES = Path(__file__).parent
 PROFILES = ("dev", "gate", "nightly")
 
-HOLDS, FAILS, NO_SETUP, INTERRUPTED = 0, 1, 2, 130
+HOLDS, FAILS = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None, tests: Path = PROPERTIES) -> int:
     """Runs the properties in the folder ``tests``; returns the exit status."""
     chosen = parser().parse_args(arguments)
-    try:
-        return verify(chosen, tests)
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return NO_SETUP
-    except KeyboardInterrupt:  # before the properties began, or after they ended
-        return INTERRUPTED
+    return exit_status(lambda: verify(chosen, tests))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,57 +43,26 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--profile", choices=PROFILES, default="gate", help="how long to look: seconds, minutes (default) or hours"
     )
-    result.add_argument(
-        "--pg-config", metavar="PATH", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)"
-    )
-    result.add_argument(
-        "--implementation",
-        metavar="NAME",
-        default="shared",
-        help="shared (the extension, default), stock (core's own functions), or a TOML file that describes another",
-    )
-    result.add_argument(
-        "--results",
-        metavar="FOLDER",
-        type=Path,
-        default=RESULTS,
-        help="where the folder with the results is made, and the link 'latest' to it (default: reports/out)",
-    )
-    result.add_argument(
-        "-k", metavar="EXPRESSION", dest="selection", help="only these properties, as pytest's -k: labels and not long"
-    )
+    add_common_options(result, "properties")
     return result
 
 
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
-    postgres, implementation = find_postgres(chosen.pg_config), find_implementation(chosen.implementation)
-    server_user()
-    when, began = datetime.now(UTC), time.monotonic()
-    folder = new_folder(chosen.results.absolute(), when)
-    recorder = Recorder()
-    tested = f"{implementation.name} on PostgreSQL {postgres.version_string}, profile {chosen.profile}"
+    run, recorder = begin(chosen), Recorder()
+    tested = f"{run.tested}, profile {chosen.profile}"
     with own_console() as console:
         console.print(tested)
         with shown(console, recorder):
-            run_pytest(recorder, [str(tests), f"--junitxml={folder / 'junit.xml'}", *pytest_arguments(chosen)], folder)
-        seconds = time.monotonic() - began
-        results = results_of(
-            recorder,
-            when=when,
-            seconds=seconds,
-            profile=chosen.profile,
-            selection=chosen.selection,
-            postgres=postgres,
-            implementation=implementation,
-            server_settings=server_settings(implementation),
-        )
-        write_results(folder, results, recorder.properties)
+            check(recorder, chosen, tests, run.folder)
+        seconds = run.seconds()
+        about = circumstances(run, seconds, server_settings(run.implementation))
+        write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        where = {"Results": str(nearer(folder)), "Report": report(folder)}
+        where = {"Results": str(nearer(run.folder)), "Report": report(run.folder)}
         facts = {"Tested": f"{tested}, in {clock(seconds)} min", **where}
-        show_end(console, recorder, facts, command(chosen), nearer(folder))
+        show_end(console, recorder, facts, command(chosen), nearer(run.folder))
     verdict, _reason = recorder.verdict()
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
 
@@ -114,43 +74,29 @@ def report(folder: Path) -> str:
     return report_beside(nearer(folder))
 
 
-def nearer(path: Path) -> Path:
-    """The path as seen from the current folder, if it is below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def run_pytest(recorder: Recorder, arguments: list[str], folder: Path) -> None:
-    """Runs pytest in this process and keeps its own words to itself; raises SetupError if it refuses the arguments."""
-    words = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
-            status = pytest.main(arguments, plugins=[recorder])
-    except KeyboardInterrupt:  # a second one, while it cleared up
-        recorder.interrupted = True
-        return
+def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> None:
+    """Runs the properties; raises SetupError if pytest refuses the arguments."""
+    status, words = run_pytest(
+        recorder,
+        chosen.selection,
+        [
+            str(tests),
+            f"--junitxml={folder / 'junit.xml'}",
+            "--override-ini=junit_family=xunit1",  # has the properties that tests record
+            "--override-ini=junit_suite_name=shared-backup",
+            "--continue-on-collection-errors",
+            *options(chosen),
+        ],
+    )
+    recorder.interrupted |= status is None
     if status == pytest.ExitCode.USAGE_ERROR:
         remove_folder(folder)
-        raise SetupError(last_line(words.getvalue()).removeprefix("ERROR: "))
-
-
-def pytest_arguments(chosen: argparse.Namespace) -> list[str]:
-    """The campaign's options as pytest takes them, and how it is to behave."""
-    return [
-        f"--rootdir={ROOT}",
-        f"--config-file={ROOT / 'pyproject.toml'}",
-        "--override-ini=junit_family=xunit1",  # has the properties that tests record
-        "--override-ini=junit_suite_name=shared-backup",
-        "--continue-on-collection-errors",
-        "-pno:cacheprovider",
-        *options(chosen),
-        *(["-k", chosen.selection] if chosen.selection else []),
-    ]
+        raise SetupError(last_line(words).removeprefix("ERROR: "))
 
 
 def options(chosen: argparse.Namespace) -> list[str]:
     """The options that both the campaign and the properties know."""
-    given = {"profile": chosen.profile, "implementation": chosen.implementation, "pg-config": chosen.pg_config}
-    return [f"--{name}={value}" for name, value in given.items() if value]
+    return [f"--profile={chosen.profile}", *common_options(chosen)]
 
 
 def command(chosen: argparse.Namespace) -> list[str]:

@@ -15,6 +15,7 @@ from harness.client import Client
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
+from harness.session import Session
 from properties.tally import Tally
 
 COMMON: dict[str, Any] = {
@@ -101,6 +102,16 @@ def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Clu
 def client(cluster: Cluster, implementation: Implementation) -> Client:
     """A client of the implementation under test."""
     return Client(cluster, implementation)
+
+
+@pytest.fixture
+def clean_session(cluster: Cluster, client: Client) -> Iterator[Session]:
+    """A session on the server while nobody else has a backup there; none is left behind."""
+    client.clear()
+    session = cluster.connect()
+    yield session
+    session.close()
+    client.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,6 @@
 """What a campaign shows: progress while it runs, and the verdicts at its end."""
 
-import os
 import shlex
-import shutil
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +9,11 @@ from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.padding import Padding
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from harness.terminal import Progress, live
 from properties.tally import Restore, Tally, counted
 from properties.verdict import Property, Recorder, Verdict, class_name, count, coverage, failure_file, told, totals
 
@@ -32,18 +26,8 @@ STYLES = {
 }
 BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
 """What the cases of a property amount to: the last of these that one of them has."""
-REFRESHES = 4  # a second
 LONGEST_FINDING = 120  # lines shown of a failure; the rest is in its file
 MOST_CLASSES = 30  # names of missing classes that are shown
-WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
-
-
-@contextmanager
-def own_console() -> Iterator[Console]:
-    """A console on the standard output as it is now, whatever pytest does with it while it captures."""
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="backslashreplace") as file:
-        width = shutil.get_terminal_size().columns if file.isatty() else WIDTH_OF_A_LOG
-        yield Console(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -54,14 +38,7 @@ def shown(console: Console, recorder: Recorder) -> Iterator[None]:
         yield
         return
     recorder.finished = lambda one: announce(console, one)
-    with Live(
-        Dashboard(recorder),
-        console=console,
-        refresh_per_second=REFRESHES,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ):
+    with live(console, Dashboard(recorder)):
         yield
 
 
@@ -94,8 +71,7 @@ class Dashboard:
     """Two lines: how far the campaign is, and what it is doing. Rich asks for them a few times a second."""
 
     recorder: Recorder
-    began: float = field(default_factory=time.monotonic)
-    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
+    line: Progress = field(default_factory=Progress)
 
     def __rich__(self) -> RenderableType:
         one = self.recorder.running
@@ -105,15 +81,8 @@ class Dashboard:
         """How far the campaign is."""
         properties = self.recorder.properties
         ended = sum(one.verdict is not Verdict.INTERRUPTED for one in properties)
-        line = Table.grid(padding=(0, 1))
-        line.add_row(
-            self.spinner,
-            ProgressBar(total=max(1, len(properties)), completed=ended, width=20),
-            f"{ended} of {count(len(properties), 'property')}",
-            f"{clock(time.monotonic() - self.began)}",
-            seen_so_far(properties),
-        )
-        return line
+        of = len(properties)
+        return self.line.line(ended, of, count(of, "property"), seen_so_far(properties))
 
     def doing(self, one: Property) -> Text:
         """What it is doing."""
@@ -132,12 +101,6 @@ def seen_so_far(properties: Sequence[Property]) -> str:
         return f"{covered.reachable - len(covered.missing):,} of {count(covered.reachable, 'transition class')}"
     seen = {found for one in properties if one.tally for found in one.tally.classes.copy()}
     return count(len(seen), "transition class") if seen else ""
-
-
-def clock(seconds: float) -> str:
-    """A duration as minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
 
 
 # At the end

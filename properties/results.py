@@ -1,25 +1,16 @@
-"""The results folder: what a campaign leaves for people, for CI, and for the reports.
+"""``results.json``: what a campaign leaves in its results folder, for people, for CI, and for the reports.
 
-Each campaign has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to
-the one that ended last. In it are ``results.json``, ``junit.xml``, a file in ``failures/`` for each property that
-failed or crashed, and in ``histories/`` an example of each property that keeps one, as JSON lines
-(``harness.history``): the smallest that failed, or else the most varied.
+Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in ``histories/`` an
+example of each property that keeps one, as JSON lines (``harness.history``): the smallest that failed, or else the most
+varied.
 
-``results.json`` is one object; absent knowledge is null, times are seconds:
+Beside the circumstances of the run (``harness.results``) it has:
 
 ``schema``          the version of this description: 1
 ``verdict``         holds, fails, crashed or interrupted
 ``reason``          why it does not hold, in one line; empty if it does
-``when``            when the campaign began, ISO 8601 in UTC
-``seconds``         how long it took
 ``profile``         dev, gate or nightly
-``selection``       the expression given with -k; null: everything
 ``hypothesis``      the profile's settings: max_examples, stateful_step_count, derandomize
-``machine``         cpu, cores, memory (bytes), os, kernel, architecture
-``versions``        of python, hypothesis, psycopg and pytest
-``git``             commit, dirty (whether files differ from it); null outside a repository
-``postgresql``      version, bundled (whether it is the wheel's), settings (what the main cluster's configuration says)
-``implementation``  name, design (every choice, its settings included) and the SQL of its operations
 ``properties``      a list, in the order in which they ran; of each:
 
     ``name``              a sentence, with its case if it was checked for several
@@ -52,16 +43,8 @@ failed or crashed, and in ``histories/`` an example of each property that keeps 
 A transition class is a list of four strings: operation, state of the label, relation of the caller, outcome.
 """
 
-import contextlib
-import importlib.metadata
-import json
-import os
-import platform
-import shutil
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -69,54 +52,26 @@ from xml.etree import ElementTree
 from hypothesis import settings
 
 from harness.history import History
-from harness.implementation import Implementation
-from harness.postgres import Postgres, SetupError
-from harness.settings import DEFAULTS
+from harness.results import write_json, writing
 from model.tour import TransitionClass
 from properties.tally import Restore, Tally, counted
-from properties.verdict import ROOT, Property, Recorder, Verdict, coverage, failure_file, totals
+from properties.verdict import Property, Recorder, Verdict, coverage, failure_file, totals
 
 SCHEMA = 1
-LATEST = "latest"
-LIBRARIES = ("hypothesis", "psycopg", "pytest")
-
-
-def new_folder(parent: Path, when: datetime) -> Path:
-    """A folder for the results of a campaign that began then; raises SetupError."""
-    name = when.strftime("%Y-%m-%dT%H-%M-%SZ")
-    for number in range(2, 100):
-        try:
-            (parent / name / "failures").mkdir(parents=True)
-            return parent / name
-        except FileExistsError:
-            name = f"{when:%Y-%m-%dT%H-%M-%SZ}-{number}"
-        except OSError as error:
-            raise SetupError(
-                f"The results folder {parent} cannot be written to ({error.strerror}): name another with --results."
-            ) from None
-    raise SetupError(f"The results folder {parent} is full of campaigns of this second: name another with --results.")
 
 
 def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Property]) -> None:
     """Writes all but junit.xml, which is pytest's, and leads ``latest`` here; raises SetupError."""
-    try:
+    with writing(folder):
         for one in properties:
             if one.report:
+                (folder / "failures").mkdir(exist_ok=True)
                 (folder / "failures" / failure_file(one)).write_text(failure_text(one, results), errors="replace")
             if history := shown_history(one):
                 (folder / "histories").mkdir(exist_ok=True)
                 (folder / history_file(one)).write_text(history.to_json() + "\n", encoding="utf-8")
-        with contextlib.suppress(OSError):
-            (folder / "failures").rmdir()  # there were none
         forget_host(folder / "junit.xml")
-        fresh = folder / ".results.json"
-        fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        fresh.rename(folder / "results.json")
-        lead_here(folder)
-    except OSError as error:
-        raise SetupError(
-            f"The results cannot be written to {folder} ({error.strerror}): make room, or name another with --results."
-        ) from None
+        write_json(folder / "results.json", results)
 
 
 def shown_history(one: Property) -> History | None:
@@ -140,19 +95,6 @@ def forget_host(junit: Path) -> None:
     tree.write(junit, encoding="utf-8", xml_declaration=True)
 
 
-def lead_here(folder: Path) -> None:
-    """Makes the link ``latest`` lead to the folder, in one step."""
-    fresh = folder.parent / f".{LATEST}-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name)
-    fresh.replace(folder.parent / LATEST)
-
-
-def remove_folder(folder: Path) -> None:
-    """Of a campaign that never began."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def failure_text(one: Property, results: dict[str, Any]) -> str:
     """Everything about a failure, for its file."""
     return (
@@ -165,17 +107,7 @@ def failure_text(one: Property, results: dict[str, Any]) -> str:
     )
 
 
-def results_of(
-    recorder: Recorder,
-    *,
-    when: datetime,
-    seconds: float,
-    profile: str,
-    selection: str | None,
-    postgres: Postgres,
-    implementation: Implementation,
-    server_settings: dict[str, str],
-) -> dict[str, Any]:
+def results_of(recorder: Recorder, profile: str, circumstances: Mapping[str, Any]) -> dict[str, Any]:
     """What goes into results.json."""
     verdict, reason = recorder.verdict()
     covered, everything = coverage(recorder.properties), totals(recorder.properties)
@@ -184,20 +116,9 @@ def results_of(
         "schema": SCHEMA,
         "verdict": verdict,
         "reason": reason,
-        "when": when.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
+        **circumstances,
         "profile": profile,
-        "selection": selection,
         "hypothesis": {name: getattr(chosen, name) for name in ("max_examples", "stateful_step_count", "derandomize")},
-        "machine": machine(),
-        "versions": versions(),
-        "git": git(),
-        "postgresql": {
-            "version": postgres.version_string,
-            "bundled": postgres.bundled,
-            "settings": {**DEFAULTS, **server_settings},
-        },
-        "implementation": implementation_in_json(implementation),
         "properties": [property_in_json(one) for one in recorder.properties],
         "coverage": {
             "percent": None if covered.percent is None else round(covered.percent, 3),
@@ -262,53 +183,3 @@ def rounded(value: float | None) -> float | None:
 def in_order(classes: Iterable[TransitionClass]) -> list[list[str]]:
     """Transition classes for JSON."""
     return [list(found) for found in sorted(classes)]
-
-
-def implementation_in_json(implementation: Implementation) -> dict[str, Any]:
-    """An implementation with its design; tuples with names become objects."""
-    design = implementation.design
-    return asdict(implementation) | {"design": asdict(design) | {"settings": design.settings._asdict()}}
-
-
-def machine() -> dict[str, Any]:
-    """What the campaign ran on: enough to compare numbers, nothing that names the machine."""
-    try:
-        system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        system = platform.system()
-    return {
-        "cpu": cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "os": system,
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """What the bench runs on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
-
-
-def cpu() -> str | None:
-    """The processor's name."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or None
-
-
-def git() -> dict[str, Any] | None:
-    """The commit that was tested."""
-    commit, status = git_says("rev-parse", "HEAD"), git_says("status", "--porcelain")
-    return None if not commit or status is None else {"commit": commit.strip(), "dirty": bool(status)}
-
-
-def git_says(*arguments: str) -> str | None:
-    """What git answers in the project's folder; None if it does not."""
-    try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None

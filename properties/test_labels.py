@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.client import Client
 from harness.cluster import Cluster
 from harness.implementation import SHARED, Implementation
 from harness.labelfile import parse_label_file
@@ -40,14 +39,10 @@ forbidden = (st.just("") | with_control | too_long).filter(lambda label: bad_lab
 
 
 @pytest.fixture
-def session(cluster: Cluster, client: Client, implementation: Implementation) -> Iterator[Session]:
+def session(clean_session: Session, implementation: Implementation) -> Session:
     if implementation.design.session_bound:
         pytest.skip("core's functions take any label")
-    client.clear()
-    session = cluster.connect()
-    yield session
-    session.close()
-    client.clear()
+    return clean_session
 
 
 def start(session: Session, implementation: Implementation, label: str) -> str:

@@ -1,13 +1,11 @@
 """A time to live is any positive interval: the deadline is where SQL's own arithmetic puts it."""
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.client import Client
 from harness.cluster import Cluster
 from harness.implementation import Implementation
 from harness.session import INFINITY, Session, SqlError
@@ -24,16 +22,12 @@ zones = st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "America/St_Joh
 
 
 @pytest.fixture
-def session(cluster: Cluster, client: Client, implementation: Implementation) -> Iterator[Session]:
+def session(clean_session: Session, implementation: Implementation) -> Session:
     if not implementation.design.expiry:
         pytest.skip("the design knows no time to live")
     if not implementation.has_clock:
         pytest.skip("without a clock that stands still, a deadline cannot be compared exactly")
-    client.clear()
-    session = cluster.connect()
-    yield session
-    session.close()
-    client.clear()
+    return clean_session
 
 
 def deadline(session: Session, clock: datetime, ttl: str) -> str:

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.results import ROOT
 from harness.session import SqlError
 from model.tour import TransitionClass
 from properties.tally import Tally
 
-ROOT = Path(__file__).parent.parent
 HARNESS_TESTS = {
     "test_setup.py",
     "test_cluster.py",

@@ -1,0 +1,185 @@
+"""Results folders: what a run leaves for people, for CI, and for the reports.
+
+Each run has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to the
+one that ended last. In it is a JSON file, one object, which says under which circumstances it came about; absent
+knowledge is null, times are seconds:
+
+``when``            when the run began, ISO 8601 in UTC
+``seconds``         how long it took
+``selection``       the expression given with -k; null: everything
+``machine``         cpu, cores, memory (bytes), os, kernel, architecture
+``versions``        of python and the libraries
+``git``             commit, dirty (whether files differ from it); null outside a repository
+``postgresql``      version, bundled (whether it is the wheel's), settings (what the server's configuration says)
+``implementation``  name, design (every choice, its settings included) and the SQL of its operations
+
+What else is in it, the run's own module tells (``properties.results``, ``benchmarks.results``).
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.implementation import Implementation
+from harness.postgres import Postgres, SetupError
+from harness.settings import DEFAULTS
+
+ROOT = Path(__file__).parent.parent
+"""The project's folder."""
+RESULTS = ROOT / "reports" / "out"
+LATEST = "latest"
+LIBRARIES = ("hypothesis", "psycopg", "pytest")
+
+# The folder
+
+
+def new_folder(parent: Path, when: datetime) -> Path:
+    """A folder for the results of a run that began then; raises SetupError."""
+    name = when.strftime("%Y-%m-%dT%H-%M-%SZ")
+    for number in range(2, 100):
+        try:
+            (parent / name).mkdir(parents=True)
+            return parent / name
+        except FileExistsError:
+            name = f"{when:%Y-%m-%dT%H-%M-%SZ}-{number}"
+        except OSError as error:
+            raise SetupError(
+                f"The results folder {parent} cannot be written to ({error.strerror}): name another with --results."
+            ) from None
+    raise SetupError(f"The results folder {parent} is full of runs of this second: name another with --results.")
+
+
+def remove_folder(folder: Path) -> None:
+    """Of a run that never began."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises SetupError if what is written into the folder inside the block cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(
+            f"The results cannot be written to {folder} ({error.strerror}): make room, or name another with --results."
+        ) from None
+
+
+def write_json(path: Path, results: Mapping[str, Any]) -> None:
+    """Writes a file of results in one step, and leads ``latest`` to its folder."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    fresh.rename(path)
+    lead_here(path.parent)
+
+
+def lead_here(folder: Path) -> None:
+    """Makes the link ``latest`` lead to the folder, in one step."""
+    fresh = folder.parent / f".{LATEST}-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    fresh.replace(folder.parent / LATEST)
+
+
+# What is in every file
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has begun."""
+
+    postgres: Postgres
+    implementation: Implementation
+    selection: str | None
+    folder: Path
+    when: datetime
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def tested(self) -> str:
+        """What it is about, in words."""
+        return f"{self.implementation.name} on PostgreSQL {self.postgres.version_string}"
+
+    def seconds(self) -> float:
+        """How long ago it began."""
+        return time.monotonic() - self.began
+
+
+def circumstances(
+    run: Run, seconds: float, settings: Mapping[str, str], libraries: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Under which circumstances the results came about; ``settings``: the server's, beside the bench's own."""
+    return {
+        "when": run.when.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "selection": run.selection,
+        "machine": machine(),
+        "versions": versions([*LIBRARIES, *libraries]),
+        "git": git(),
+        "postgresql": {
+            "version": run.postgres.version_string,
+            "bundled": run.postgres.bundled,
+            "settings": {**DEFAULTS, **settings},
+        },
+        "implementation": implementation_in_json(run.implementation),
+    }
+
+
+def implementation_in_json(implementation: Implementation) -> dict[str, Any]:
+    """An implementation with its design; tuples with names become objects."""
+    design = implementation.design
+    return asdict(implementation) | {"design": asdict(design) | {"settings": design.settings._asdict()}}
+
+
+def machine() -> dict[str, Any]:
+    """What the run took place on: enough to compare numbers, nothing that names the machine."""
+    try:
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        system = platform.system()
+    return {
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "os": system,
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+    }
+
+
+def cpu() -> str | None:
+    """The processor's name."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """What the bench runs on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
+
+
+def git() -> dict[str, Any] | None:
+    """The commit that was tested."""
+    commit, status = git_says("rev-parse", "HEAD"), git_says("status", "--porcelain")
+    return None if not commit or status is None else {"commit": commit.strip(), "dirty": bool(status)}
+
+
+def git_says(*arguments: str) -> str | None:
+    """What git answers in the project's folder; None if it does not."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
