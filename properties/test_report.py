@@ -405,6 +405,7 @@ def test_a_comparison_marks_restores_that_came_out_otherwise_or_took_longer(tmp_
     assert "| lost | against the model | not there |" in (page.parent / SUMMARY).read_text()
     old = a_folder(tmp_path / "old", a_campaign(properties=[a_property("two is even")]))
     assert "Only after has restores." in words_of(write_comparison(old, after))
+    assert "Only after has restores." in words_of(write_comparison(after, old))
 
 
 def test_folders_that_share_nothing_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

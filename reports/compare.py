@@ -227,10 +227,11 @@ def missing_parts(before: Results, after: Results) -> Iterator[str]:
     for what, first, second in (
         ("a campaign", before.campaign, after.campaign),
         ("benchmarks", before.bench, after.bench),
-        ("restores", before.campaign and before.campaign.restores, after.campaign and after.campaign.restores),
     ):
-        if bool(first) != bool(second):
+        if (first is None) != (second is None):
             yield f"Only {(before if second is None else after).name} has {what}."
+    if before.campaign and after.campaign and bool(before.campaign.restores) != bool(after.campaign.restores):
+        yield f"Only {(before if before.campaign.restores else after).name} has restores."
 
 
 def only_in_one(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
