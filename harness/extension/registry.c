@@ -19,6 +19,11 @@
  *	 entry, or the same one in another phase, says so, and its caller looks
  *	 again.
  *
+ * - Whoever changes an entry holds CHANGE_LOCK in shared mode, and takes it
+ *	 before the partition lock.  Whoever lists all entries holds it in exclusive
+ *	 mode, or it would see them at different moments, and together what was
+ *	 never there at the same time.
+ *
  * - The fields of the header are read and changed under REGISTRY_LOCK, which
  *	 may be taken while holding a partition lock, never the other way round.
  *	 The same goes for REAPER_LOCK, which it takes to wake the reaper.
@@ -270,45 +275,58 @@ RegistryAttach(void)
 }
 
 /*
- * Find and lock the entry of a label if it is still the one with the given
- * serial number.
+ * Unlock an entry that was locked for a change.
+ */
+static void
+UnlockEntry(BackupEntry *entry)
+{
+	dshash_release_lock(table, entry);
+	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
+}
+
+/*
+ * Find the entry of a label, and lock it for a change, if it is still the one
+ * with the given serial number.
  */
 static BackupEntry *
-FindEntry(const BackupLabel *label, uint64 serial, bool exclusive)
+FindEntry(const BackupLabel *label, uint64 serial)
 {
 	LabelKey	key = MakeLabelKey(label);
 	BackupEntry *entry;
 
 	RegistryAttach();
-	entry = dshash_find(table, &key, exclusive);
-	if (entry && entry->serial != serial)
-	{
-		dshash_release_lock(table, entry);
-		entry = NULL;
-	}
-	return entry;
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
+	entry = dshash_find(table, &key, true);
+	if (entry && entry->serial == serial)
+		return entry;
+
+	if (entry)
+		UnlockEntry(entry);
+	else
+		LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
+	return NULL;
 }
 
 /*
- * Find and lock an entry that belongs to this process.
+ * Find an entry that belongs to this process, and lock it for a change.
  */
 static BackupEntry *
 FindOwnEntry(const BackupLabel *label, uint64 serial, BackupPhase phase)
 {
-	BackupEntry *entry = FindEntry(label, serial, true);
+	BackupEntry *entry = FindEntry(label, serial);
 
 	if (entry && entry->phase == phase)
 		return entry;
 
 	if (entry)
-		dshash_release_lock(table, entry);
+		UnlockEntry(entry);
 	elog(ERROR, "shared backup \"%s\" is not in the expected state",
 		 label->text);
 	return NULL;				/* keep compiler quiet */
 }
 
 /*
- * Remove an entry, which must be locked exclusively, and unlock.
+ * Remove an entry, which must be locked for a change, and unlock.
  */
 static void
 DeleteEntry(BackupEntry *entry)
@@ -316,6 +334,7 @@ DeleteEntry(BackupEntry *entry)
 	dsa_free(area, entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
+	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
 }
 
 /*
@@ -432,11 +451,12 @@ RegistryLookup(const BackupLabel *label, TimestampTz now,
 }
 
 /*
- * List all backups, in no particular order.
+ * List all backups as they are at one moment, in no particular order.
  */
 BackupListItem *
-RegistryList(TimestampTz now, int *nitems)
+RegistryList(int *nitems)
 {
+	TimestampTz now;
 	BackupListItem *items;
 	int			max = 64;
 	int			n = 0;
@@ -446,6 +466,8 @@ RegistryList(TimestampTz now, int *nitems)
 	RegistryAttach();
 	items = palloc(max * sizeof(BackupListItem));
 
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_EXCLUSIVE);
+	now = ClockNow();
 	dshash_seq_init(&status, table, false);
 	while ((entry = dshash_seq_next(&status)) != NULL)
 	{
@@ -466,6 +488,7 @@ RegistryList(TimestampTz now, int *nitems)
 		n++;
 	}
 	dshash_seq_term(&status);
+	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
 
 	*nitems = n;
 	return items;
@@ -489,14 +512,14 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	RegistryAttach();
 	if (expected != 0)
 	{
-		entry = FindEntry(label, expected, true);
+		entry = FindEntry(label, expected);
 		if (!entry)
 			return RESERVE_CHANGED;
 		found = true;
 
 		if (entry->phase != BACKUP_STOPPED && entry->phase != BACKUP_EXPIRED)
 		{
-			dshash_release_lock(table, entry);
+			UnlockEntry(entry);
 			return RESERVE_CHANGED;
 		}
 	}
@@ -506,6 +529,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 		dsa_pointer text = dsa_allocate(area, label->len);
 
 		memcpy(dsa_get_address(area, text), label->text, label->len);
+		LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 		PG_TRY();
 		{
 			entry = dshash_find_or_insert(table, &key, &found);
@@ -519,7 +543,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 
 		if (found)
 		{
-			dshash_release_lock(table, entry);
+			UnlockEntry(entry);
 			dsa_free(area, text);
 			return RESERVE_CHANGED;
 		}
@@ -550,10 +574,10 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 		entry->phase = BACKUP_STARTING;
 		entry->serial = *serial;
 		entry->starting_owner = owner;
-		dshash_release_lock(table, entry);
+		UnlockEntry(entry);
 	}
 	else if (found)
-		dshash_release_lock(table, entry);
+		UnlockEntry(entry);
 	else
 		DeleteEntry(entry);
 
@@ -562,7 +586,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 
 /*
  * Put back what was there before a backup whose files, if any, have been taken
- * out of the entry, which must be locked exclusively, and unlock.
+ * out of the entry, which must be locked for a change, and unlock.
  */
 static void
 RestorePrior(BackupEntry *entry, const BackupRecord *prior)
@@ -575,7 +599,7 @@ RestorePrior(BackupEntry *entry, const BackupRecord *prior)
 
 		entry->phase = prior->phase;
 		entry->record = *prior;
-		dshash_release_lock(table, entry);
+		UnlockEntry(entry);
 		NoteDue(forget_at);
 	}
 }
@@ -594,22 +618,27 @@ RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 }
 
 /*
- * Turn a reservation into an ACTIVE backup.
+ * Turn a reservation into an ACTIVE backup, whose time to live begins now.
+ *
+ * The times in *record are set here and not by the caller, because its clock
+ * could be behind by whatever it had to wait for the locks.
  *
  * *prior is set to the record that was replaced, whose files the caller has to
  * free once it is sure that it need not call RegistryRetractStart().
  */
 void
-RegistryPublishStart(const BackupLabel *label, uint64 serial,
-					 const BackupRecord *record, BackupRecord *prior)
+RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
+					 BackupRecord *record, BackupRecord *prior)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
 
+	record->start_time = ClockNow();
+	record->expires_at = TimestampTzAfter(record->start_time, ttl);
 	*prior = entry->record;
 	entry->record = *record;
 	entry->phase = BACKUP_ACTIVE;
 	NoteDue(record->expires_at);
-	dshash_release_lock(table, entry);
+	UnlockEntry(entry);
 }
 
 /*
@@ -622,7 +651,7 @@ bool
 RegistryRetractStart(const BackupLabel *label, uint64 serial,
 					 const BackupRecord *prior)
 {
-	BackupEntry *entry = FindEntry(label, serial, true);
+	BackupEntry *entry = FindEntry(label, serial);
 	bool		was_active;
 
 	if (!entry || (entry->phase != BACKUP_ACTIVE &&
@@ -631,7 +660,7 @@ RegistryRetractStart(const BackupLabel *label, uint64 serial,
 		BackupRecord replaced = *prior;
 
 		if (entry)
-			dshash_release_lock(table, entry);
+			UnlockEntry(entry);
 		RegistryFreeFiles(&replaced);
 		return false;
 	}
@@ -649,19 +678,19 @@ RegistryRetractStart(const BackupLabel *label, uint64 serial,
  * or not ACTIVE any more.
  */
 bool
-RegistryClaim(const BackupLabel *label, uint64 serial, TimestampTz now)
+RegistryClaim(const BackupLabel *label, uint64 serial)
 {
-	BackupEntry *entry = FindEntry(label, serial, true);
+	BackupEntry *entry = FindEntry(label, serial);
 	TimestampTz forget_at;
 	bool		active;
 
 	if (!entry)
 		return false;
 
-	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
+	active = EffectivePhase(entry, ClockNow(), &forget_at) == BACKUP_ACTIVE;
 	if (active)
 		entry->phase = BACKUP_STOPPING;
-	dshash_release_lock(table, entry);
+	UnlockEntry(entry);
 	return active;
 }
 
@@ -675,26 +704,30 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 
 	entry->phase = BACKUP_ACTIVE;
 	NoteDue(entry->record.expires_at);
-	dshash_release_lock(table, entry);
+	UnlockEntry(entry);
 }
 
 /*
- * Keep the result of a claimed backup, which core has ended.
+ * Keep the result of a claimed backup, which core has ended.  As in
+ * RegistryPublishStart(), the times in *record are set here.
  */
 void
 RegistryPublishStop(const BackupLabel *label, uint64 serial,
-					const CoreBackup *core, TimestampTz stop_time,
-					TimestampTz forget_at)
+					BackupRecord *record)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
 
-	entry->record.core = *core;
-	entry->record.stop_time = stop_time;
-	entry->record.forget_at = forget_at;
+	record->stop_time = ClockNow();
+	record->forget_at = TimestampTzAfter(record->stop_time,
+										 shared_backup_result_retention *
+										 USECS_PER_SEC);
+	entry->record.core = record->core;
+	entry->record.stop_time = record->stop_time;
+	entry->record.forget_at = record->forget_at;
 	entry->phase = BACKUP_STOPPED;
 	LowerLive();
-	NoteDue(forget_at);
-	dshash_release_lock(table, entry);
+	NoteDue(record->forget_at);
+	UnlockEntry(entry);
 }
 
 /*
@@ -710,14 +743,15 @@ RegistryRemove(const BackupLabel *label, uint64 serial)
 }
 
 /*
- * Move the deadline of an ACTIVE backup.  Returns false if it is not there or
- * not ACTIVE any more.
+ * Move the deadline of an ACTIVE backup to *expires_at, which is "ttl" from
+ * now.  Returns false if it is not there or not ACTIVE any more.
  */
 bool
-RegistryRenew(const BackupLabel *label, uint64 serial, TimestampTz now,
-			  TimestampTz expires_at)
+RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
+			  TimestampTz *expires_at)
 {
-	BackupEntry *entry = FindEntry(label, serial, true);
+	BackupEntry *entry = FindEntry(label, serial);
+	TimestampTz now = ClockNow();
 	TimestampTz forget_at;
 	bool		active;
 
@@ -727,10 +761,11 @@ RegistryRenew(const BackupLabel *label, uint64 serial, TimestampTz now,
 	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
 	if (active)
 	{
-		entry->record.expires_at = expires_at;
-		NoteDue(expires_at);
+		*expires_at = TimestampTzAfter(now, ttl);
+		entry->record.expires_at = *expires_at;
+		NoteDue(*expires_at);
 	}
-	dshash_release_lock(table, entry);
+	UnlockEntry(entry);
 	return active;
 }
 
@@ -772,6 +807,7 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 				  char **labelfile, char **spcmapfile)
 {
 	const BackupRecord *record = &snapshot->record;
+	LabelKey	key = MakeLabelKey(label);
 	BackupEntry *entry;
 
 	*labelfile = palloc_extended((Size) record->labelfile_len + 1,
@@ -779,8 +815,9 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 	*spcmapfile = palloc_extended((Size) record->spcmapfile_len + 1,
 								  MCXT_ALLOC_HUGE);
 
-	entry = FindEntry(label, snapshot->serial, false);
-	if (entry)
+	RegistryAttach();
+	entry = dshash_find(table, &key, false);
+	if (entry && entry->serial == snapshot->serial)
 	{
 		char	   *p = dsa_get_address(area, entry->record.files);
 
@@ -792,6 +829,8 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 		return true;
 	}
 
+	if (entry)
+		dshash_release_lock(table, entry);
 	pfree(*labelfile);
 	pfree(*spcmapfile);
 	return false;
@@ -817,6 +856,7 @@ RegistryReap(TimestampTz now)
 	header->next_due_in_round = DT_NOEND;
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 	dshash_seq_init(&status, table, true);
 	while ((entry = dshash_seq_next(&status)) != NULL)
 	{
@@ -843,6 +883,7 @@ RegistryReap(TimestampTz now)
 			next_due = Min(next_due, forget_at);
 	}
 	dshash_seq_term(&status);
+	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	header->next_due = Min(next_due, header->next_due_in_round);
@@ -878,7 +919,7 @@ bool
 RegistryExchange(const BackupLabel *label, uint64 serial, TimestampTz now,
 				 BackupRecord *record)
 {
-	BackupEntry *entry = FindEntry(label, serial, true);
+	BackupEntry *entry = FindEntry(label, serial);
 	TimestampTz forget_at;
 	bool		active;
 
@@ -899,7 +940,7 @@ RegistryExchange(const BackupLabel *label, uint64 serial, TimestampTz now,
 		entry->serial = ++header->last_serial;
 		LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 	}
-	dshash_release_lock(table, entry);
+	UnlockEntry(entry);
 	return active;
 }
 

@@ -77,7 +77,7 @@ extern int	RegistryLive(void);
 /* reading */
 extern bool RegistryLookup(const BackupLabel *label, TimestampTz now,
 						   BackupSnapshot *snapshot);
-extern BackupListItem *RegistryList(TimestampTz now, int *nitems);
+extern BackupListItem *RegistryList(int *nitems);
 
 /* start */
 extern ReserveResult RegistryReserve(const BackupLabel *label, uint64 expected,
@@ -85,21 +85,19 @@ extern ReserveResult RegistryReserve(const BackupLabel *label, uint64 expected,
 									 uint64 *serial);
 extern void RegistryCancelReservation(const BackupLabel *label, uint64 serial);
 extern void RegistryPublishStart(const BackupLabel *label, uint64 serial,
-								 const BackupRecord *record,
+								 int64 ttl, BackupRecord *record,
 								 BackupRecord *prior);
 extern bool RegistryRetractStart(const BackupLabel *label, uint64 serial,
 								 const BackupRecord *prior);
 
 /* stop, abort and renew */
-extern bool RegistryClaim(const BackupLabel *label, uint64 serial,
-						  TimestampTz now);
+extern bool RegistryClaim(const BackupLabel *label, uint64 serial);
 extern void RegistryUnclaim(const BackupLabel *label, uint64 serial);
 extern void RegistryPublishStop(const BackupLabel *label, uint64 serial,
-								const CoreBackup *core, TimestampTz stop_time,
-								TimestampTz forget_at);
+								BackupRecord *record);
 extern void RegistryRemove(const BackupLabel *label, uint64 serial);
-extern bool RegistryRenew(const BackupLabel *label, uint64 serial,
-						  TimestampTz now, TimestampTz expires_at);
+extern bool RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
+						  TimestampTz *expires_at);
 
 /* the two files of a backup */
 extern void RegistryStoreFiles(BackupRecord *record, const char *labelfile,

@@ -574,12 +574,7 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 		claim.core_entered = true;
 		CoreBackupStop(&record->core, label->text, utf8_labelfile);
 		SHARED_BACKUP_POINT("stop-core-ended", label);
-		record->stop_time = ClockNow();
-		record->forget_at = TimestampTzAfter(record->stop_time,
-											 shared_backup_result_retention *
-											 USECS_PER_SEC);
-		RegistryPublishStop(label, snapshot->serial, &record->core,
-							record->stop_time, record->forget_at);
+		RegistryPublishStop(label, snapshot->serial, record);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
@@ -696,7 +691,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 		}
 
 		CheckNoOwnBackup();
-		if (RegistryClaim(&label, snapshot.serial, now))
+		if (RegistryClaim(&label, snapshot.serial))
 		{
 			EndClaimedBackup(&label, &snapshot, &labelfile, &spcmapfile);
 			SHARED_BACKUP_POINT("stop-published", &label);
@@ -745,7 +740,7 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		CheckNotStopped(&snapshot, name);
 		CheckNotBusy(&snapshot, name);
 		CheckNoOwnBackup();
-		if (RegistryClaim(&label, snapshot.serial, now))
+		if (RegistryClaim(&label, snapshot.serial))
 		{
 			/* nothing in here fails */
 			HOLD_INTERRUPTS();
@@ -773,9 +768,8 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		TimestampTz now = ClockNow();
-		TimestampTz expires_at = TimestampTzAfter(now,
-												  GetTimeToLive(fcinfo, 1,
-																now));
+		int64		ttl = GetTimeToLive(fcinfo, 1, now);
+		TimestampTz expires_at;
 		BackupSnapshot snapshot;
 
 		CHECK_FOR_INTERRUPTS();
@@ -783,7 +777,7 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 		LookupForChange(&label, name, now, &snapshot);
 		CheckNotStopped(&snapshot, name);
 		CheckNotBusy(&snapshot, name);
-		if (RegistryRenew(&label, snapshot.serial, now, expires_at))
+		if (RegistryRenew(&label, snapshot.serial, ttl, &expires_at))
 			PG_RETURN_TIMESTAMPTZ(expires_at);
 	}
 }
@@ -876,7 +870,7 @@ shared_backup_list(PG_FUNCTION_ARGS)
 	CheckPreloaded();
 	InitMaterializedSRF(fcinfo, 0);
 
-	items = RegistryList(ClockNow(), &nitems);
+	items = RegistryList(&nitems);
 	for (int i = 0; i < nitems; i++)
 	{
 		BackupListItem *item = &items[i];

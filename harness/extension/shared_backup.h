@@ -22,11 +22,13 @@ typedef struct BackupLabel
 
 /*
  * Our lightweight locks, in the tranche named "shared_backup", which the
- * partition locks of the hash table belong to as well.  No process holds more
- * than one of these three at a time.
+ * partition locks of the hash table belong to as well.  CHANGE_LOCK is taken
+ * before any other of these; of the rest, no process holds more than one at a
+ * time.
  */
 typedef enum SharedBackupLock
 {
+	CHANGE_LOCK,
 	REGISTRY_LOCK,
 	STARTER_LOCK,
 	REAPER_LOCK,

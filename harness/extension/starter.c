@@ -702,10 +702,7 @@ StartAndPublish(void)
 	RegistryStoreFiles(&work.record, labelfile.data, labelfile.len,
 					   spcmapfile.data, spcmapfile.len);
 	work.record.owner = slot->owner;
-	work.record.start_time = ClockNow();
-	work.record.expires_at = TimestampTzAfter(work.record.start_time,
-											  slot->ttl);
-	RegistryPublishStart(&slot->label, slot->serial, &work.record,
+	RegistryPublishStart(&slot->label, slot->serial, slot->ttl, &work.record,
 						 &work.prior);
 	work.published = true;
 	RESUME_INTERRUPTS();
