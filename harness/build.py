@@ -14,13 +14,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from harness.compiler import compiler_flags, find_compiler, find_make
+from harness.compiler import Tools, find_tools, make_environment
 from harness.install import copy_install, link_tree, may_read, may_run, relocated
 from harness.postgres import Postgres, ServerUser, SetupError, server_user
+from harness.sanitizers import sanitized, server_environment
 from harness.scratch import program_folder
 
 EXTENSION = Path(__file__).parent / "extension"
@@ -45,6 +46,8 @@ class Build:
     stage: Path
     settings: Mapping[str, str] = field(hash=False)
     """What a server's configuration must say to load this build."""
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
+    """What its environment must have, beside the installation's own."""
 
 
 class BuildError(SetupError):
@@ -55,20 +58,25 @@ class BuildError(SetupError):
         self.log = log
 
 
-def build(postgres: Postgres, flavour: Flavour, workdir: Path, *, sources: Path = EXTENSION) -> Build:
+def build(
+    postgres: Postgres, flavour: Flavour, workdir: Path, *, sources: Path = EXTENSION, sanitize: bool = False
+) -> Build:
     """Builds the extension in the folder ``sources``, or finds it built already in the cache folder ``workdir``.
 
-    Raises SetupError without make or a C compiler, BuildError if the extension does not compile.
+    With ``sanitize`` it has sanitizers in it. Raises SetupError without make or a C compiler, BuildError if the
+    extension does not compile.
     """
-    make, compiler = find_make(), find_compiler(postgres)
+    tools = find_tools(postgres)
+    environment = server_environment(tools) if sanitize else {}
+    tools = sanitized(tools) if sanitize else tools
     files = read_sources(sources)
-    kept = workdir.absolute() / _key(postgres, flavour, compiler, files)
+    kept = workdir.absolute() / _key(postgres, flavour, tools, files)
     if not kept.is_dir():
-        _make_cache(workdir)
-        _compile(postgres, flavour, make, compiler, files, kept)
+        make_cache(workdir)
+        _compile(postgres, flavour, tools, files, kept)
     with contextlib.suppress(PermissionError):  # another user's build serves as well
         os.utime(kept)
-    return _runnable(postgres, flavour, kept, server_user())
+    return replace(_runnable(postgres, flavour, kept, server_user()), environment=environment)
 
 
 def read_sources(folder: Path) -> dict[str, bytes]:
@@ -80,11 +88,10 @@ def read_sources(folder: Path) -> dict[str, bytes]:
     return sources
 
 
-def _key(postgres: Postgres, flavour: Flavour, compiler: str, files: Mapping[str, bytes]) -> str:
+def _key(postgres: Postgres, flavour: Flavour, tools: Tools, files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256(repr(files).encode())
-    flags = compiler_flags(compiler, postgres.cflags)
-    compiler_version = subprocess.run([*shlex.split(compiler), "--version"], capture_output=True).stdout
-    digest.update(repr((postgres, flags, compiler, compiler_version, _age(postgres))).encode())
+    compiler_version = subprocess.run([*shlex.split(tools.compiler), "--version"], capture_output=True).stdout
+    digest.update(repr((postgres, tools, compiler_version, _age(postgres))).encode())
     return f"{postgres.version_string.split()[0]}-{flavour}-{digest.hexdigest()[:16]}"
 
 
@@ -101,15 +108,13 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def _compile(
-    postgres: Postgres, flavour: Flavour, make: str, compiler: str, files: Mapping[str, bytes], kept: Path
-) -> None:
+def _compile(postgres: Postgres, flavour: Flavour, tools: Tools, files: Mapping[str, bytes], kept: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent, ignore_cleanup_errors=True) as folder:
         sources, stage = Path(folder, "src"), Path(folder, "stage")
         sources.mkdir()
         for name, content in files.items():
             (sources / name).write_bytes(content)
-        _run_make(postgres, flavour, make, compiler, sources, stage)
+        _run_make(postgres, flavour, tools, sources, stage)
         _open_to_all(stage)
         try:
             stage.rename(kept)
@@ -118,15 +123,13 @@ def _compile(
                 raise
 
 
-def _run_make(postgres: Postgres, flavour: Flavour, make: str, compiler: str, sources: Path, stage: Path) -> None:
-    command = [make, f"-j{os.cpu_count() or 1}", "install", "USE_PGXS=1", "with_llvm=no"]
-    command += [f"PG_CONFIG={postgres.pg_config}", f"CC={compiler}"]
-    command += [f"CFLAGS={compiler_flags(compiler, postgres.cflags)}"]
+def _run_make(postgres: Postgres, flavour: Flavour, tools: Tools, sources: Path, stage: Path) -> None:
+    command = [tools.make, f"-j{os.cpu_count() or 1}", "install", "USE_PGXS=1", "with_llvm=no"]
+    command += [f"PG_CONFIG={postgres.pg_config}", f"CC={tools.compiler}", f"CFLAGS={tools.flags}"]
     command += [f"datadir={stage}/share", f"pkglibdir={stage}/lib", f"docdir={stage}/doc"]
     if flavour is Flavour.INSTRUMENTED:
         command.append("INSTRUMENTS=1")
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    run = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True, errors="replace")
+    run = subprocess.run(command, cwd=sources, env=make_environment(), capture_output=True, text=True, errors="replace")
     log = run.stdout + run.stderr
     if run.returncode != 0:
         lines = log.splitlines() or ["make printed nothing"]
@@ -140,7 +143,7 @@ def _open_to_all(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
 
 
-def _make_cache(workdir: Path) -> None:
+def make_cache(workdir: Path) -> None:
     """Makes the cache folder, or removes from it what was not used for long."""
     with contextlib.suppress(OSError):
         workdir.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from psycopg.conninfo import make_conninfo
 
+from harness.alarms import Watch
 from harness.build import Build
 from harness.node import PORT, give, initialise, make_node, replicate
 from harness.postgres import SetupError, identity, server_user
@@ -57,6 +58,7 @@ class Cluster:
         self._postmaster: subprocess.Popen[bytes] | None = None
         check_socket_path(self.folder / f".s.PGSQL.{PORT}")
         write_settings(self.data_dir, self.settings, self.user)
+        self._watch = Watch(self.log_file, self.data_dir)
 
     # Connecting
 
@@ -95,7 +97,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=self.build.postgres.environment(),
+                env=self.build.postgres.environment() | self.build.environment,
                 start_new_session=True,
                 **identity(self.user),
             )
@@ -220,6 +222,7 @@ class Cluster:
             kill_server(self.pid)
         if pid is not None:
             self._ended(pid)
+        self._watch.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -5,8 +5,24 @@ import os
 import shlex
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 from harness.postgres import Postgres, SetupError
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Commands and flags, each as a shell reads it."""
+
+    make: str
+    compiler: str
+    flags: str
+
+
+def find_tools(postgres: Postgres) -> Tools:
+    """What an extension of that PostgreSQL is built with; raises SetupError without make or a C compiler."""
+    compiler = find_compiler(postgres)
+    return Tools(find_make(), compiler, compiler_flags(compiler, postgres.cflags))
 
 
 def find_make() -> str:
@@ -17,13 +33,18 @@ def find_make() -> str:
     return found
 
 
-def find_compiler(postgres: Postgres) -> str:
+def find_compiler(postgres: Postgres | None = None) -> str:
     """The C compiler's command: the variable CC, else PostgreSQL's own, else any; raises SetupError without one."""
-    for command in (os.environ.get("CC", ""), postgres.cc, "gcc", "cc", "clang"):
+    for command in (os.environ.get("CC", ""), postgres.cc if postgres else "", "gcc", "cc", "clang"):
         words = shlex.split(command)
         if words and shutil.which(words[0]) is not None:
             return command
     raise SetupError("There is no C compiler to build the extension with: install one (Debian and Ubuntu: gcc).")
+
+
+def make_environment() -> dict[str, str]:
+    """Our environment without what make tells its children: we may be one, and the make that we start is not."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
 
 
 @functools.cache

@@ -44,13 +44,18 @@ def parser() -> argparse.ArgumentParser:
         "--profile", choices=PROFILES, default="gate", help="how long to look: seconds, minutes (default) or hours"
     )
     add_common_options(result, "properties")
+    result.add_argument(
+        "--sanitize",
+        action="store_true",
+        help="build the extension with sanitizers of undefined behaviour and addresses",
+    )
     return result
 
 
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
     run, recorder = begin(chosen), Recorder()
-    tested = f"{run.tested}, profile {chosen.profile}"
+    tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize
     with own_console() as console:
         console.print(tested)
         with shown(console, recorder):
@@ -96,7 +101,7 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
 
 def options(chosen: argparse.Namespace) -> list[str]:
     """The options that both the campaign and the properties know."""
-    return [f"--profile={chosen.profile}", *common_options(chosen)]
+    return [f"--profile={chosen.profile}", *common_options(chosen), *["--sanitize"] * chosen.sanitize]
 
 
 def command(chosen: argparse.Namespace) -> list[str]:

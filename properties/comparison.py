@@ -98,8 +98,15 @@ class Comparison:
             self.client.recover()
             self.client.end()
             return
-        self.probe()
-        self.client.end()
-        if forced_full_page_writes(self.client.admin):
+        try:
+            self.probe()
+            self.client.end()
+            self.nothing_left()
+        except Exception:
             self.client.recover()
+            raise
+
+    def nothing_left(self) -> None:
+        """Core counts no backup any more; raises Violation."""
+        if forced_full_page_writes(self.client.admin):
             raise Violation("core still forces full-page writes after every backup was stopped, aborted or expired")

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from harness.alarms import raised
 from harness.build import Build, Flavour, build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
@@ -36,11 +37,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench")
     group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
     group.addoption("--profile", choices=["dev", "gate", "nightly"], default="dev", help="how long to look")
+    group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
     group.addoption("--implementation", default="shared", help="shared, stock, or a TOML file that describes one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--profile"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """A server that crashed is a finding, whether or not the property noticed; what it noticed is told beside it."""
+    try:
+        yield
+    except (Exception, pytest.fail.Exception) as error:
+        if alarms := raised():
+            raise BaseExceptionGroup("a server crashed", [*map(pytest.fail.Exception, alarms), error]) from None
+        raise
+    fail_if_alarmed()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """The same for servers that crashed after the property had ended, at the latest when they were discarded."""
+    yield
+    fail_if_alarmed()
+
+
+def fail_if_alarmed() -> None:
+    """Fails if a server has raised an alarm since somebody last asked."""
+    if alarms := raised():
+        pytest.fail("\n\n".join(alarms), pytrace=False)
+
+
+def cache_folder() -> Path:
+    """Where what was built is kept."""
+    return Path(os.environ.get("BENCH_CACHE", Path(__file__).parent.parent / ".cache"))
 
 
 def server_settings(implementation: Implementation) -> dict[str, str]:
@@ -72,23 +104,29 @@ def implementation(request: pytest.FixtureRequest) -> Implementation:
 
 
 @pytest.fixture(scope="session")
-def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workdir() -> Path:
     """Where builds go."""
-    return Path(os.environ.get("BENCH_CACHE", Path(__file__).parent.parent / ".cache"))
+    return cache_folder()
+
+
+@pytest.fixture(scope="session")
+def sanitize(request: pytest.FixtureRequest) -> bool:
+    """Whether the extension is built with sanitizers."""
+    return bool(request.config.getoption("--sanitize"))
 
 
 @pytest.fixture(scope="session")
 @setting_up()
-def instrumented(postgres: Postgres, workdir: Path) -> Build:
+def instrumented(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
     """The extension with the clock that a test can move."""
-    return build(postgres, Flavour.INSTRUMENTED, workdir)
+    return build(postgres, Flavour.INSTRUMENTED, workdir, sanitize=sanitize)
 
 
 @pytest.fixture(scope="session")
 @setting_up()
-def release(postgres: Postgres, workdir: Path) -> Build:
+def release(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
     """The extension as its users have it."""
-    return build(postgres, Flavour.RELEASE, workdir)
+    return build(postgres, Flavour.RELEASE, workdir, sanitize=sanitize)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ HARNESS_TESTS = {
     "test_setup.py",
     "test_cluster.py",
     "test_implementation.py",
+    "test_alarms.py",
+    "test_assert_build.py",
     "test_campaign.py",
     "test_bench_gate.py",
     "test_report.py",
