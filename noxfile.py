@@ -1,6 +1,7 @@
 """The project's commands; each sets itself up in a virtual environment of its own.
 
     nox -s verify     the main job: the campaign against a real server, with a verdict
+    nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
     nox -s tests      the test suite
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
@@ -26,9 +27,16 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def verify(session: nox.Session) -> None:
-    """The campaign against a real server: --pg-config, --profile dev|gate|nightly, --implementation, --results."""
+    """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, --sanitize."""
     install(session)
     run(session, "python", "-m", "properties.campaign", *session.posargs)
+
+
+@nox.session
+def cassert(session: nox.Session) -> None:
+    """The campaign on a PostgreSQL with assertions: --source TREE_OR_TARBALL, and what verify takes."""
+    install(session)
+    run(session, "python", "-m", "properties.cassert", *session.posargs)
 
 
 @nox.session

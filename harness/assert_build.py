@@ -1,0 +1,130 @@
+"""PostgreSQL with its assertions, built from a source tree or a tarball; neither is ever written to.
+
+A build is kept in the cache under a key made of everything that went into it: the content of the source, the options
+and the compiler. It gets its name in one step, when it is whole.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.build import make_cache
+from harness.compiler import find_compiler, find_make, make_environment
+from harness.postgres import OLDEST_MAJOR, SetupError
+
+OPTIONS = [
+    *("--enable-cassert", "--enable-debug"),
+    *("--without-icu", "--without-readline", "--without-zlib"),  # what the bench can do without need not be installed
+    "CFLAGS=-O1 -g",  # in half of the time that -O2 takes to compile
+]
+PARTS = [".", "contrib/amcheck"]
+"""The folders to make: the server with its programs, and what ``harness.soundness`` needs."""
+GENERATED = "src/backend/parser/gram.c"
+"""One of the files that tarballs had up to version 16, so that nobody needed the tools that make them."""
+GENERATORS = ("bison", "flex", "perl")
+LAST_LINES = 12
+HOW = "name a source tree or a tarball of PostgreSQL with --source (Debian and Ubuntu: apt-get source postgresql-15)"
+
+
+def assert_build(source: Path, workdir: Path, say: Callable[[str], None] = print) -> Path:
+    """The ``pg_config`` of a build of that source, made now or found in the cache folder ``workdir``.
+
+    ``say`` is told when it will take minutes. Raises SetupError.
+    """
+    make, compiler = find_make(), find_compiler()
+    kept = workdir.absolute() / f"cassert-{_key(source, compiler)}"
+    if not kept.is_dir():
+        make_cache(workdir)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent, ignore_cleanup_errors=True) as folder:
+            tree = source.absolute() if source.is_dir() else _unpacked(source, Path(folder, "source"))
+            say(f"Building PostgreSQL {check_source(tree)} with assertions, which takes some minutes ...")
+            _build(tree, Path(folder), kept, make, compiler)
+    with contextlib.suppress(PermissionError):  # another user's build serves as well
+        os.utime(kept)
+    return kept / "bin" / "pg_config"
+
+
+def check_source(tree: Path) -> str:
+    """The version of PostgreSQL that a source tree holds; raises SetupError if it cannot be built from."""
+    configure = tree / "configure"
+    version = re.search(r"^PACKAGE_VERSION='(\d+)(\S*)'", configure.read_text(), re.M) if configure.is_file() else None
+    if version is None or not (tree / "src" / "backend").is_dir():
+        raise SetupError(f"{tree} is not a source of PostgreSQL: {HOW}.")
+    if int(version[1]) < OLDEST_MAJOR:
+        raise SetupError(f"{tree} is PostgreSQL {version[1]}{version[2]}: use version {OLDEST_MAJOR} or later.")
+    if any((tree / left).exists() for left in ("config.status", "src/include/pg_config.h")):
+        raise SetupError(f"{tree} has been configured in its place: run make distclean in it, or name a clean copy.")
+    missing = [name for name in GENERATORS if shutil.which(name) is None]
+    if missing and not (tree / GENERATED).is_file():
+        raise SetupError(f"To build {tree}, which has no generated files in it, install {', '.join(missing)}.")
+    return version[1] + version[2]
+
+
+def _key(source: Path, compiler: str) -> str:
+    compiler_version = subprocess.run([*shlex.split(compiler), "--version"], capture_output=True).stdout
+    digest = hashlib.sha256(repr((OPTIONS, PARTS, compiler, compiler_version)).encode())
+    for path in _files(source):
+        digest.update(repr((path.relative_to(source), path.stat().st_size)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _files(source: Path) -> list[Path]:
+    """What is in the source; a single file is all there is of itself."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise SetupError(f"There is nothing at {source}: {HOW}.")
+    check_source(source)
+    return sorted(path for path in source.rglob("*") if path.is_file() and ".git" not in path.parts)
+
+
+def _unpacked(tarball: Path, folder: Path) -> Path:
+    """The source tree that a tarball holds, in a new folder."""
+    folder.mkdir()
+    try:
+        with tarfile.open(tarball) as archive:
+            archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+            archive.extractall(folder)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise SetupError(f"{tarball} cannot be unpacked ({error}): {HOW}.") from None
+    trees = [path.parent for path in folder.glob("*/configure")]
+    if len(trees) != 1:
+        raise SetupError(f"{tarball} does not hold a source of PostgreSQL: {HOW}.")
+    return trees[0]
+
+
+def _build(tree: Path, folder: Path, kept: Path, make: str, compiler: str) -> None:
+    objects, root, log = folder / "objects", folder / "root", folder / "build.log"
+    objects.mkdir()
+    jobs = f"-j{os.cpu_count() or 1}"
+    _run([tree / "configure", f"--prefix={kept}", f"CC={compiler}", *OPTIONS], objects, log)
+    for part in PARTS:
+        _run([make, jobs, "-C", part], objects, log)
+        _run([make, "-C", part, "install", f"DESTDIR={root}"], objects, log)
+    built = root / kept.relative_to("/")
+    shutil.move(log, built)
+    try:
+        built.rename(kept)
+    except OSError:  # someone else built the same meanwhile
+        if not kept.is_dir():
+            raise
+
+
+def _run(command: list[str | Path], folder: Path, log: Path) -> None:
+    with log.open("a") as output:
+        run = subprocess.run(
+            command, cwd=folder, env=make_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    if run.returncode != 0:
+        lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        program = Path(command[0]).name
+        raise SetupError("\n".join([f"PostgreSQL cannot be built, because {program} failed; its output ends:", *lines]))

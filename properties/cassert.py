@@ -1,0 +1,46 @@
+"""The campaign on a PostgreSQL with assertions, which it builds first.
+
+    nox -s cassert -- --source TREE_OR_TARBALL [options of nox -s verify]
+
+An assertion that fails, in the extension or in core, ends the server, and is a finding of the property that ran then
+(``properties.conftest``). The build is kept in the cache.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.assert_build import HOW, assert_build
+from harness.commandline import exit_status
+from harness.postgres import SetupError
+from properties import campaign
+from properties.conftest import cache_folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns the exit status, which is the campaign's if it came to that."""
+    chosen, rest = parser().parse_known_args(arguments)
+    return exit_status(lambda: verify(chosen.source, rest))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The part of the command line that is not the campaign's."""
+    result = argparse.ArgumentParser(
+        prog="nox -s cassert --",
+        allow_abbrev=False,
+        description="Builds PostgreSQL with assertions and verifies on it; takes what nox -s verify takes, too.",
+    )
+    result.add_argument("--source", metavar="PATH", type=Path, help="a source tree or a tarball of PostgreSQL")
+    return result
+
+
+def verify(source: Path | None, options: Sequence[str]) -> int:
+    """Builds and verifies; raises SetupError if it cannot be built."""
+    if source is None:
+        raise SetupError(f"There is no source to build from: {HOW}.")
+    return campaign.main([*options, f"--pg-config={assert_build(source, cache_folder())}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
