@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from harness.results import new_folder
 from properties.campaign import main
 from properties.conftest import hear_signals
 from properties.verdict import HARNESS_TESTS, Property, Recorder, Verdict, failure_file
@@ -362,6 +364,23 @@ def test_wrong_arguments_get_one_sentence(
     assert captured.err.startswith(says)
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_before_the_properties_begin_is_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.commandline.find_postgres", interrupted)
+    assert main([f"--results={tmp_path / 'out'}"], tmp_path) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    when = datetime(2026, 11, 22, 19, 40, 5, tzinfo=UTC)
+    names = [new_folder(tmp_path, when).name for _ in range(3)]
+    assert names == ["2026-11-22T19-40-05Z", "2026-11-22T19-40-05Z-2", "2026-11-22T19-40-05Z-3"]
 
 
 def test_a_wrong_expression_gets_one_sentence(tmp_path: Path) -> None:
