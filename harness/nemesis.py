@@ -1,0 +1,302 @@
+"""The nemesis (Jepsen's word): faults that strike an operation while it is under way, and how each is healed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+from harness.cluster import Cluster
+from harness.labelfile import lsn_to_int
+from harness.node import give
+from harness.points import Points
+from harness.session import CONNECTION_FAILURE, Pending, Session, SqlError
+
+PATIENCE = 30.0
+BRIEFLY = 0.02
+"""Seconds within which a fault is felt, if it is."""
+
+CALLER = "caller"
+"""The role that calls for the operation."""
+GRANT = (
+    "GRANT EXECUTE ON FUNCTION shared_backup_start, shared_backup_stop, shared_backup_abort,"
+    f" shared_backup_clock_advance TO {CALLER}"
+)
+REVOKE = GRANT.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
+
+CANCELED, SHUT_DOWN, CRASHED = "57014", "57P01", "57P02"
+NO_WORKER, INTERNAL, NO_FILE = "53000", "XX000", "42809"
+DYING = frozenset({SHUT_DOWN, CRASHED, CONNECTION_FAILURE})
+
+
+@dataclass
+class Scene:
+    """An operation under way: its caller, and the processes that wait at a point, if it was brought to one."""
+
+    cluster: Cluster
+    points: Points
+    caller: Session
+    pending: Pending
+    held: tuple[int, ...] = ()
+    start_lsn: str | None = None
+    """Of the backup that is to be stopped, if there is one."""
+    healing: ExitStack = field(default_factory=ExitStack)
+    """What undoes the fault."""
+
+    @property
+    def admin(self) -> Session:
+        """A superuser's session."""
+        return self.points.session
+
+    @property
+    def victim(self) -> int:
+        """The process that waits at the point, else the caller's."""
+        return self.held[0] if self.held else self.caller.pid
+
+    def linger(self, seconds: float = BRIEFLY) -> None:
+        """Lets the fault be felt: returns when the operation has ended, or after that time."""
+        deadline = time.monotonic() + seconds
+        while not self.pending.done() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+
+class Fault(NamedTuple):
+    """What strikes an operation that has been brought to a point, before it is let go again."""
+
+    name: str
+    strike: Callable[[Scene], None]
+    refusals: frozenset[str] = frozenset()
+    """The SQLSTATEs that the caller may see; he may always see success."""
+    points: tuple[str, ...] = ("start", "stop", "abort", "reaper")
+    """It strikes at the points whose names begin so; why not at others is said beside it in FAULTS."""
+    leaves: frozenset[str] = frozenset()
+    """States that it may leave the backup in, beside that from before the operation and that from after it."""
+    restarts: bool = False
+    """The server restarts, and forgets everything."""
+    before: str | None = None
+    """What the caller's session says first."""
+    after: Callable[[Scene], None] = Scene.linger
+    """What follows when the operation has been let go, before the fault is healed."""
+    action: str = "wait"
+    """How the point is armed."""
+
+
+# To the caller, the worker or the reaper
+
+
+def nothing(_scene: Scene) -> None:
+    """The point does it, or what the session has said before."""
+
+
+def cancel(scene: Scene) -> None:
+    """The client asks for it."""
+    scene.pending.cancel()
+    scene.linger()
+
+
+def cancel_whoever_is_there(scene: Scene) -> None:
+    """pg_cancel_backend, for workers too."""
+    scene.admin.execute("SELECT pg_cancel_backend(%s)", (scene.victim,))
+    scene.linger()
+
+
+def terminate_caller(scene: Scene) -> None:
+    """pg_terminate_backend."""
+    scene.admin.execute("SELECT pg_terminate_backend(%s)", (scene.caller.pid,))
+    scene.linger()
+
+
+def terminate(backend_type: str) -> Callable[[Scene], None]:
+    """pg_terminate_backend of all processes of a kind."""
+
+    def strike(scene: Scene) -> None:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = %s"
+        scene.admin.execute(query, (backend_type,))
+        scene.linger()
+
+    return strike
+
+
+def vanish(scene: Scene) -> None:
+    """The client is dead, and does not say so."""
+    scene.caller.vanish()
+    scene.linger()
+
+
+def suspend(scene: Scene) -> None:
+    """SIGSTOP; meanwhile others can start and stop backups."""
+    os.kill(scene.victim, signal.SIGSTOP)
+    scene.healing.callback(os.kill, scene.victim, signal.SIGCONT)
+    scene.admin.execute("SELECT shared_backup_start('beside', true)")
+    scene.admin.execute("SELECT shared_backup_abort('beside')")
+
+
+# To the server
+
+
+def kill_whoever_is_there(scene: Scene) -> None:
+    """SIGKILL of one process: the server restarts by itself."""
+    os.kill(scene.victim, signal.SIGKILL)
+    scene.cluster.wait_until(
+        lambda: not answers(scene.admin), PATIENCE, "the server to notice that a process was killed"
+    )
+
+
+def kill_postmaster(scene: Scene) -> None:
+    """SIGKILL of the postmaster alone: its children notice."""
+    if scene.cluster.pid is not None:
+        os.kill(scene.cluster.pid, signal.SIGKILL)
+    scene.cluster.wait_until(lambda: scene.cluster.pid is None, PATIENCE, "the postmaster to be gone")
+    scene.cluster.start()
+
+
+def restart(kind: str) -> Callable[[Scene], None]:
+    """All processes end at once, and the server is started again."""
+    return lambda scene: scene.cluster.restart(kind)
+
+
+def answers(session: Session) -> bool:
+    """Is the session's server there?"""
+    try:
+        return session.execute("SELECT true") == [(True,)]
+    except SqlError:
+        return False
+
+
+# To what an operation needs
+
+
+def use_up_workers(scene: Scene) -> None:
+    """Other starts have all the background workers, and keep them."""
+    for number in count():
+        label, session = f"hog {number}", scene.cluster.connect()
+        scene.healing.callback(session.close)
+        scene.points.arm("start-taken", label)
+        pending = session.submit("SELECT shared_backup_start(%s, true)", (label,))
+        if not scene.points.arrived("start-taken", label, pending.done):
+            break
+        scene.healing.callback(scene.admin.execute, "SELECT shared_backup_abort(%s)", (label,))
+        scene.healing.callback(pending.result, PATIENCE)
+        scene.healing.callback(scene.points.disarm, "start-taken")
+
+
+def spoil_history_file(scene: Scene) -> None:
+    """A folder lies where core is to write the backup's history file."""
+    assert scene.start_lsn is not None
+    row = scene.admin.execute(
+        "SELECT pg_walfile_name(%s::pg_lsn), pg_size_bytes(current_setting('wal_segment_size'))", (scene.start_lsn,)
+    )[0]
+    offset = lsn_to_int(scene.start_lsn) % int(row[1])
+    path = scene.cluster.data_dir / "pg_wal" / f"{row[0]}.{offset:08X}.backup"
+    with suppress(FileExistsError):  # the stop was faster
+        path.mkdir()
+        give(path, scene.cluster.user)
+        scene.healing.callback(path.rmdir)
+
+
+def close_archive(scene: Scene) -> None:
+    """Nothing can be written to the archive's folder."""
+    folder = scene.cluster.archive_dir
+    assert folder is not None
+    folder.chmod(0o500)
+    scene.healing.callback(configure, scene, {})  # the archiver tries again
+    scene.healing.callback(folder.chmod, 0o755)
+
+
+def fail_archiving(scene: Scene) -> None:
+    """archive_command fails."""
+    command = scene.cluster.settings["archive_command"]
+    configure(scene, {"archive_command": "false"})
+    scene.healing.callback(configure, scene, {"archive_command": command})
+
+
+def cancel_waiting(scene: Scene) -> None:
+    """The stop waits for the archive, and is told not to."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'BackupWaitWalArchive'"
+    scene.cluster.wait_until(
+        lambda: scene.pending.done() or bool(scene.admin.execute(waiting, (scene.caller.pid,))),
+        PATIENCE,
+        "the stop to wait for the archive",
+    )
+    cancel(scene)
+
+
+# To time, settings and rights
+
+
+def clock_forwards(scene: Scene) -> None:
+    """Past the backup's deadline; the reaper, which may be held, is not waited for."""
+    session = scene.cluster.connect()
+    pending = session.submit("SELECT shared_backup_clock_advance('20 s')")
+    scene.healing.callback(session.close)
+    scene.healing.callback(pending.result, PATIENCE)
+    scene.linger()
+
+
+def clock_back(scene: Scene) -> None:
+    """By as much as it was ahead."""
+    scene.admin.execute("SELECT shared_backup_clock_release()")
+
+
+NEW_SETTINGS = {
+    "shared_backup.max_backups": "0",
+    "shared_backup.ttl": "5s",
+    "shared_backup.stop_policy": "owner",
+    "shared_backup.result_retention": "1s",
+}
+
+
+def change_settings(scene: Scene) -> None:
+    """All that can be reloaded."""
+    scene.healing.callback(configure, scene, dict.fromkeys(NEW_SETTINGS))
+    configure(scene, NEW_SETTINGS)
+
+
+def configure(scene: Scene, settings: dict[str, str] | dict[str, None]) -> None:
+    """Reloads the configuration with these settings, without waiting for processes that may be held."""
+    scene.cluster.configure(settings)
+    scene.cluster.reload(sessions=[scene.admin])
+
+
+def drop_role(scene: Scene) -> None:
+    """The caller's."""
+    scene.admin.execute(f"DROP OWNED BY {CALLER}")
+    scene.admin.execute(f"DROP ROLE {CALLER}")
+    scene.healing.callback(make_role, scene.admin)
+
+
+def revoke(scene: Scene) -> None:
+    """The caller may not do it any more."""
+    scene.admin.execute(REVOKE)
+    scene.healing.callback(scene.admin.execute, GRANT)
+
+
+def make_role(admin: Session) -> None:
+    """The caller's role, with all the rights that it needs."""
+    admin.execute(f"CREATE ROLE {CALLER} LOGIN")
+    admin.execute(GRANT)
+
+
+CALLED = ("start", "stop", "abort")
+"""Not the reaper, to which nobody calls."""
+
+FAULTS = (
+    Fault("cancel", cancel, frozenset({CANCELED}), CALLED),
+    # a reaper that was cancelled is another's beginning; the caller waits for that one
+    Fault("pg_cancel_backend", cancel_whoever_is_there, frozenset({CANCELED})),
+    Fault("statement_timeout", nothing, frozenset({CANCELED}), CALLED, before="SET statement_timeout = '30ms'",
+          after=lambda scene: scene.linger(0.05)),
+    Fault("terminate caller", terminate_caller, DYING),
+    Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN})),
+    Fault("terminate reaper", terminate("shared_backup reaper")),
+    Fault("client gone", vanish, DYING, before="SET client_connection_check_interval = '5ms'"),
+    Fault("client gone, unnoticed", vanish, DYING),
+    Fault("SIGSTOP", suspend),
+    Fault("SIGKILL of a backend", kill_whoever_is_there, DYING, restarts=True),
+    Fault("SIGKILL of the postmaster", kill_postmaster, DYING, restarts=True),
+    Fault("SIGQUIT of the postmaster", restart("immediate"), DYING, restarts=True),
+    Fault("power cut", restart("crash"), DYING, restarts=True),
+)  # fmt: skip

@@ -1,0 +1,208 @@
+"""Storms: an operation is brought to a named point, a fault strikes, the point is let go; and then all must be well."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import sleep
+
+from harness.cluster import Cluster, ClusterError
+from harness.labelfile import parse_label_file
+from harness.nemesis import CALLER, Fault, Scene, answers, make_role
+from harness.points import Points
+from harness.probes import forced_full_page_writes, prepare_probe
+from harness.processes import runs, wait_gone
+from harness.session import Pending, Row, Session, SqlError
+
+PATIENCE = 30.0
+
+START = "SELECT shared_backup_start('held', true, '10 s')"
+STOP = "SELECT lsn, labelfile, spcmapfile FROM shared_backup_stop('held', {wait})"
+WORK = {
+    "start": START,
+    "stop": STOP.format(wait=True),
+    "abort": "SELECT shared_backup_abort('held')",
+    "reaper": "SELECT shared_backup_clock_advance('20 s')",
+}
+"""What comes to the points whose names begin like that."""
+
+GONE = "gone"
+UNDONE = {"start": GONE, "stop": "active", "abort": "active", "reaper": "expired"}
+"""How the backup is if the operation left no trace; its time is up, whoever waited for that."""
+DONE = {"start": "active", "stop": "stopped", "abort": GONE, "reaper": "expired"}
+"""How it is if the operation took place."""
+
+BYSTANDER_START, BYSTANDER_STOP = "SELECT pg_backup_start('bystander', true)", "SELECT pg_backup_stop(false)"
+
+
+@dataclass(frozen=True)
+class End:
+    """How the operation ended for its caller."""
+
+    rows: list[Row] | None
+    sqlstate: str | None = None
+
+
+def end_of(pending: Pending) -> End:
+    """Waits for it."""
+    try:
+        return End(pending.result(PATIENCE))
+    except SqlError as error:
+        return End(None, error.sqlstate)
+
+
+class Storm:
+    """One server, struck again and again; a backup of core's own stands by, and must not notice."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.points = Points(cluster.connect())
+        self.admin.execute("CREATE EXTENSION shared_backup")
+        self.admin.execute("CREATE EXTENSION shared_backup_instruments")
+        make_role(self.admin)
+        prepare_probe(self.admin)
+        self.use()
+        self.memory = self.shared_memory()
+
+    @property
+    def admin(self) -> Session:
+        return self.points.session
+
+    # One example
+
+    def strike(self, fault: Fault, kind: str, point: str | None = None, delay: float = 0.0) -> None:
+        """The fault strikes an operation at a point (else after so many seconds); raises AssertionError after it."""
+        scene, bystander = self.begin(fault, kind, point)
+        sleep(delay)
+        fault.strike(scene)
+        if fault.restarts:
+            self.reconnect()
+        elif point is not None:
+            self.points.disarm(point)
+        fault.after(scene)
+        scene.healing.close()
+        self.check(fault, kind, scene, bystander)
+
+    def begin(self, fault: Fault, kind: str, point: str | None) -> tuple[Scene, Session]:
+        """A backup of core's own, another to be worked on, and an operation on that, brought to the point."""
+        self.clear()
+        bystander, caller = self.cluster.connect(), self.cluster.connect(CALLER)
+        bystander.execute(BYSTANDER_START)
+        start_lsn = None if kind == "start" else caller.execute(START)[0][0]
+        self.at_full_strength()
+        if fault.before:
+            caller.execute(fault.before)
+        label = None if point == "reaper-expired" else "held"
+        if point is not None:
+            self.points.arm(point, label, fault.action)
+        scene = Scene(self.cluster, self.points, caller, caller.submit(WORK[kind]), start_lsn=start_lsn)
+        if point is not None and fault.action == "wait":
+            assert self.points.arrived(point, label, scene.pending.done), f"the operation ended before {point}"
+            scene.held = self.points.waiting(point, label)
+        return scene, bystander
+
+    def clear(self) -> None:
+        """Nothing is armed, open or remembered, and the clock is an hour ahead."""
+        self.points.disarm()
+        self.admin.execute("SELECT shared_backup_clock_freeze()")
+        self.admin.execute("SELECT shared_backup_clock_advance('1 h')")
+        assert not self.admin.execute("SELECT * FROM shared_backups"), "a backup stayed for an hour"
+
+    def reconnect(self) -> None:
+        """The server is another one."""
+        self.admin.close()
+
+        def back() -> bool:
+            try:
+                self.points.session = self.cluster.connect()
+            except SqlError:
+                return False
+            return answers(self.admin)
+
+        self.cluster.wait_until(back, PATIENCE, "the server to be back")
+
+    # After the storm
+
+    def check(self, fault: Fault, kind: str, scene: Scene, bystander: Session) -> None:
+        """All is well again; raises AssertionError."""
+        end = end_of(scene.pending)
+        assert end.sqlstate is None or end.sqlstate in fault.refusals, f"the caller was told {end.sqlstate}"
+        scene.caller.close()
+        self.eventually(lambda: not runs(scene.caller.pid), "the caller's process is still there")
+        state = self.settled()
+        wanted = {GONE} if fault.restarts else {DONE[kind]} | fault.leaves | ({UNDONE[kind]} if end.sqlstate else set())
+        assert state in wanted, f"the caller was told {end.sqlstate or 'ok'}, and the backup is {state}, not {wanted}"
+        if not fault.restarts:
+            assert forced_full_page_writes(self.admin), "core has forgotten the bystander's backup"
+            bystander.execute(BYSTANDER_STOP)
+        bystander.close()
+        assert wait_gone([bystander.pid], PATIENCE)
+        self.counted(state)
+        if state == "stopped":
+            self.told_again(end)
+        if state == "active":
+            self.admin.execute(WORK["abort"])
+            self.counted(GONE)
+        self.use()
+        self.alone()
+
+    def settled(self) -> str:
+        """The state of the backup, when nobody is at work on it any more."""
+        self.nobody_left()  # a worker may yet undo a start whose caller has gone
+        at_work = "SELECT label, state FROM shared_backups WHERE state IN ('starting', 'stopping')"
+        self.eventually(lambda: not self.admin.execute(at_work), "a backup is left behind in mid-operation")
+        rows = self.admin.execute("SELECT state FROM shared_backups WHERE label = 'held'")
+        return str(rows[0][0]) if rows else GONE
+
+    def counted(self, state: str) -> None:
+        """Core counts a backup exactly if it is live."""
+        forced = forced_full_page_writes(self.admin)
+        assert forced == (state == "active"), f"{state}, and core {'counts' if forced else 'does not count'} a backup"
+
+    def told_again(self, end: End) -> None:
+        """A stop that is asked again says the same."""
+        again = self.admin.execute(STOP.format(wait=False))
+        assert again == self.admin.execute(STOP.format(wait=True)) == (end.rows or again), "a repeated stop differs"
+        assert parse_label_file(again[0][1]).label == "held"
+
+    def use(self) -> None:
+        """The next backup is as good as any."""
+        point = self.admin.execute("SELECT shared_backup_start('fresh', true)")[0][0]
+        assert forced_full_page_writes(self.admin), "core does not count a fresh backup"
+        row = self.admin.execute("SELECT labelfile FROM shared_backup_stop('fresh', false)")[0]
+        label_file = parse_label_file(row[0])
+        assert (label_file.label, label_file.start_lsn) == ("fresh", point)
+        self.counted("stopped")
+
+    def alone(self) -> None:
+        """No process is left over, and shared memory is as it was."""
+        client = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        self.eventually(lambda: not self.admin.execute(client), "a session is left over")
+        self.nobody_left()
+        memory = self.shared_memory()
+        assert memory == self.memory, f"shared memory (main, dynamic) was {self.memory} and is {memory} bytes"
+
+    def nobody_left(self) -> None:
+        """Of the extension's processes there are at most the reaper and one warm worker."""
+        others = (
+            "SELECT 1 FROM pg_stat_activity WHERE backend_type ~ 'shared_backup' AND pid NOT IN"
+            " (SELECT coalesce(pid, 0) FROM shared_backup_reaper()"
+            " UNION SELECT coalesce(warm_pid, 0) FROM shared_backup_starter())"
+        )
+        self.eventually(lambda: not self.admin.execute(others), "a background worker is left over")
+
+    def at_full_strength(self) -> None:
+        """There is a reaper, and a warm worker."""
+        there = "SELECT pid, warm_pid FROM shared_backup_reaper(), shared_backup_starter()"
+        self.eventually(lambda: None not in self.admin.execute(there)[0], "reaper or warm worker has not come back")
+
+    def shared_memory(self) -> tuple[int, int]:
+        """Bytes: what the server allocated at its start, and the files of its dynamic shared memory."""
+        main = self.admin.execute("SELECT sum(allocated_size) FROM pg_shmem_allocations WHERE name IS NOT NULL")[0][0]
+        files = (self.cluster.data_dir / "pg_dynshmem").glob("mmap.*")
+        return int(main), sum(file.stat().st_size for file in files)
+
+    def eventually(self, holds: Callable[[], bool], otherwise: str) -> None:
+        """Raises AssertionError if it does not hold before long."""
+        try:
+            self.cluster.wait_until(holds, PATIENCE, otherwise)
+        except ClusterError:
+            raise AssertionError(otherwise) from None

@@ -1,0 +1,52 @@
+"""Whatever strikes an operation, at whatever point: it took place or left no trace, and afterwards all is well."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.nemesis import FAULTS, Fault
+from properties.conftest import PROBED
+from properties.storms import Storm
+from properties.tally import Tally
+from properties.test_points import POINTS
+
+pytestmark = pytest.mark.server
+
+WORKERS = "6"
+"""Of all kinds: the reaper, core's launcher, the warm worker and the like of it; few, so that they can be used up."""
+
+
+@pytest.fixture(scope="module")
+def storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm]:
+    if implementation.start != SHARED.start:
+        pytest.skip("the points are a matter of the extension")
+    with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": WORKERS}, archive=True) as cluster:
+        yield Storm(cluster)
+
+
+def struck(fault: Fault, points: tuple[str, ...] = POINTS) -> list[str]:
+    """The points at which a fault makes sense."""
+    return [point for point in points if point.startswith(fault.points)]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> None:
+    """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
+    injected, failed = struck(fault), []
+    for point in injected:
+        try:
+            with tally.example():
+                storm.strike(fault, point.partition("-")[0], point)
+                tally.steps += 1
+        except Exception as error:
+            error.add_note(f"{fault.name} at {point}")
+            failed.append(error)
+            storm.cluster.restart("immediate")
+            storm.reconnect()
+    tally.notes.append(f"{fault.name}: {len(injected)} injected, {len(injected) - len(failed)} survived")
+    if failed:
+        raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
+    storm.at_full_strength()
