@@ -160,6 +160,13 @@ def stock(instrumented: Build) -> Iterator[Client]:
 
 
 @pytest.fixture
+def multi_session(implementation: Implementation) -> None:
+    """For what only a design promises whose backups outlive their session; others skip it."""
+    if implementation.design.session_bound:
+        pytest.skip("the design is session-bound: a backup ends with its session, and no other can stop it")
+
+
+@pytest.fixture
 def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Tally]:
     """Counts what the property does; the counts go into the report of the test."""
     tally = Tally()

@@ -36,7 +36,7 @@ from properties.conftest import server_settings
 from properties.restoring import check_restore
 from properties.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 
 LABEL = "nightly"
 STARTER, STOPPER = 0, 1
@@ -90,12 +90,6 @@ def server(instrumented: Build, implementation: Implementation) -> Iterator[Clus
         prepare_workload(session)
         session.close()
         yield server
-
-
-@pytest.fixture(autouse=True)
-def multi_session(implementation: Implementation) -> None:
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: a restart ends the sessions, and the backups with them")
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from properties.comparison import Comparison
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 
 WRITES_OFTEN = {"shared_buffers": "1MB"}
 """So little that the server writes pages all the time, beside the checkpoints."""
@@ -42,12 +42,6 @@ TORN = "invalid page|checksum verification failed"
 
 HALF = 11_000_000
 """Bytes, about half of a small cluster."""
-
-
-@pytest.fixture(autouse=True)
-def multi_session(implementation: Implementation) -> None:
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: there is nothing to stop from another session")
 
 
 @dataclass(frozen=True)

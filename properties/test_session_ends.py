@@ -100,11 +100,9 @@ def start_and_lose(cluster: Cluster, admin: Session, implementation: Implementat
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
 def test_a_backup_whose_session_ended(
-    cluster: Cluster, implementation: Implementation, admin: Session, cause: Cause, tally: Tally
+    cluster: Cluster, implementation: Implementation, multi_session: None, admin: Session, cause: Cause, tally: Tally
 ) -> None:
     """... is stopped from another session, and its label file is right."""
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: the backup ends with its session")
     with tally.example():
         start_point = start_and_lose(cluster, admin, implementation, cause)
         assert forced_full_page_writes(admin), "core gave the backup up when the session ended"

@@ -40,7 +40,7 @@ from properties.beside import Beside, copy_while, live
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 PATIENCE = 30.0
 TORN = "invalid page|checksum verification failed"
 
@@ -49,12 +49,6 @@ SETTINGS = {
     "shared_buffers": "1MB",  # so little that the server writes pages all the time
     "wal_keep_size": "256MB",  # for a standby that is down
 }
-
-
-@pytest.fixture(autouse=True)
-def multi_session(implementation: Implementation) -> None:
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: there is nothing to stop from another session")
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,8 @@ from properties.beside import Beside, Stopped, copy_while
 from properties.restoring import check_restore
 from properties.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 GENERATIONS = 3
-
-
-@pytest.fixture(autouse=True)
-def multi_session(implementation: Implementation) -> None:
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: there is nothing to stop from another session")
 
 
 @dataclass(frozen=True)
