@@ -47,6 +47,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def sanitize() -> bool:
+    """What is measured is built as users build it."""
+    return False
+
+
+@pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> Scale:
     """How much is measured."""
     return scale_of(request.config)
