@@ -180,7 +180,8 @@ def test_a_server_that_is_discarded_at_once_raises_the_alarm(tmp_path: Path) -> 
 @pytest.mark.server
 def test_killing_a_server_is_no_crash_of_it(tmp_path: Path) -> None:
     with open_cluster(misbehaving(tmp_path)) as cluster:
-        os.kill(cluster.connect().pid, signal.SIGKILL)
+        session = cluster.connect()  # kept: one that nobody keeps ends by itself
+        os.kill(session.pid, signal.SIGKILL)
         cluster.wait_until(lambda: "terminated by signal 9" in cluster.log_since(0), 10, "the postmaster to say so")
         cluster.crash()
         cluster.start()
