@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.cluster import Cluster
 from harness.labelfile import lsn_to_int
 from harness.node import give
 from harness.points import Points
+from harness.processes import descendants
 from harness.session import CONNECTION_FAILURE, Pending, Session, SqlError
 
 PATIENCE = 30.0
@@ -29,6 +31,7 @@ REVOKE = GRANT.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
 
 CANCELED, SHUT_DOWN, CRASHED = "57014", "57P01", "57P02"
 NO_WORKER, INTERNAL, NO_FILE = "53000", "XX000", "42809"
+BUSY, NOT_SO, UNKNOWN_LABEL = "55006", "55000", "42704"
 DYING = frozenset({SHUT_DOWN, CRASHED, CONNECTION_FAILURE})
 
 
@@ -87,8 +90,14 @@ class Fault(NamedTuple):
 # To the caller, the worker or the reaper
 
 
-def nothing(_scene: Scene) -> None:
-    """The point does it, or what the session has said before."""
+def fail(scene: Scene) -> None:
+    """The point itself raises an error."""
+    scene.cluster.wait_until(lambda: scene.points.armed()[0].passed == 1, PATIENCE, "the error to be raised")
+
+
+def time_out(scene: Scene) -> None:
+    """The caller's session has said how long it may take."""
+    scene.linger(0.2)
 
 
 def cancel(scene: Scene) -> None:
@@ -109,15 +118,26 @@ def terminate_caller(scene: Scene) -> None:
     scene.linger()
 
 
-def terminate(backend_type: str) -> Callable[[Scene], None]:
-    """pg_terminate_backend of all processes of a kind."""
+def terminate(title: str) -> Callable[[Scene], None]:
+    """SIGTERM to all processes of that title: those that use no database are not in pg_stat_activity."""
 
     def strike(scene: Scene) -> None:
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = %s"
-        scene.admin.execute(query, (backend_type,))
+        for pid in titled(scene.cluster, title):
+            os.kill(pid, signal.SIGTERM)
         scene.linger()
 
     return strike
+
+
+def titled(cluster: Cluster, title: str) -> set[int]:
+    """The server's processes whose title says that."""
+    assert cluster.pid is not None
+    found = set()
+    for pid in descendants(cluster.pid):
+        with suppress(OSError):  # it has just ended
+            if title.encode() in Path("/proc", str(pid), "cmdline").read_bytes():
+                found.add(pid)
+    return found
 
 
 def vanish(scene: Scene) -> None:
@@ -224,6 +244,22 @@ def cancel_waiting(scene: Scene) -> None:
     cancel(scene)
 
 
+# By another session
+
+
+def meddle(work: str) -> Callable[[Scene], None]:
+    """Another session ends the same backup, or is told that it can not."""
+
+    def strike(scene: Scene) -> None:
+        try:
+            scene.admin.execute(work)
+        except SqlError as error:
+            if error.sqlstate not in (BUSY, NOT_SO, UNKNOWN_LABEL):
+                raise
+
+    return strike
+
+
 # To time, settings and rights
 
 
@@ -287,14 +323,29 @@ FAULTS = (
     Fault("cancel", cancel, frozenset({CANCELED}), CALLED),
     # a reaper that was cancelled is another's beginning; the caller waits for that one
     Fault("pg_cancel_backend", cancel_whoever_is_there, frozenset({CANCELED})),
-    Fault("statement_timeout", nothing, frozenset({CANCELED}), CALLED, before="SET statement_timeout = '30ms'",
-          after=lambda scene: scene.linger(0.05)),
+    Fault("statement_timeout", time_out, frozenset({CANCELED}), CALLED, before="SET statement_timeout = '100ms'"),
     Fault("terminate caller", terminate_caller, DYING),
     Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN})),
     Fault("terminate reaper", terminate("shared_backup reaper")),
     Fault("client gone", vanish, DYING, before="SET client_connection_check_interval = '5ms'"),
     Fault("client gone, unnoticed", vanish, DYING),
     Fault("SIGSTOP", suspend),
+    Fault("error", fail, frozenset({INTERNAL}), leaves=frozenset({"gone"}), action="error"),
+    Fault("another session's abort", meddle("SELECT shared_backup_abort('held')"), leaves=frozenset({"gone"})),
+    Fault("another session's stop", meddle("SELECT shared_backup_stop('held', false)"), leaves=frozenset({"stopped"})),
+    # a start takes no longer than it takes to get its worker; others need none
+    Fault("no worker left", use_up_workers, frozenset({NO_WORKER}), ("start",)),
+    # core's last act in a stop is to write it, and it comes after the backup has ended: it is lost, as with core
+    Fault("history file not writable", spoil_history_file, frozenset({NO_FILE}), ("stop-claimed",),
+          leaves=frozenset({"gone"})),
+    # nobody else waits for the archive
+    Fault("archive not writable", close_archive, points=("stop",)),
+    Fault("archive_command failing", fail_archiving, frozenset({CANCELED}), ("stop",), after=cancel_waiting),
+    Fault("clock forwards", clock_forwards, leaves=frozenset({"expired"})),
+    Fault("clock back", clock_back, leaves=frozenset({"active"})),
+    Fault("settings reloaded", change_settings),
+    Fault("role dropped", drop_role, points=CALLED),
+    Fault("EXECUTE revoked", revoke, points=CALLED),
     Fault("SIGKILL of a backend", kill_whoever_is_there, DYING, restarts=True),
     Fault("SIGKILL of the postmaster", kill_postmaster, DYING, restarts=True),
     Fault("SIGQUIT of the postmaster", restart("immediate"), DYING, restarts=True),

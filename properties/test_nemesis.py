@@ -1,5 +1,6 @@
 """Whatever strikes an operation, at whatever point: it took place or left no trace, and afterwards all is well."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -27,26 +28,33 @@ def storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm
         yield Storm(cluster)
 
 
-def struck(fault: Fault, points: tuple[str, ...] = POINTS) -> list[str]:
+def struck(fault: Fault, storm: Storm) -> list[str]:
     """The points at which a fault makes sense."""
-    return [point for point in points if point.startswith(fault.points)]
+    points = [point for point in POINTS if point.startswith(fault.points)]
+    return [point for point in points if fault.action == "wait" or storm.points.may_fail(point)]
+
+
+def sentence(name: str, injected: int, told: Counter[str]) -> str:
+    """For the report; ``told`` is what the callers of those that survived were told."""
+    ends = ", ".join(f"{end} ({times})" for end, times in told.most_common())
+    return f"{name}: {injected} injected, {told.total()} survived; the callers were told {ends or 'nothing'}"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> None:
     """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
-    injected, failed = struck(fault), []
+    injected, failed, told = struck(fault, storm), [], Counter[str]()
     for point in injected:
         try:
             with tally.example():
-                storm.strike(fault, point.partition("-")[0], point)
+                told[storm.strike(fault, point.partition("-")[0], point)] += 1
                 tally.steps += 1
         except Exception as error:
             error.add_note(f"{fault.name} at {point}")
             failed.append(error)
             storm.cluster.restart("immediate")
             storm.reconnect()
-    tally.notes.append(f"{fault.name}: {len(injected)} injected, {len(injected) - len(failed)} survived")
+    tally.notes.append(sentence(fault.name, len(injected), told))
     if failed:
         raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
     storm.at_full_strength()

@@ -1,0 +1,92 @@
+"""No leaks: however many backups come and go, memory, file descriptors and processes are where they were."""
+
+import os
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+
+from harness.build import Build
+from harness.cluster import open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.processes import descendants
+from harness.session import SqlError
+from properties.conftest import PROBED
+from properties.storms import Storm
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+CYCLES = {"dev": 100, "gate": 500, "nightly": 10_000}
+WARM_UP = 50
+"""Cycles after which every process has all that it keeps."""
+REMEMBERED = 20
+"""Cycles after which results are forgotten."""
+
+LABEL = "x" * 1000
+"""Long: what some hundreds of these leave behind does not fit into the first megabyte."""
+START = "SELECT shared_backup_start(%s, true, '10 s')"
+STOP = "SELECT shared_backup_stop(%s, false)"
+ABORT = "SELECT shared_backup_abort(%s)"
+EXPIRE = "SELECT shared_backup_clock_advance('20 s')"
+FORGET = "SELECT shared_backup_clock_advance('1 h')"
+
+
+class Footprint(NamedTuple):
+    """What a server has."""
+
+    shared_memory: tuple[int, int]
+    """Bytes: main and dynamic."""
+    postmaster_files: int
+    reaper_files: int
+    processes: int
+
+
+def footprint(storm: Storm) -> Footprint:
+    """While no backup is open or remembered."""
+    storm.clear()
+    storm.at_full_strength()
+    storm.alone()
+    postmaster = storm.cluster.pid or 0
+    reaper = storm.admin.execute("SELECT pid FROM shared_backup_reaper()")[0][0]
+    return Footprint(storm.shared_memory(), open_files(postmaster), open_files(reaper), len(descendants(postmaster)))
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def cycle(storm: Storm, number: int) -> None:
+    """A backup that is stopped, aborted, expires, or fails when its start point is taken already."""
+    label, end = (f"{number} {LABEL}",), number % 4
+    if end == 3:
+        storm.points.arm("start-point-taken", action="error")
+        with pytest.raises(SqlError, match="XX000"):
+            storm.admin.execute(START, label)
+    else:
+        storm.admin.execute(START, label)
+    if end == 2:
+        storm.admin.execute(EXPIRE)
+    elif end < 2:
+        storm.admin.execute((STOP, ABORT)[end], label)
+    if number % REMEMBERED == 0:
+        storm.admin.execute(FORGET)
+
+
+def test_backups_come_and_go_and_leave_nothing(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("it counts the extension's processes")
+    cycles = CYCLES[settings.get_current_profile_name()]
+    with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
+        storm = Storm(cluster)
+        for number in range(WARM_UP):
+            cycle(storm, number)
+        before = footprint(storm)
+        for number in range(cycles):
+            cycle(storm, number)
+            tally.steps += 1
+        after = footprint(storm)
+    tally.notes.append(f"{cycles:,} cycles; before and after them: {before}")
+    assert after == before, f"{cycles} cycles left {after}, before them there was {before}"
