@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
 from harness.nemesis import FAULTS, Fault
 from properties.conftest import PROBED
-from properties.storms import Storm
+from properties.storms import WORK, Storm
 from properties.tally import Tally
 from properties.test_points import POINTS
 
@@ -18,6 +20,13 @@ pytestmark = pytest.mark.server
 
 WORKERS = "6"
 """Of all kinds: the reaper, core's launcher, the warm worker and the like of it; few, so that they can be used up."""
+
+
+ANY_MOMENT = tuple(fault for fault in FAULTS if fault.action == "wait" and not fault.restarts)
+"""Faults that need no point, and leave the server running."""
+LONGEST = 0.01
+"""Seconds from the beginning of an operation, within which most have ended."""
+EXAMPLES = {"dev": 30, "gate": 60, "nightly": 3000}
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +67,25 @@ def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> Non
     if failed:
         raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
     storm.at_full_strength()
+
+
+def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
+    """Where no point is."""
+    told = Counter[str]()
+
+    @settings(max_examples=EXAMPLES[settings.get_current_profile_name()])
+    @given(st.sampled_from(ANY_MOMENT), st.sampled_from(sorted(WORK)), st.floats(0, LONGEST))
+    def strike(fault: Fault, kind: str, delay: float) -> None:
+        if not any(point.startswith(kind) for point in struck(fault, storm)):
+            kind = fault.points[0].partition("-")[0]
+        try:
+            with tally.example():
+                told[storm.strike(fault, kind, delay=delay)] += 1
+                tally.steps += 1
+        except Exception:
+            storm.cluster.restart("immediate")
+            storm.reconnect()
+            raise
+
+    strike()
+    tally.notes.append(sentence("any fault at any moment", tally.examples, told))
