@@ -57,8 +57,11 @@ def open_files(pid: int) -> int:
 
 
 def cycle(storm: Storm, number: int) -> None:
-    """A backup that is stopped, aborted, expires, or fails when its start point is taken already."""
-    label, end = (f"{number} {LABEL}",), number % 4
+    """A backup that is stopped, aborted, expires, or fails when its start point is taken already.
+
+    Two have a label in turn: the second replaces the first's result, or puts it back.
+    """
+    label, end = (f"{number // 2} {LABEL}",), number % 4
     if end == 3:
         storm.points.arm("start-point-taken", action="error")
         with pytest.raises(SqlError, match="XX000"):

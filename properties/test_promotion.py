@@ -1,0 +1,75 @@
+"""A standby is promoted while a backup of it is at a named point: it took place, or left no trace."""
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster, open_standby
+from harness.implementation import SHARED, Implementation
+from harness.points import Points
+from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.session import SqlError
+from properties.storms import DONE, GONE, START, UNDONE, WORK, end_of
+from properties.tally import Tally
+from properties.test_points import POINTS, label_of
+
+pytestmark = pytest.mark.server
+
+PROMOTED = "55000"
+"""What core says of a backup that began before the promotion."""
+
+
+def promote_at(point: str, standby: Cluster) -> str:
+    """Returns what the caller was told; raises AssertionError if all is not well afterwards."""
+    kind = point.partition("-")[0]
+    points, caller = Points(standby.connect()), standby.connect()
+    points.session.execute("SELECT shared_backup_clock_freeze()")
+    if kind != "start":
+        caller.execute(START)
+    points.arm(point, label_of(point))
+    pending = caller.submit(WORK[kind])
+    assert points.arrived(point, label_of(point), pending.done), f"the operation ended before {point}"
+    assert points.session.execute("SELECT pg_promote()") == [(True,)]
+    points.disarm()
+    end = end_of(pending)
+    assert end.sqlstate in (None, PROMOTED), f"the caller was told {end.sqlstate}"
+    points.session.execute("SELECT shared_backup_reaper_settle()")
+    rows = points.session.execute("SELECT state, from_standby FROM shared_backups WHERE label = 'held'")
+    state, from_standby = rows[0] if rows else (GONE, False)
+    # core has ended a backup before it says that it is of no use
+    assert state in ((GONE, UNDONE[kind]) if end.sqlstate else (DONE[kind],)), f"{end.sqlstate}, and it is {state}"
+    set_full_page_writes(standby, points.session, on=False)
+    forced = forced_full_page_writes(points.session)
+    assert forced == (state == "active"), f"{state}, and core {'counts' if forced else 'does not count'} a backup"
+    points.session.execute("SELECT shared_backup_start('fresh', true)")
+    points.session.execute("SELECT shared_backup_stop('fresh', false)")
+    if state == "active":
+        last = end_of(points.session.submit(WORK["stop"]))
+        assert last.sqlstate == (PROMOTED if from_standby else None), f"a backup from before ended with {last.sqlstate}"
+    assert not forced_full_page_writes(points.session), "core still counts a backup"
+    return end.sqlstate or "ok"
+
+
+def test_a_promotion_at_every_point(instrumented: Build, implementation: Implementation, tally: Tally) -> None:
+    """The next backup is good, on the new timeline."""
+    if implementation.start != SHARED.start:
+        pytest.skip("the points are a matter of the extension")
+    told: list[str] = []
+    with open_cluster(instrumented) as primary:
+        session = primary.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        session.execute("CREATE EXTENSION shared_backup_instruments")
+        prepare_probe(session)
+        session.close()
+        for point in POINTS:
+            with open_standby(primary) as standby, tally.example():
+                try:
+                    told.append(promote_at(point, standby))
+                except (AssertionError, SqlError) as error:
+                    error.add_note(f"promotion at {point}")
+                    raise
+                tally.steps += 1
+    refused = told.count(PROMOTED)
+    tally.notes.append(
+        f"promotion: {len(POINTS)} injected, {len(told)} survived;"
+        f" the callers were told ok ({len(told) - refused}), {PROMOTED} ({refused})"
+    )
