@@ -9,6 +9,7 @@ from hypothesis import settings
 from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
+from harness.node import give
 from harness.processes import descendants
 from harness.session import SqlError
 from properties.conftest import PROBED
@@ -24,7 +25,9 @@ REMEMBERED = 20
 """Cycles after which results are forgotten."""
 
 LABEL = "x" * 1000
-"""Long: what some hundreds of these leave behind does not fit into the first megabyte."""
+TABLESPACES = 20
+FOLDERS = ("x" * 200,) * 4
+"""Long, as are the tablespace maps: what some dozens of backups leave behind does not fit into memory that is there."""
 START = "SELECT shared_backup_start(%s, true, '10 s')"
 STOP = "SELECT shared_backup_stop(%s, false)"
 ABORT = "SELECT shared_backup_abort(%s)"
@@ -46,10 +49,20 @@ def footprint(storm: Storm) -> Footprint:
     """While no backup is open or remembered."""
     storm.clear()
     storm.at_full_strength()
-    storm.alone()
+    storm.nobody_left()
     postmaster = storm.cluster.pid or 0
     reaper = storm.admin.execute("SELECT pid FROM shared_backup_reaper()")[0][0]
     return Footprint(storm.shared_memory(), open_files(postmaster), open_files(reaper), len(descendants(postmaster)))
+
+
+def make_tablespaces(storm: Storm) -> None:
+    for number in range(TABLESPACES):
+        folder = storm.cluster.folder / str(number)
+        for name in ("", *FOLDERS):
+            folder /= name
+            folder.mkdir()
+            give(folder, storm.cluster.user)
+        storm.admin.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
 
 
 def open_files(pid: int) -> int:
@@ -84,6 +97,7 @@ def test_backups_come_and_go_and_leave_nothing(
     cycles = CYCLES[settings.get_current_profile_name()]
     with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
         storm = Storm(cluster)
+        make_tablespaces(storm)
         for number in range(WARM_UP):
             cycle(storm, number)
         before = footprint(storm)
