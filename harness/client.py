@@ -98,14 +98,18 @@ class Client:
     def begin(self, roles: tuple[Role, ...], sessions: int, settings: Settings) -> None:
         """A fresh start: these roles, nobody connected, no backup, these settings."""
         self.clear()
-        self.history = History()
         self.sessions = [None] * sessions
-        self.lsns: list[str] = [LONG_AGO]
-        self.stopped: dict[tuple[str, int], Row] = {}
-        self.now = 0
         self.make_roles(roles)
         if self.implementation.settings:
             self.set(**settings._asdict())
+        self.begin_history()
+
+    def begin_history(self) -> None:
+        """From here on it is recorded what happens, start points are numbered, and time is counted."""
+        self.history = History()
+        self.lsns: list[str] = [LONG_AGO]
+        self.stopped: dict[tuple[str, int], Row] = {}
+        self.now = 0
         self.freeze()
 
     def end(self) -> None:
@@ -382,8 +386,13 @@ class Client:
         """Lets time pass."""
         statement, parameters = offered(self.implementation.advance_clock), {"interval": interval(seconds)}
         self.note(with_values(statement, parameters))
-        self.admin.execute(statement, parameters)
+        self.timekeeper.execute(statement, parameters)
         self.now += seconds
+
+    @property
+    def timekeeper(self) -> Session:
+        """The session that moves the clock."""
+        return self.admin
 
     def seconds(self, shown: datetime | None) -> int | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
@@ -402,17 +411,21 @@ class Client:
         """Changes settings, and waits until every process has them."""
         names = self.implementation.settings
         wanted = {names[name]: in_configuration(name, value) for name, value in values.items()}
-        if all(self.cluster.settings.get(name) == value for name, value in wanted.items()):
-            return
         for name, value in wanted.items():
             self.note(f"ALTER SYSTEM SET {name} = '{value}'; SELECT pg_reload_conf()")
+        if all(self.cluster.settings.get(name) == value for name, value in wanted.items()):
+            return
         loaded_before = self.settings_loaded()
         self.cluster.configure(wanted)
-        self.cluster.reload(sessions=[self.admin, *(session for session in self.sessions if session is not None)])
+        self.cluster.reload(sessions=[self.admin, *self.idle_sessions()])
         if loaded_before is not None:
             self.cluster.wait_until(
                 lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
             )
+
+    def idle_sessions(self) -> list[Session]:
+        """Those that can be asked something now: here, all."""
+        return [session for session in self.sessions if session is not None]
 
     def settings_loaded(self) -> datetime | None:
         """When the implementation's background worker last loaded its settings, as far as it tells."""

@@ -4,14 +4,14 @@ The names, and what they stand for, are in ``harness/extension/points.c``.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from harness.cluster import ClusterError
 from harness.session import Session
 
 PATIENCE = 30.0
-PAUSE = 0.0001
+PAUSE = 0.0002
 
 
 class Armed(NamedTuple):
@@ -45,6 +45,14 @@ class Points:
         """Whoever comes there from now on waits, or (``error``) the first one fails."""
         self.session.execute("SELECT shared_backup_point_arm(%s, %s, %s)", (point, action, label))
 
+    def hold_all(self, places: Iterable[tuple[str, str | None]]) -> None:
+        """Whoever comes to one of these points, at work on that label, waits."""
+        points, labels = zip(*places, strict=True)
+        self.session.execute(
+            "SELECT shared_backup_point_arm(p, 'wait', label) FROM unnest(%s::text[], %s::text[]) AS t (p, label)",
+            (list(points), list(labels)),
+        )
+
     def let_go(self, point: str, label: str | None = None) -> int:
         """Those who wait there go on, and others will wait again; returns how many they are."""
         return int(self.session.execute("SELECT shared_backup_point_release(%s, %s)", (point, label))[0][0])
@@ -68,10 +76,19 @@ class Points:
         query = "SELECT waiting FROM shared_backup_points() WHERE point = %s AND label IS NOT DISTINCT FROM %s"
         return tuple(pid for (pids,) in self.session.execute(query, (point, label)) for pid in pids)
 
-    def arrived(self, point: str, label: str | None = None, over: Callable[[], bool] = lambda: False) -> bool:
-        """Waits until somebody waits there, as armed for that label, or until it is ``over``; is anybody there?"""
+    def arrived(
+        self,
+        point: str,
+        label: str | None = None,
+        over: Callable[[], bool] = lambda: False,
+        others: Collection[int] = (),
+    ) -> bool:
+        """Waits until somebody waits there beside these ``others``, as armed for that label, or until it is ``over``.
+
+        Is anybody there?
+        """
         deadline = time.monotonic() + PATIENCE
-        while not self.waiting(point, label):
+        while set(self.waiting(point, label)) <= set(others):
             if over():
                 return False
             if time.monotonic() > deadline:

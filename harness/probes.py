@@ -36,6 +36,17 @@ def forced_full_page_writes(session: Session) -> bool:
     return written > PAGE_IMAGE
 
 
+def lowered_too_often(session: Session) -> bool:
+    """Is core's counter below zero? One backup more, by core's own functions, does not make it force anything then.
+
+    There must be none running. Needs ``full_page_writes = off``.
+    """
+    session.execute("SELECT pg_backup_start('probe', true)")
+    forced = forced_full_page_writes(session)
+    session.execute("SELECT pg_backup_stop(false)")
+    return not forced
+
+
 def live_backups(session: Session, view: str) -> int:
     """How many backups the view shows as live."""
     return sum(row[1] in ("starting", "active", "stopping") for row in session.execute(view))

@@ -1,0 +1,180 @@
+"""Chosen interleavings: whatever a few sessions do at once, in whatever order its phases follow each other.
+
+All orders are tried, not a sample: the model enumerates them, and each is replayed on a server where every process
+stops at the end of each phase until it is told to go on.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement, permutations
+
+import pytest
+
+from harness.build import Build
+from harness.client import Violation
+from harness.cluster import open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.stage import Stage
+from model.design import SHARED as DESIGN
+from model.design import Design
+from model.interleave import Run, Schedule, interleavings
+from model.operations import Abort, Start, Stop
+from model.outcomes import Failed, SqlState
+from model.transition import Pending, run
+from properties.conftest import server_settings
+from properties.interleavings import CAST, NAME_LABELS, ROLES, Replay, Scope, connections, scopes
+from properties.tally import Tally
+
+OTHERS = ("expiry", "raised limit", "lowered limit", "revoke")
+PAIRS = [*combinations_with_replacement(NAME_LABELS, 2), *((kind, other) for kind in NAME_LABELS for other in OTHERS)]
+TRIPLES = [*combinations_with_replacement(("start", "stop", "abort"), 3)]
+REAPER_POINTS = ("reaper-expiring", "reaper-expired")
+
+
+# The model's own
+
+
+def test_every_order_of_the_phases_is_a_schedule() -> None:
+    """Calls that do not meet each other have all their phases, so that the orders can be counted otherwise."""
+    scope = Scope((), (), (("a", "active"), ("b", "active")), 3)
+    calls = (Start(0, "c"), Stop(1, "a"), Abort(2, "b"))
+    found = interleavings(DESIGN, scope.first(DESIGN), calls)
+    assert set(found) == set(permutations([0, 0, 0, 1, 1, 1, 2, 2]))
+    assert list(found) == sorted(found, key=lambda schedule: (len(schedule), schedule))
+    for runs in found.values():
+        ((*_, last),) = runs
+        assert [(label, backup.state) for label, backup in last.cluster.backups] == [("a", "stopped"), ("c", "active")]
+
+
+@pytest.mark.parametrize("kinds", TRIPLES, ids=" / ".join)
+def test_calls_one_after_the_other_come_to_what_they_come_to_alone(kinds: Sequence[str]) -> None:
+    for scope in scopes(kinds, ("absent", "active")):
+        calls = scope.calls()
+        found = interleavings(DESIGN, scope.first(DESIGN), calls)
+        for order in permutations(range(len(calls))):
+            cluster, outcomes = scope.first(DESIGN), {}
+            for number in order:
+                ((cluster, outcomes[number]),) = run(DESIGN, cluster, calls[number])
+            (one,) = (
+                runs
+                for schedule, (runs,) in found.items()
+                if sorted(schedule, key=order.index) == [*schedule] and tuple(dict.fromkeys(schedule)) == order
+            )
+            assert one[-1].cluster == cluster
+            assert {step.call: step.result for step in one if not isinstance(step.result, Pending)} == outcomes
+
+
+def test_only_calls_at_once_meet_someone_at_work() -> None:
+    """No order of whole operations has this outcome: phases are needed to see it."""
+    scope = Scope(("start", "stop"), ("a", "a"), (), 1)
+    busy = {
+        schedule
+        for schedule, runs in scope.interleavings(DESIGN).items()
+        if any(step.result == Failed(SqlState.OBJECT_IN_USE) for run in runs for step in run)
+    }
+    assert busy == {(0, 1, 0, 0), (0, 0, 1, 0)}
+
+
+# The server's
+
+
+@pytest.fixture(scope="module")
+def theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
+    if implementation.start != SHARED.start:
+        pytest.skip("the implementation has no points where its operations can be held")
+    with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+        yield Stage(cluster, implementation)
+
+
+@pytest.fixture
+def stage(theatre: Stage) -> Iterator[Stage]:
+    """With all sessions connected."""
+    connect(theatre)
+    yield theatre
+    theatre.end()
+
+
+def connect(stage: Stage) -> None:
+    stage.begin(ROLES, len(CAST), stage.implementation.design.settings)
+    for connection in connections():
+        stage.perform(connection)
+
+
+Case = tuple[Scope, Schedule, list[Run]]
+
+
+def cases_of(design: Design, among: Sequence[Scope]) -> list[Case]:
+    """Every schedule of these scopes, short ones first, so that a failure shows a shortest one."""
+    cases = [(scope, schedule, runs) for scope in among for schedule, runs in scope.interleavings(design).items()]
+    return sorted(cases, key=lambda case: (len(case[1]), case[0].limit))
+
+
+def replay(stage: Stage, tally: Tally, cases: Sequence[Case], reaper_at: str | None = None) -> None:
+    """Each of them on the server."""
+    for position, (scope, schedule, runs) in enumerate(cases):
+        try:
+            with tally.example():
+                Replay(stage, scope, schedule, runs, reaper_at).play(exactly=position == len(cases) - 1)
+                tally.steps += len(schedule)
+        except BaseException as failure:
+            tally.keep(stage.history, failed=True)
+            recover(stage)
+            if isinstance(failure, Violation):
+                again(stage, cases[max(position - 1, 0) : position + 1], reaper_at)
+            raise
+    tally.notes.append(f"{len(cases):,} interleavings replayed")
+
+
+@pytest.fixture
+def profile(pytestconfig: pytest.Config) -> str:
+    return str(pytestconfig.getoption("--profile"))
+
+
+def again(stage: Stage, cases: Sequence[Case], reaper_at: str | None) -> None:
+    """On a new server, to see which of these schedules fails by itself: one may have suffered from the one before."""
+    for scope, schedule, runs in cases:
+        try:
+            Replay(stage, scope, schedule, runs, reaper_at).play(exactly=True)
+        except BaseException:
+            recover(stage)
+            raise
+
+
+def recover(stage: Stage) -> None:
+    """Makes all new after a failure."""
+    stage.drop_curtain()
+    stage.recover()
+    connect(stage)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
+def test_two_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally: Tally) -> None:
+    states = ("absent", "active") if profile == "dev" else ("absent", "active", "stopped")
+    replay(stage, tally, cases_of(stage.implementation.design, scopes(kinds, states)))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("reaper_at", REAPER_POINTS)
+@pytest.mark.parametrize("kind", ["stop", "abort", "renew"])
+def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
+    kind: str, reaper_at: str, stage: Stage, tally: Tally
+) -> None:
+    """Expiry is one phase of the model; the reaper takes three, and is held there until all others have ended."""
+    replay(
+        stage,
+        tally,
+        cases_of(stage.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
+        reaper_at,
+    )
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kinds", TRIPLES, ids=" / ".join)
+def test_three_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally: Tally) -> None:
+    everything = scopes(kinds, ("absent", "active"))
+    small = [scope for scope in everything if len({*scope.labels}) == 1 or (profile == "gate" and scope.limit == 1)]
+    design = stage.implementation.design
+    cases = cases_of(design, everything if profile == "nightly" else small)
+    replay(stage, tally, cases)
+    if left := len(cases_of(design, everything)) - len(cases):
+        tally.notes.append(f"{left:,} more, about two labels, are for longer profiles")
