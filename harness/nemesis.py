@@ -30,8 +30,8 @@ GRANT = (
 REVOKE = GRANT.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
 
 CANCELED, SHUT_DOWN, CRASHED = "57014", "57P01", "57P02"
-NO_WORKER, INTERNAL, NO_FILE = "53000", "XX000", "42809"
-BUSY, NOT_SO, UNKNOWN_LABEL = "55006", "55000", "42704"
+NO_WORKER, LIMIT, INTERNAL, NO_FILE = "53000", "53400", "XX000", "42809"
+BUSY, NOT_SO, UNKNOWN_LABEL, NO_RIGHT = "55006", "55000", "42704", "42501"
 DYING = frozenset({SHUT_DOWN, CRASHED, CONNECTION_FAILURE})
 
 
@@ -73,6 +73,8 @@ class Fault(NamedTuple):
     strike: Callable[[Scene], None]
     refusals: frozenset[str] = frozenset()
     """The SQLSTATEs that the caller may see; he may always see success."""
+    early: frozenset[str] = frozenset()
+    """The SQLSTATEs that he may see as well if it strikes before the operation has been looked at."""
     points: tuple[str, ...] = ("start", "stop", "abort", "reaper")
     """It strikes at the points whose names begin so; why not at others is said beside it in FAULTS."""
     leaves: frozenset[str] = frozenset()
@@ -320,10 +322,11 @@ CALLED = ("start", "stop", "abort")
 """Not the reaper, to which nobody calls."""
 
 FAULTS = (
-    Fault("cancel", cancel, frozenset({CANCELED}), CALLED),
+    Fault("cancel", cancel, frozenset({CANCELED}), points=CALLED),
     # a reaper that was cancelled is another's beginning; the caller waits for that one
     Fault("pg_cancel_backend", cancel_whoever_is_there, frozenset({CANCELED})),
-    Fault("statement_timeout", time_out, frozenset({CANCELED}), CALLED, before="SET statement_timeout = '100ms'"),
+    Fault("statement_timeout", time_out, frozenset({CANCELED}), points=CALLED,
+          before="SET statement_timeout = '100ms'"),
     Fault("terminate caller", terminate_caller, DYING),
     Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN})),
     Fault("terminate reaper", terminate("shared_backup reaper")),
@@ -331,21 +334,24 @@ FAULTS = (
     Fault("client gone, unnoticed", vanish, DYING),
     Fault("SIGSTOP", suspend),
     Fault("error", fail, frozenset({INTERNAL}), leaves=frozenset({"gone"}), action="error"),
-    Fault("another session's abort", meddle("SELECT shared_backup_abort('held')"), leaves=frozenset({"gone"})),
-    Fault("another session's stop", meddle("SELECT shared_backup_stop('held', false)"), leaves=frozenset({"stopped"})),
+    Fault("another session's abort", meddle("SELECT shared_backup_abort('held')"),
+          early=frozenset({BUSY, UNKNOWN_LABEL}), leaves=frozenset({"gone"})),
+    Fault("another session's stop", meddle("SELECT shared_backup_stop('held', false)"),
+          early=frozenset({BUSY, NOT_SO}), leaves=frozenset({"stopped"})),
     # a start takes no longer than it takes to get its worker; others need none
-    Fault("no worker left", use_up_workers, frozenset({NO_WORKER}), ("start",)),
+    Fault("no worker left", use_up_workers, frozenset({NO_WORKER}), points=("start",)),
     # core's last act in a stop is to write it, and it comes after the backup has ended: it is lost, as with core
-    Fault("history file not writable", spoil_history_file, frozenset({NO_FILE}), ("stop-claimed",),
+    Fault("history file not writable", spoil_history_file, frozenset({NO_FILE}), points=("stop-claimed",),
           leaves=frozenset({"gone"})),
     # nobody else waits for the archive
     Fault("archive not writable", close_archive, points=("stop",)),
-    Fault("archive_command failing", fail_archiving, frozenset({CANCELED}), ("stop",), after=cancel_waiting),
-    Fault("clock forwards", clock_forwards, leaves=frozenset({"expired"})),
+    Fault("archive_command failing", fail_archiving, frozenset({CANCELED}), points=("stop",),
+          after=cancel_waiting),
+    Fault("clock forwards", clock_forwards, early=frozenset({NOT_SO}), leaves=frozenset({"expired"})),
     Fault("clock back", clock_back, leaves=frozenset({"active"})),
-    Fault("settings reloaded", change_settings),
-    Fault("role dropped", drop_role, points=CALLED),
-    Fault("EXECUTE revoked", revoke, points=CALLED),
+    Fault("settings reloaded", change_settings, early=frozenset({LIMIT})),
+    Fault("role dropped", drop_role, early=frozenset({NO_RIGHT}), points=CALLED),
+    Fault("EXECUTE revoked", revoke, early=frozenset({NO_RIGHT}), points=CALLED),
     Fault("SIGKILL of a backend", kill_whoever_is_there, DYING, restarts=True),
     Fault("SIGKILL of the postmaster", kill_postmaster, DYING, restarts=True),
     Fault("SIGQUIT of the postmaster", restart("immediate"), DYING, restarts=True),
