@@ -32,6 +32,7 @@ HARNESS_TESTS = {
     "test_campaign.py",
     "test_bench_gate.py",
     "test_report.py",
+    "test_overlap.py",
 }
 """Tests of the bench itself: they belong to ``nox -s tests`` and say nothing about an implementation."""
 

@@ -1,0 +1,252 @@
+"""What a crowd of sessions does, at once: drawn by Hypothesis, and carried out in whatever order it happens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, islice
+from random import Random
+
+from hypothesis import strategies as st
+
+from harness.client import Violation
+from harness.crowd import Crowd
+from harness.probes import live_backups
+from harness.programs import address, start_program
+from model.design import StopPolicy
+from model.operations import (
+    Abort,
+    Advance,
+    Connect,
+    Grant,
+    ListBackups,
+    Operation,
+    Renew,
+    Revoke,
+    SetLimit,
+    SetPolicy,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
+from model.outcomes import Ok
+from model.state import Cluster, initial
+from properties.comparison import ROLES
+
+MEMBERS = ("alice", "bob", "root", "bob", "carol")
+"""The roles of the sessions, in turn."""
+
+MOST = 32
+"""Sessions at once."""
+
+LABELS = ("a", "b", "c")
+TTL = 10
+PAUSE = 0.005
+"""Seconds, at most, between two things that an administrator does, or from the start to the stop of core's backups."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens in one example."""
+
+    members: int
+    """Sessions, all at work at once."""
+    rounds: int
+    """Operations of each."""
+    labels: tuple[str, ...]
+    limit: int | None
+    policy: StopPolicy
+    weights: tuple[int, ...]
+    """How often members do what: a number for each of ``KINDS``."""
+    expiry: bool
+    """Backups have a time to live, and time passes."""
+    changes: bool
+    """An administrator changes the limit, the policy and privileges."""
+    stock: int
+    """Sessions that take one backup after the other by core's own functions."""
+    tool: bool
+    """pg_basebackup runs again and again."""
+    seed: int
+
+    @property
+    def keeper(self) -> int:
+        """The session that, at the end, holds a backup of core's own."""
+        return self.members
+
+    @property
+    def closer(self) -> int:
+        """The session that, at the end, ends what is left."""
+        return self.members + 1
+
+    @property
+    def stock_sessions(self) -> range:
+        """The sessions that use core's functions."""
+        return range(self.members + 2, self.members + 2 + self.stock)
+
+    @property
+    def roles(self) -> list[str]:
+        """Of all sessions, by number."""
+        return [*islice(cycle(MEMBERS), self.members), *["root"] * (2 + self.stock)]
+
+    def beginning(self, crowd: Crowd) -> Cluster:
+        """The model's state before anything has happened."""
+        settings = crowd.implementation.design.settings
+        settings = settings._replace(max_backups=self.limit, stop_policy=self.policy)
+        return initial(settings, ROLES, len(self.roles))
+
+
+KINDS: tuple[Callable[[Plan, Random, int, str, dict[str, int]], Operation], ...] = (
+    lambda plan, chance, session, label, seen: Start(session, label, ttl(plan, chance)),
+    lambda plan, chance, session, label, seen: Stop(session, label),
+    lambda plan, chance, session, label, seen: Stop(session, label, seen.get(label)),
+    lambda plan, chance, session, label, seen: Abort(session, label),
+    lambda plan, chance, session, label, seen: Renew(session, label, ttl(plan, chance)),
+    lambda plan, chance, session, label, seen: ListBackups(session),
+)
+
+
+def ttl(plan: Plan, chance: Random) -> int | None:
+    """A time to live, where there is one."""
+    return TTL if plan.expiry and chance.random() < 0.7 else None
+
+
+def plans(operations: int) -> st.SearchStrategy[Plan]:
+    """Many sessions, few labels: what they do collides all the time. ``operations``: of all members, at most."""
+    return mixtures(operations) | mixtures(operations).map(crush)
+
+
+def crush(plan: Plan) -> Plan:
+    """Everybody wants the only place, and gives it up at once."""
+    rounds = plan.members * plan.rounds // MOST
+    return replace(plan, members=MOST, rounds=rounds, labels=LABELS, limit=1, weights=(4, 0, 0, 4, 0, 0), changes=False)
+
+
+@st.composite
+def mixtures(draw: st.DrawFn, operations: int) -> Plan:
+    """A bit of everything, in all proportions."""
+    often, seldom = st.integers(1, 4), st.integers(0, 2)
+    members = draw(st.integers(8, MOST))
+    return Plan(
+        members=members,
+        rounds=draw(st.integers(200, operations)) // members,
+        labels=LABELS[: draw(st.sampled_from([3, 2, 2, 1]))],
+        limit=draw(st.sampled_from([1, 1, 2, None])),
+        policy=draw(st.sampled_from([StopPolicy.ANY, StopPolicy.ANY, StopPolicy.OWNER])),
+        weights=tuple(draw(weight) for weight in (often, often, seldom, often, seldom, often)),
+        expiry=draw(st.sampled_from([True, True, False])),
+        changes=draw(st.booleans()),
+        stock=draw(st.integers(0, 2)),
+        tool=draw(st.sampled_from([False, False, False, True])),
+        seed=draw(st.integers(0, 999)),
+    )
+
+
+# What is done
+
+
+def carry_out(crowd: Crowd, plan: Plan) -> None:
+    """The whole example, from the first connection to a fresh start and stop at its end; raises Violation."""
+    beginning = plan.beginning(crowd)
+    crowd.begin(ROLES, len(plan.roles), beginning.settings)
+    for number, role in enumerate(plan.roles):
+        crowd.act(Connect(number, role))
+    seen: dict[str, int] = {}
+    companions = [partial(watch, crowd), partial(administrate, crowd, plan)]
+    companions += [partial(take_stock_backups, crowd, number) for number in plan.stock_sessions]
+    companions += [partial(run_pg_basebackup, crowd)] * plan.tool
+    crowd.rush([partial(act, crowd, plan, number, seen) for number in range(plan.members)], companions)
+    settle(crowd, plan)
+
+
+def act(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int]) -> None:
+    """A member of the crowd; ``seen``: the start points that were returned last, by label."""
+    chance = Random(f"{plan.seed}, {session}")
+    for kind in chance.choices(KINDS, plan.weights, k=plan.rounds):
+        if crowd.over.is_set():
+            return
+        operation = kind(plan, chance, session, chance.choice(plan.labels), seen)
+        outcome = crowd.act(operation)
+        if isinstance(operation, Start) and isinstance(outcome, Ok) and isinstance(outcome.value, int):
+            seen[str(operation.label)] = outcome.value
+
+
+def administrate(crowd: Crowd, plan: Plan) -> None:
+    """Lets time pass, and changes what may be changed while the server runs."""
+    choices: list[Operation] = [Advance(TTL // 2)] * (6 * plan.expiry)
+    if plan.changes:
+        choices += [SetLimit(None), SetLimit(1), SetLimit(2), *map(SetPolicy, StopPolicy)]
+        choices += [make(role) for make in (Grant, Revoke) for role in ("alice", "carol")]
+    chance = Random(plan.seed)
+    while choices and not crowd.over.wait(chance.random() * PAUSE):
+        crowd.act(chance.choice(choices))
+
+
+def watch(crowd: Crowd) -> None:
+    """Reads the view all the time: never may it show more live backups than are allowed."""
+    session, view = crowd.cluster.connect(), str(crowd.implementation.view)
+    while not crowd.over.is_set():
+        with crowd.door.passing():
+            live, ceiling = live_backups(session, view), crowd.ceiling
+        if ceiling is not None and live > ceiling:
+            raise Violation(f"the view showed {live} live backups at once, and the limit was {ceiling}")
+    session.close()
+
+
+# Coexistence
+
+
+def take_stock_backups(crowd: Crowd, session: int) -> None:
+    """Core's own backups in a session of their own: each is started and stopped, and meanwhile forces full pages."""
+    probe = crowd.cluster.connect()
+    while not crowd.over.is_set():
+        succeed(crowd, StockStart(session, f"stock {session}"))
+        forced = crowd.forces_full_pages(probe)
+        succeed(crowd, StockStop(session))
+        if not forced:
+            raise Violation("core did not force full-page writes while pg_backup_start() held a backup")
+    probe.close()
+
+
+def run_pg_basebackup(crowd: Crowd) -> None:
+    """pg_basebackup again and again; what it writes is thrown away."""
+    options = ("--pgdata=-", "--format=tar", "--wal-method=none", "--checkpoint=fast")
+    while not crowd.over.is_set():
+        process = start_program(crowd.cluster, "pg_basebackup", *options, *address(crowd.cluster))
+        said = process.communicate(timeout=60)[1]
+        if process.returncode != 0:
+            raise Violation(f"pg_basebackup was disturbed: {said}")
+
+
+# After the rush
+
+
+def settle(crowd: Crowd, plan: Plan) -> None:
+    """Everybody has ended: nothing may be left half done, and a fresh start and stop must work; raises Violation."""
+    live = []
+    for row in crowd.rows():
+        if row.state in ("starting", "stopping"):
+            raise Violation(f"nobody is at work any more, and the view shows {row}")
+        live += [row.label] if row.state == "active" else []
+    expect_forced(crowd, bool(live), f"after the rush, with {len(live)} live backups in the view")
+    succeed(crowd, StockStart(plan.keeper, "keeper"))
+    for label in live:
+        succeed(crowd, Abort(plan.closer, label))
+    expect_forced(crowd, True, "while pg_backup_start() holds a backup, and all of ours have been aborted")
+    succeed(crowd, StockStop(plan.keeper))
+    expect_forced(crowd, False, "after all backups have been stopped or aborted")
+    for operation in (Start(plan.closer, "fresh"), Stop(plan.closer, "fresh"), ListBackups(plan.closer)):
+        succeed(crowd, operation)
+
+
+def expect_forced(crowd: Crowd, expected: bool, when: str) -> None:
+    """Core's hidden counter is above zero, or it is not; raises Violation."""
+    if crowd.forces_full_pages(crowd.admin) != expected:
+        raise Violation(f"core {'does not force' if expected else 'still forces'} full-page writes {when}")
+
+
+def succeed(crowd: Crowd, operation: Operation) -> None:
+    """An operation that nothing others do may make fail; raises Violation."""
+    outcome = crowd.act(operation)
+    if not isinstance(outcome, Ok):
+        said = crowd.history.events[-1].said
+        raise Violation(f"{operation} failed, and nothing was in its way: {said}")

@@ -1,0 +1,77 @@
+"""How many backups were live at once, for certain? Read off a history alone, without the model.
+
+A backup is live for certain from the completion of its start until the invocation of the first operation that may have
+ended it. That is less than it was live in truth, so more such backups at once than the limit allows are a breach of it,
+whatever explanation there is for each single operation.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from harness.history import Event, History
+from model.operations import Abort, Advance, SetLimit, Start, Stop
+from model.outcomes import Failed, Ok, StopRow
+
+
+@dataclass(frozen=True)
+class Certain:
+    """A backup, and when it was live for certain."""
+
+    label: str
+    start_point: int
+    since: float
+    until: float
+
+
+def breach(history: History, limit: int | None) -> str:
+    """What there is to say against the limit that was set in the beginning, or later on; empty: nothing."""
+    live: set[Certain] = set()
+    allowed = inf if limit is None else limit
+    for _time, change in sorted(changes(history.events), key=lambda pair: pair[0]):
+        if isinstance(change, SetLimit):
+            allowed = inf if change.max_backups is None else max(change.max_backups, len(live))
+        elif change in live:
+            live.remove(change)
+        else:
+            live.add(change)
+            if len(live) > allowed:
+                names = ", ".join(f"{one.label!r} (start point {one.start_point})" for one in live)
+                return f"{len(live)} backups were live at once, and the limit was {allowed}: {names}"
+    return ""
+
+
+def changes(events: Sequence[Event]) -> Iterator[tuple[float, SetLimit | Certain]]:
+    """When a limit was set, and when a backup began or ceased to be live for certain."""
+    for event in events:
+        if isinstance(event.operation, SetLimit) and isinstance(event.outcome, Ok) and event.completed is not None:
+            yield event.completed, event.operation
+    for backup in certain(events):
+        yield backup.since, backup
+        yield backup.until, backup
+
+
+def certain(events: Sequence[Event]) -> Iterator[Certain]:
+    """The backups, but for those that may have ended before their start returned."""
+    for event in events:
+        match event:
+            case Event(operation=Start(label=str(label)), outcome=Ok(int(point)), completed=float(since)):
+                until = min((other.invoked for other in events if may_end(other, event, label, point)), default=inf)
+                if since < until:
+                    yield Certain(label, point, since, until)
+
+
+def may_end(event: Event, start: Event, label: str, start_point: int) -> bool:
+    """May the operation have ended the backup? One that had completed before the start was invoked has not."""
+    if event.completed is not None and event.completed < start.invoked:
+        return False
+    match event:
+        case Event(outcome=Failed()):
+            return False
+        case Event(operation=Stop(), outcome=Ok(StopRow() as row)):
+            return (row.label, row.start_point) == (label, start_point)
+        case Event(operation=Stop() | Abort() as operation):
+            return operation.label == label
+        case Event(operation=Advance()):
+            return True
+    return False
