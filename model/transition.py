@@ -8,8 +8,9 @@ An operation is a short sequence of atomic phases::
     others: one phase
 
 Run without interruption (``run``) the phases give the sequential semantics; interleaved with those of other
-operations (``invoke`` and ``resume``) they give the concurrent one. The relation is total: every operation has an
-outcome in every state. It returns alternatives, more than one only where a server may honestly do either.
+operations (``invoke`` and ``resume``) they give the concurrent one, and a fault may cut them off (``give_up``). The
+relation is total: every operation has an outcome in every state. It returns alternatives, more than one only where a
+server may honestly do either.
 
 The order of the checks is the order of the error table in the extension's README.
 """
@@ -111,6 +112,18 @@ def finish(design: Design, steps: Steps) -> list[tuple[Cluster, Outcome]]:
 def resume(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     """The next phase of an operation under way."""
     return pending.next_phase(design, cluster, pending)
+
+
+def give_up(cluster: Cluster, pending: Pending) -> Cluster | None:
+    """An operation is cut off between two phases and leaves no trace; None: too late, core has ended the backup."""
+    label = name(pending.operation.label)
+    backup = known(cluster.backup(label))
+    if backup.state is STARTING:
+        released = release_core(cluster) if pending.next_phase is publish_start else cluster
+        return reap(put(released, label, backup.before))
+    if pending.next_phase is publish_stop:
+        return None
+    return reap(put(cluster, label, backup._replace(state=ACTIVE)))
 
 
 def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:

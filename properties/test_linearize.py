@@ -1,0 +1,203 @@
+"""The checker of concurrent histories is right: about histories written by hand, made by the model, and made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.calls import deadline
+from model.design import STOCK
+from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
+from model.operations import Operation, Renew, Start, StockStart, StockStop
+from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
+from model.state import Cluster
+from properties import handwritten
+from properties.concurrency import DESIGN, busy, connected, corrupted, simulated
+from properties.handwritten import Handwritten
+from properties.naive import GIVEN_UP, Naive, Stage
+
+# Written by hand
+
+
+def test_each_good_history_has_a_bad_one_beside_it() -> None:
+    assert handwritten.names("good") == handwritten.names("bad")
+    assert len(handwritten.names("good")) >= 8
+
+
+@pytest.mark.parametrize("name", handwritten.names("good"))
+def test_a_good_history_is_explained(name: str) -> None:
+    history = handwritten.read("good", name)
+    answer = linearize(DESIGN, history.first, history.calls)
+    assert isinstance(answer, Explained), f"{history.why} But: {answer}"
+    check_witness(history.first, history.calls, answer.witness)
+
+
+@pytest.mark.parametrize("name", handwritten.names("bad"))
+def test_of_a_bad_history_the_calls_are_named_that_contradict_each_other(name: str) -> None:
+    history = handwritten.read("bad", name)
+    answer = linearize(DESIGN, history.first, history.calls)
+    assert isinstance(answer, Unexplained), f"{history.why} But: {answer}"
+    assert answer.window.calls == history.contradiction, history.why
+
+
+# Made by the model
+
+
+@st.composite
+def made_histories(draw: st.DrawFn, most: int, unknown: float = 0.1) -> Handwritten:
+    """The calls of a few sessions, with phases interleaved at random; some are cut off."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    first = connected(DESIGN, draw(st.integers(2, 6)), draw(st.sampled_from([None, 1, 2])))
+    expiry, stock, changes = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    what = busy("ab"[: draw(st.integers(1, 2))], expiry=expiry, stock=stock, changes=changes)
+    number = draw(st.integers(1, most))
+    calls = simulated(first, what, number, chance, unknown=draw(st.sampled_from([0, unknown])))
+    return Handwritten("", first, tuple(calls), ())
+
+
+@given(made_histories(60, unknown=0.03))
+def test_every_interleaving_that_the_model_makes_is_explained(history: Handwritten) -> None:
+    answer = linearize(DESIGN, history.first, history.calls)
+    assert isinstance(answer, Explained), answer
+    check_witness(history.first, history.calls, answer.witness)
+
+
+def test_an_operation_can_be_seen_between_its_phases() -> None:
+    """Histories with 55006 come up, and are explained: no schedule of whole operations would."""
+    busy_seen = 0
+    for seed in range(20):
+        first = connected(DESIGN, 8)
+        calls = simulated(first, busy("a"), 50, Random(seed))
+        busy_seen += sum(call.outcome == Failed(SqlState.OBJECT_IN_USE) for call in calls)
+        assert isinstance(linearize(DESIGN, first, calls), Explained)
+    assert busy_seen > 20
+
+
+def check_witness(first: Cluster, calls: Sequence[Call], witness: Sequence[Step]) -> None:
+    """The schedule is one: phases in their order and in their time, which come to the outcomes that were observed."""
+    naive = Naive(DESIGN, calls)
+    number = {call: position for position, call in enumerate(calls)}
+    phases = [0] * len(calls)
+    stages = {Stage((None,) * len(calls), first)}  # several, where nobody says which start point was taken
+    for step in witness:
+        position = number[step.call]
+        phases[position] += 1
+        assert step.phase in (0, phases[position])
+        reached = {
+            stage
+            for before in stages
+            for stage in naive.after(before, position)
+            if (stage.calls[position] == GIVEN_UP) == (step.phase == 0)
+        }
+        assert reached or step.phase == 0, f"this can not take place then: {step}"
+        stages = reached or stages  # what a restart cuts off is given up with it
+    assert not any(naive.unfinished(stage) for stage in stages)
+
+
+# Made up
+
+
+@st.composite
+def small_histories(draw: st.DrawFn) -> Handwritten:
+    """A few calls, made by the model, but for perhaps one outcome."""
+    history = draw(made_histories(5, unknown=0.2))
+    calls = list(history.calls)
+    if draw(st.booleans()):
+        number = draw(st.integers(0, len(calls) - 1))
+        outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
+        if calls[number].outcome is not None:
+            other = draw(st.sampled_from([*outcomes, *map(Failed, REFUSALS)]))
+            calls = corrupted(calls, number, other or Ok())
+    return replace(history, calls=tuple(calls))
+
+
+REFUSALS = (
+    SqlState.OBJECT_IN_USE,
+    SqlState.UNDEFINED_OBJECT,
+    SqlState.DUPLICATE_OBJECT,
+    SqlState.CONFIGURATION_LIMIT_EXCEEDED,
+    SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE,
+)
+
+
+def test_the_answer_is_that_of_trying_every_order() -> None:
+    counts = {True: 0, False: 0}
+
+    @given(small_histories())
+    @settings(max_examples=max(300, max_examples()))
+    def check(history: Handwritten) -> None:
+        calls = [call if call.outcome else replace(call, completed=None) for call in history.calls]
+        explained = Naive(DESIGN, calls).explains(history.first)
+        answer = linearize(DESIGN, history.first, history.calls)
+        assert isinstance(answer, Explained if explained else Unexplained), answer
+        counts[explained] += 1
+        if isinstance(answer, Unexplained):
+            check_window(answer.window, history)
+
+    check()
+    assert min(counts.values()) > sum(counts.values()) / 20, f"{counts}: nearly all alike"
+
+
+def check_window(window: Window, history: Handwritten) -> None:
+    """It ends with the first completion that makes the history inexplicable; no outcome in it can be left out."""
+    assert set(window.calls) <= set(history.calls)
+    end = max(call.completed for call in window.calls if call.completed is not None)
+    earlier = [
+        call if deadline(call) < end else replace(call, outcome=None, completed=None)
+        for call in history.calls
+        if call.invoked <= end
+    ]
+    assert isinstance(linearize(DESIGN, history.first, earlier), Explained), "it fails before that"
+    until = [call for call in history.calls if call.invoked <= end]
+    for left_out in window.calls:
+        others = [call if call in window.calls and call != left_out else replace(call, outcome=None) for call in until]
+        assert isinstance(linearize(DESIGN, history.first, others), Explained), f"it fails without {left_out}, too"
+
+
+def max_examples() -> int:
+    """Of the profile."""
+    profile = settings.default
+    assert profile is not None
+    return profile.max_examples
+
+
+# The budget
+
+
+def test_what_is_not_decided_within_the_budget_is_no_pass() -> None:
+    first = connected(DESIGN, 8)
+    calls = simulated(first, busy("ab"), 100, Random(1))
+    assert linearize(DESIGN, first, calls, budget=50) == Undecided(50)
+    assert isinstance(linearize(DESIGN, first, calls), Explained)
+
+
+# Other histories
+
+
+def test_core_s_own_backups_are_linearized_too() -> None:
+    first = connected(STOCK, 2)
+    calls = [
+        Call(StockStart(0, "one"), 1, 4, Ok(20)),
+        Call(StockStart(1, "two"), 2, 3, Ok(10)),
+        Call(StockStop(0), 5, 6, Ok(StopRow("one", 20, True))),
+    ]
+    assert isinstance(linearize(STOCK, first, calls), Explained)
+    swapped = [*calls[:2], replace(calls[2], outcome=Ok(StopRow("two", 10, True)))]
+    assert isinstance(linearize(STOCK, first, swapped), Unexplained)
+
+
+def test_what_a_history_does_not_show_is_not_compared() -> None:
+    """An implementation without a clock says no times."""
+    first = connected(DESIGN, 2)
+    calls = [Call(Start(0, "a", ttl=10), 1, 2, Ok(10)), Call(Renew(0, "a", ttl=20), 3, 4, Ok(None))]
+    assert isinstance(linearize(DESIGN, first, calls), Unexplained)
+
+    def timeless(operation: Operation, outcome: Outcome) -> Outcome:
+        return Ok(None) if isinstance(operation, Renew) and isinstance(outcome, Ok) else outcome
+
+    assert isinstance(linearize(DESIGN, first, calls, visible=timeless), Explained)
