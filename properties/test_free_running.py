@@ -1,0 +1,186 @@
+"""Free-running: many sessions hammer few labels, and whatever comes of it, the model explains it.
+
+Beside them core's own backups are taken, in sessions and by pg_basebackup, and none of them is ever disturbed. The
+order of events is the machine's own, so a failure is not made smaller by trying again: its history is saved, and the
+part of it that no interleaving explains is shown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from harness.build import Build
+from harness.client import Violation
+from harness.cluster import open_cluster
+from harness.crowd import Crowd
+from harness.history import Event, described
+from harness.implementation import Implementation
+from model.linearize import Call, Undecided, Unexplained, Window, linearize
+from model.operations import Connect, ListBackups
+from properties.comparison import ROLES
+from properties.conftest import server_settings
+from properties.crowds import Plan, carry_out, plans
+from properties.overlap import breach
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+OPERATIONS = {"dev": 800, "gate": 800, "nightly": 5_000}
+"""Of a history, at most, by profile."""
+
+MOST_SHOWN = 40
+"""Lines of a window that no interleaving explains; all of it is in the saved history."""
+
+ROWS, TURNS = 2_000, 250
+"""So many rows take a millisecond to list, in which much happens: when the list was of no one moment, some of so many
+turns were seen to overlap."""
+
+
+@pytest.fixture(scope="module")
+def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+    """A crowd on a cluster of its own."""
+    if implementation.design.session_bound:
+        pytest.skip("the design is session-bound: no session can touch another's backup")
+    if implementation.view is None or not implementation.has_clock:
+        pytest.skip("without a view, and a clock that tests can move, there is too little to compare")
+    with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+        yield Crowd(cluster, implementation)
+
+
+@dataclass
+class Counts:
+    """What was looked at."""
+
+    explained: int = 0
+    undecided: int = 0
+    longest: tuple[int, int] = (0, 0)
+    """Operations of a history, and its sessions."""
+    most_sessions: int = 0
+
+    def note(self) -> str:
+        """All of it in a sentence."""
+        operations, sessions = self.longest
+        return (
+            f"{self.explained:,} histories linearized, the longest of {operations:,} operations by {sessions} sessions"
+            f" (at most {self.most_sessions} sessions), {self.undecided} undecided"
+        )
+
+
+def test_whatever_a_crowd_does_the_model_explains_it(
+    crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """... the limit is never exceeded, core's own backups are never disturbed, and nothing is left half done."""
+    counts = Counts()
+    saved = tmp_path / "history.jsonl"
+    found: dict[Plan, Exception] = {}  # another run of the same plan would take another course
+
+    @settings(max_examples=max(2, settings.default.max_examples // 15), phases=[Phase.generate])  # type: ignore[union-attr]
+    @given(plans(OPERATIONS[pytestconfig.getoption("--profile")]))
+    def check(plan: Plan) -> None:
+        if plan in found:
+            raise found[plan]
+        with tally.example():
+            try:
+                carry_out(crowd, plan)
+                crowd.end()
+                saved.write_text(crowd.history.to_json(), encoding="utf-8")
+                explain(crowd, plan, counts)
+            except Exception as error:
+                saved.write_text(crowd.history.to_json(), encoding="utf-8")
+                error.add_note(f"The history is in {saved}.")
+                found[plan] = error
+                crowd.recover()
+                raise
+            finally:
+                tally.steps += len(crowd.history.events)
+                tally.keep(crowd.history, failed=plan in found)
+
+    try:
+        check()
+    finally:
+        tally.notes.append(counts.note())
+    assert counts.undecided * 100 <= counts.explained, f"too many histories are undecided: {counts.note()}"
+
+
+def explain(crowd: Crowd, plan: Plan, counts: Counts) -> None:
+    """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none."""
+    events = crowd.history.events
+    if found := breach(crowd.history, plan.limit):
+        raise Violation(found)
+    calls = [Call(event.operation, event.invoked, event.completed, event.outcome) for event in events]
+    answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
+    if isinstance(answer, Unexplained):
+        raise Violation(f"no interleaving explains these operations:\n{told(answer.window, events)}")
+    counts.undecided += isinstance(answer, Undecided)
+    counts.explained += not isinstance(answer, Undecided)
+    counts.longest = max(counts.longest, (len(events), len(plan.roles)))
+    counts.most_sessions = max(counts.most_sessions, len(plan.roles))
+
+
+def told(window: Window, events: list[Event]) -> str:
+    """A window in words, one operation a line, with the milliseconds from its beginning to its end."""
+    moments = {call.invoked for call in (*window.calls, *window.others)}
+    inside = [event for event in events if event.invoked in moments]
+    begin = min(moments)
+    lines = []
+    for event in sorted(inside, key=lambda event: event.invoked):
+        end = f"{(event.completed - begin) * 1000:.3f}" if event.completed is not None else "?"
+        when = f"{(event.invoked - begin) * 1000:9.3f} to {end:>9} ms"
+        lines.append(f"{when}  {event.who}: {event.operation}: {described(event)}")
+    cut = [f"({len(lines) - MOST_SHOWN} more before)"] if len(lines) > MOST_SHOWN else []
+    return "\n".join([*cut, *lines[-MOST_SHOWN:]])
+
+
+def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:
+    """Of two labels that one session uses in turn, never both are live: not even in a view that takes long to read."""
+    implementation = crowd.implementation
+    crowd.begin(ROLES, 0, implementation.design.settings)
+    session = crowd.cluster.connect()
+    live = (
+        f"SELECT label FROM ({implementation.view}) AS shown"
+        " WHERE label IN ('a', 'b') AND state IN ('starting', 'active', 'stopping')"
+    )
+
+    def start(label: str) -> None:
+        session.execute(implementation.start, {"label": label, "fast": True, "ttl": None})
+
+    def take_turns() -> None:
+        for label in ("a", "b") * TURNS:
+            start(label)
+            session.execute(str(implementation.abort), {"label": label})
+            tally.steps += 2
+            if crowd.over.is_set():
+                return
+
+    def read() -> None:
+        while not crowd.over.is_set():
+            shown = crowd.admin.execute(live)
+            if len(shown) > 1:
+                raise Violation(
+                    f"the view showed {shown} at once, and one session used these labels one after the other"
+                )
+
+    with tally.example():
+        try:
+            for number in range(ROWS):
+                start(f"of many {number}")
+            crowd.rush([take_turns], [read])
+        finally:
+            session.close()
+            crowd.recover()
+
+
+def test_what_became_of_an_operation_whose_connection_was_lost_is_unknown(crowd: Crowd) -> None:
+    """... and the crowd goes on; the linearizer may take it either way."""
+    crowd.begin(ROLES, 1, crowd.implementation.design.settings)
+    crowd.act(Connect(0, "root"))
+    session = crowd.sessions[0]
+    assert session is not None
+    crowd.admin.execute("SELECT pg_terminate_backend(%s, 30000)", (session.pid,))
+    assert crowd.act(ListBackups(0)) is None
+    assert crowd.history.events[-1].outcome is None
+    assert crowd.history.events[-1].said
+    crowd.end()
