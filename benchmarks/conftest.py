@@ -26,7 +26,7 @@ from properties.conftest import (  # noqa: F401
     workdir,
 )
 
-VARIED = ("callers", "tablespaces", "open_backups")
+VARIED = ("callers", "tablespaces", "open_backups", "operations")
 """Parameters whose values depend on how much is measured."""
 
 

@@ -36,6 +36,8 @@ class Scale:
     """Backups that expire at once while somebody else starts, renews and stops backups."""
     expiries_under_load: int
     """How often they do so."""
+    operations: tuple[int, ...]
+    """Lengths of concurrent histories."""
 
     @property
     def most_open(self) -> int:
@@ -53,6 +55,7 @@ QUICK = Scale(
     expiring=10_000,
     expiring_under_load=2_000,
     expiries_under_load=3,
+    operations=(100, 1_000),
 )
 FULL = Scale(
     mode="full",
@@ -64,4 +67,5 @@ FULL = Scale(
     expiring=10_000,
     expiring_under_load=10_000,
     expiries_under_load=5,
+    operations=(100, 1_000, 10_000),
 )

@@ -63,13 +63,23 @@ class Simulation:
     clock: int = 0
     calls: list[Call] = field(default_factory=list)
 
+    @property
+    def busy_actors(self) -> list[Actor]:
+        """Those that wait for a call."""
+        return [actor for actor in self.actors if actor.operation is not None]
+
     def tick(self, draw: Draw) -> None:
-        """Something happens to somebody: a call is invoked, goes on by a phase, or completes."""
+        """Something happens to somebody."""
         self.clock += 1
         actor = self.chance.choice(self.actors)
         if actor.operation is None:
             actor.operation, actor.invoked = draw(self.chance, actor.number, self.cluster), self.clock
-        elif self.chance.random() < self.unknown:
+        else:
+            self.proceed(actor)
+
+    def proceed(self, actor: Actor) -> None:
+        """A call goes on by a phase, is cut off, or completes."""
+        if self.chance.random() < self.unknown:
             self.cut_off(actor)
         elif actor.progress is None or isinstance(actor.progress, Pending):
             self.go_on(actor)
@@ -112,11 +122,18 @@ class Simulation:
         self.complete(actor, None)
 
     def run(self, draw: Draw, number: int) -> list[Call]:
-        """Lets so many calls complete."""
+        """Lets so many calls complete; others are still open."""
         while len(self.calls) < number:
             self.tick(draw)
-        now_open = [actor for actor in self.actors if actor.operation is not None]
-        return self.calls + [Call(actor.operation, actor.invoked) for actor in now_open if actor.operation is not None]
+        return self.calls + [
+            Call(actor.operation, actor.invoked) for actor in self.actors if actor.operation is not None
+        ]
+
+    def run_out(self) -> None:
+        """Lets the open calls complete, and invokes no others."""
+        while self.busy_actors:
+            self.clock += 1
+            self.proceed(self.chance.choice(self.busy_actors))
 
 
 def connected(design: Design, sessions: int, limit: int | None = None) -> Cluster:
@@ -125,12 +142,23 @@ def connected(design: Design, sessions: int, limit: int | None = None) -> Cluste
     return first._replace(sessions=(Session(ALICE.name),) * sessions)
 
 
-def simulated(
-    first: Cluster, draw: Draw, number: int, chance: Random, *, atomic: bool = False, unknown: float = 0.0
-) -> list[Call]:
-    """The history of so many calls by all sessions of the cluster."""
+def simulated(first: Cluster, draw: Draw, number: int, chance: Random, *, unknown: float = 0.0) -> list[Call]:
+    """The history of so many calls by all sessions of the cluster, and of some that are still open."""
+    return simulation(first, chance, unknown=unknown).run(draw, number)
+
+
+def completed(first: Cluster, draw: Draw, number: int, chance: Random, *, atomic: bool = False) -> list[Call]:
+    """The same, and all have completed; perhaps each took place at one moment."""
+    sessions = simulation(first, chance, atomic=atomic)
+    sessions.run(draw, number - len(first.sessions))
+    sessions.run_out()
+    return sessions.calls
+
+
+def simulation(first: Cluster, chance: Random, *, unknown: float = 0.0, atomic: bool = False) -> Simulation:
+    """All sessions of a cluster."""
     actors = [Actor(session) for session in range(len(first.sessions))]
-    return Simulation(DESIGN, first, chance, actors, atomic, unknown).run(draw, number)
+    return Simulation(DESIGN, first, chance, actors, atomic, unknown)
 
 
 CHANGES: tuple[Operation, ...] = (
