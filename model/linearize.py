@@ -6,7 +6,7 @@ between the phases of one, others see a label that is starting or stopping (5500
 
 A call whose outcome is not known (the connection was lost, the server killed, the call cancelled) took place, at any
 time from its invocation on, or left no trace. The model has no outcome for that: the caller says None.
-How the search is done, and what it makes of start points, is in ``model.schedule``.
+How the search is done is in ``model.schedule``, what it makes of start points in ``model.startpoints``.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Depth first, over the completions in the order in which they happened (after Wing & Gong, Lowe, and Porcupine): before
 a call completes, its last phase must have taken place, and whatever phases of other calls that takes; phases that
-it does not take wait (Lowe's "just in time"). Of the ways to complete a call, those with the fewest phases are tried
-first. A configuration (the cluster, and how far each call is) that was met before at the same completion is not
-tried again. On top of that there are some savings:
+it does not take wait (Lowe's "just in time"). Of the ways to complete a call, the shortest are tried first, and those
+that lead towards what the view is known to show next. A configuration (the cluster, and how far each call is) that was
+met before at the same completion is not tried again. On top of that there are some savings:
 
 - A phase that nobody else can notice is taken as soon as it can be: it is never too early for it. Such are those of
   calls that were refused or only read, and those that only core counts.

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from model.calls import deadline
 from model.design import STOCK
 from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
-from model.operations import Operation, Renew, Start, StockStart, StockStop
+from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
-from model.state import Cluster
-from properties import handwritten
+from model.state import Cluster, initial
+from model.tour import ROLES
+from model.transition import Pending, give_up, invoke, resume
+from properties import handwritten, strategies
 from properties.concurrency import DESIGN, busy, connected, corrupted, simulated
 from properties.handwritten import Handwritten
 from properties.naive import GIVEN_UP, Naive, Stage
@@ -97,6 +99,22 @@ def check_witness(first: Cluster, calls: Sequence[Call], witness: Sequence[Step]
         assert reached or step.phase == 0, f"this can not take place then: {step}"
         stages = reached or stages  # what a restart cuts off is given up with it
     assert not any(naive.unfinished(stage) for stage in stages)
+
+
+@given(st.data())
+def test_what_is_given_up_leaves_no_trace(data: st.DataObject) -> None:
+    """... but a start point that is used up."""
+    cluster = initial(DESIGN.settings, ROLES, 3)
+    for operation in data.draw(strategies.histories(DESIGN, 3, ROLES, ("a", "b"))):
+        ((reached, result),) = invoke(DESIGN, cluster, operation)
+        while isinstance(result, Pending):
+            traceless = give_up(reached, result)
+            if traceless is None:
+                assert isinstance(operation, Stop), "only a stop ends a backup"
+            else:
+                assert traceless.with_core(cluster.start_points, traceless.running_backups) == cluster
+            ((reached, result),) = resume(DESIGN, reached, result)
+        cluster = reached
 
 
 # Made up
