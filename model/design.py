@@ -33,7 +33,7 @@ class OnRestart(StrEnum):
     KEEP = "keep"
     """A catalogue table still lists them; nobody tells the core to go on forcing full-page writes."""
     RESUME = "resume"
-    """They are read back and the core is told before anyone can write."""
+    """They are read back from state files, and the core is told again before anyone can see or stop them."""
 
 
 class Settings(NamedTuple):
@@ -64,6 +64,13 @@ class Design:
     fencing: bool = True
     """A stop may name the start point that it means."""
     on_restart: OnRestart = OnRestart.FORGET
+
+    def limit(self, settings: Settings) -> int | None:
+        """Live backups allowed at once. What is preallocated is as much as the design says, whatever the setting."""
+        most = self.settings.max_backups
+        if self.storage is Storage.DYNAMIC or most is None:
+            return settings.max_backups
+        return most if settings.max_backups is None else min(most, settings.max_backups)
 
 
 STOCK = Design("stock", session_bound=True, expiry=False, lease=False, fencing=False)

@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import get_args
 
-from model.design import Design, StopPolicy
+from model.design import Design, OnRestart, StopPolicy
 from model.operations import (
     Abort,
     AddMember,
@@ -25,6 +25,7 @@ from model.operations import (
     Disconnect,
     DropRole,
     Grant,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -75,6 +76,8 @@ class Scope:
     """Grants, revokes and the like."""
     stock: bool = False
     """Do the sessions use core's own functions too?"""
+    hazards: tuple[Hazard, ...] = ()
+    """Of restarts. Where a restart leaves nothing, there are none."""
 
     def connected(self) -> list[Role]:
         """Whom the sessions belong to in the beginning: the roles in turn."""
@@ -138,6 +141,8 @@ def generate(scope: Scope) -> Iterator[Operation]:
         yield Disconnect(number)
     for kind in RestartKind:
         yield Restart(kind)
+    if scope.design.on_restart is not OnRestart.FORGET:
+        yield from (Restart(RestartKind.CRASH, hazard) for hazard in scope.hazards)
     yield from (Advance(seconds) for seconds in scope.seconds)
     if shared:
         yield from (SetLimit(limit) for limit in scope.limits)
@@ -272,6 +277,7 @@ def normal_backup(backup: Backup, now: int, start_point: int) -> Backup:
         stop_time=None if backup.stop_time is None else 0,
         forget_at=None if backup.forget_at is None else backup.forget_at - now,
         restorable=backup.restorable,
+        carried=backup.carried,
     )
 
 
@@ -296,6 +302,9 @@ SCOPES: dict[str, Callable[[Design], Scope]] = {
         ttls=(None,),
         policies=(StopPolicy.OWNER,),
         administration=administration(EVERYONE),
+    ),
+    "restarts": lambda design: Scope(
+        design, roles=(ALICE,), sessions=1, labels=("a", "b"), retentions=(0, 10), hazards=tuple(Hazard), stock=True
     ),
 }
 """Small scopes that together show everything: each has much of one thing and little of the rest."""

@@ -20,6 +20,19 @@ class RestartKind(StrEnum):
     CRASH = "crash"
 
 
+class Hazard(StrEnum):
+    """What may have happened before the core was told again of the backups, so that nobody can vouch for them."""
+
+    PAGE_WRITES_OFF = "page writes off"
+    """full_page_writes was off for some time between the first writes of the server and the core being told."""
+    WAL_LEVEL = "wal level"
+    """wal_level was minimal for a start in between."""
+    ABSENCE = "absence"
+    """The server ran in between without the extension."""
+    COPY = "copy"
+    """The data directory is a restored or cloned copy: what it remembers are backups of another server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Begin a backup under a label. ``ttl`` None: the setting's."""
@@ -116,6 +129,7 @@ class Restart:
     """The server goes down and comes up again."""
 
     kind: RestartKind
+    hazard: Hazard | None = None
 
 
 @dataclass(frozen=True, slots=True)

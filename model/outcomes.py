@@ -52,12 +52,14 @@ class StopRow:
     """What a stop hands out: enough to compare a label file with, field by field.
 
     ``start_point`` is the model's number of the start point (see ``Cluster.start_points``);
-    ``restorable`` is ghost state: no SQL shows it, a restore would.
+    ``restorable`` is ghost state: no SQL shows it, a restore would. ``control_file``: the label file is one of the
+    kind that a standby hands out, and the copy needs the control file that comes with it.
     """
 
     label: str
     start_point: int
     restorable: bool
+    control_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 from model.design import Design, OnRestart, StopPolicy
 from model.operations import Abort, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
-from model.state import ACTIVE, Cluster
+from model.state import ACTIVE, LOST, Cluster
 from model.transition import acting_as, run
 
 
@@ -80,7 +80,7 @@ def core_counts_what_runs(t: Transition) -> bool:
 
 def limit_is_kept(t: Transition) -> bool:
     """See the sentence. A start of core's own is no start of ours, but for the design that is core's."""
-    limit = t.after.settings.max_backups
+    limit = t.design.limit(t.after.settings)
     return limit is None or held(t.design, t.after) <= limit
 
 
@@ -167,9 +167,29 @@ def success_can_be_restored(t: Transition) -> bool:
 
 
 def survives_a_restart(t: Transition) -> bool:
-    """See the sentence. Core's functions, called beside ours, keep their own rule."""
-    lost = t.design.session_bound and t.before.stock_backups()
-    return not lost and all(t.after.backup(label) == backup for label, backup in t.before.backups)
+    """See the sentence; as it was, but for the mark that it was carried."""
+    assert isinstance(t.operation, Restart)
+    if t.operation.hazard is not None:
+        return True
+    return not stock_is_lost(t) and all(
+        (now := t.after.backup(label)) is not None and now._replace(carried=backup.carried) == backup
+        for label, backup in t.before.backups
+    )
+
+
+def a_loss_is_told(t: Transition) -> bool:
+    """See the sentence. An administrator who sets the retention to zero has waived it."""
+    if t.before.settings.result_retention == 0 < t.design.settings.result_retention:
+        return True
+    return not stock_is_lost(t) and all(
+        (now := t.after.backup(label)) is not None and (now.restorable or now.state is LOST or not backup.live)
+        for label, backup in t.before.backups
+    )
+
+
+def stock_is_lost(t: Transition) -> bool:
+    """Has a restart ended a backup by core's functions? Called beside ours, they keep their own rule."""
+    return t.design.session_bound and bool(t.before.stock_backups())
 
 
 PROMISES = (
@@ -203,7 +223,7 @@ PROMISES = (
     ),
     Promise(
         "start_points_differ",
-        "A new start point lies after that of every backup that is remembered.",
+        "On a primary, a new start point lies after that of every backup that is remembered.",
         everyone,
         start_points_differ,
         (Start, Rollback),
@@ -253,9 +273,16 @@ PROMISES = (
     ),
     Promise(
         "survives_a_restart",
-        "A restart of the server loses no backup.",
+        "A restart of the server loses no backup that it can vouch for: each has its start point, deadline and owner.",
         lambda design: design.on_restart is OnRestart.RESUME,
         survives_a_restart,
+        (Restart,),
+    ),
+    Promise(
+        "a_loss_is_told",
+        "A label does not vanish in a restart, and what the restart made useless is said to be lost.",
+        lambda design: design.on_restart is OnRestart.RESUME,
+        a_loss_is_told,
         (Restart,),
     ),
 )

@@ -15,7 +15,7 @@ from model.calls import Call, rows
 from model.design import Design
 from model.operations import ListBackups, Stop
 from model.outcomes import BackupRow
-from model.state import ACTIVE, EXPIRED, STARTING, STOPPED, Cluster
+from model.state import ACTIVE, EXPIRED, LOST, STARTING, STOPPED, Cluster
 
 
 class Sightings:
@@ -69,4 +69,4 @@ def gone_by(cluster: Cluster, label: str, point: int, running: bool) -> bool:
     backup = cluster.backup(label)
     if backup is None or backup.start_point != point:
         return backup is None or backup.state is not STARTING
-    return running and backup.state in (STOPPED, EXPIRED)
+    return running and backup.state in (STOPPED, EXPIRED, LOST)

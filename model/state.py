@@ -22,9 +22,11 @@ class BackupState(StrEnum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     EXPIRED = "expired"
+    LOST = "lost"
+    """A restart made it useless, and whoever asks for it is told so."""
 
 
-STARTING, ACTIVE, STOPPING, STOPPED, EXPIRED = BackupState
+STARTING, ACTIVE, STOPPING, STOPPED, EXPIRED, LOST = BackupState
 """By their own names: on Python 3.11 finding a member of an enum takes longer than most rules do."""
 
 LIVE = frozenset({STARTING, ACTIVE, STOPPING})
@@ -43,11 +45,15 @@ class Backup(NamedTuple):
     """The deadline; None: it never expires."""
     stop_time: int | None = None
     forget_at: int | None = None
-    """When a finished backup is forgotten."""
+    """When a finished, expired or lost backup is forgotten."""
     before: Backup | None = None
     """While STARTING: the finished backup it replaces, to be put back if the start fails."""
     restorable: bool = True
     """Ghost: full-page writes have been forced without a gap since the start point."""
+    carried: bool = False
+    """It was carried over a restart while it was open, and is handed out as a backup of a standby would be."""
+    ending: bool = False
+    """While STOPPING: its state file says that core has been told of its end. Only where there are state files."""
 
     @property
     def live(self) -> bool:
@@ -94,7 +100,12 @@ class Cluster(NamedTuple):
     start_points: int = 0
     """How many start points have been taken."""
     running_backups: int = 0
-    """Ghost: core's counter ``XLogCtl->Insert.runningBackups``; above zero, full-page writes are forced."""
+    """Ghost: core's counter ``XLogCtl->Insert.runningBackups``; above zero, full-page writes are forced.
+
+    Core counts all backups that were carried over a restart as one, until the last of them ends. Here each counts one,
+    so a server can be held to the sign only. It is a plain integer: the stop of a backup that core does not know of any
+    more (KEEP) takes it below zero, and then the next start does not make it positive. (Assertions would stop that.)
+    """
 
     def backup(self, label: str) -> Backup | None:
         """The backup under a label, None if the label is absent."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple, assert_never
 
 from model.design import Design, OnRestart, Settings, StopPolicy
@@ -31,6 +32,7 @@ from model.operations import (
     Disconnect,
     DropRole,
     Grant,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -47,7 +49,19 @@ from model.operations import (
     Stop,
 )
 from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
-from model.state import ACTIVE, EXPIRED, STARTING, STOPPED, STOPPING, Backup, Cluster, Role, Session, StockBackup
+from model.state import (
+    ACTIVE,
+    EXPIRED,
+    LOST,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    Backup,
+    Cluster,
+    Role,
+    Session,
+    StockBackup,
+)
 
 MAX_LABEL_BYTES = 1024
 """The longest label, in bytes of UTF-8 (core's MAXPGPATH)."""
@@ -66,6 +80,7 @@ LIMIT_REACHED = Failed(SqlState.CONFIGURATION_LIMIT_EXCEEDED)
 NO_SUCH_LABEL = Failed(SqlState.UNDEFINED_OBJECT)
 NOT_YOURS = Failed(SqlState.INSUFFICIENT_PRIVILEGE)
 HAS_EXPIRED = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
+WAS_LOST = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
 FENCED_OFF = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
 STOPPED_ALREADY = Failed(SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE)
 BUSY = Failed(SqlState.OBJECT_IN_USE)
@@ -149,8 +164,8 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
             return connect(cluster, operation)
         case Disconnect():
             return disconnect(cluster, operation)
-        case Restart():
-            return restart(design, cluster)
+        case Restart(_, hazard):
+            return restart(design, cluster, hazard)
         case Advance(seconds):
             return done(reap(cluster._replace(now=cluster.now + seconds)))
         case SetLimit(max_backups):
@@ -188,7 +203,7 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
     backup = cluster.backup(label)
     if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
         return fail(cluster, LABEL_IN_USE)
-    limit = cluster.settings.max_backups
+    limit = design.limit(cluster.settings)
     if limit is not None and cluster.live_backups() >= limit:
         return fail(cluster, LIMIT_REACHED)
     starting = Backup(STARTING, owner=session.role, before=backup)
@@ -230,31 +245,42 @@ def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, NO_SUCH_LABEL)
-    if error := not_yours_or_expired(cluster, session, backup):
+    if error := not_yours_or_useless(cluster, session, backup):
         return fail(cluster, error)
     if stop.start_point not in (None, backup.start_point) and backup.state is not STARTING:
         return fail(cluster, FENCED_OFF)
     if backup.state is STOPPED:
-        return ((cluster, Ok(StopRow(label, backup.start_point, backup.restorable))),)
+        return ((cluster, Ok(handed_out(label, backup))),)
     if error := busy_or_poisoned(session, backup):
         return fail(cluster, error)
     return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(stop, end_backup)),)
 
 
 def end_backup(design: Design, cluster: Cluster, pending: Pending) -> Steps:
-    """Phase 2 of a stop: core writes the end of the backup and forgets it."""
+    """Phase 2 of a stop: core writes the end of the backup and forgets it. State files say so first."""
+    if design.on_restart is OnRestart.RESUME:
+        label = name(pending.operation.label)
+        cluster = put(cluster, label, known(cluster.backup(label))._replace(ending=True))
     return ((release_core(cluster), Pending(pending.operation, publish_stop)),)
 
 
 def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     """Phase 3 of a stop: the result is kept, STOPPED, for as long as it is to be remembered."""
     label = name(pending.operation.label)
-    backup = known(cluster.backup(label))
-    stopped = backup._replace(
-        state=STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention
+    backup = stopped(cluster, known(cluster.backup(label)))
+    return ((forget(put(cluster, label, backup)), Ok(handed_out(label, backup))),)
+
+
+def stopped(cluster: Cluster, backup: Backup) -> Backup:
+    """The backup as it is when it is stopped now."""
+    return backup._replace(
+        state=STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention, ending=False
     )
-    row = StopRow(label, backup.start_point, backup.restorable)
-    return ((forget(put(cluster, label, stopped)), Ok(row)),)
+
+
+def handed_out(label: str, backup: Backup) -> StopRow:
+    """The result of a stop."""
+    return StopRow(label, backup.start_point, backup.restorable, control_file=backup.carried)
 
 
 # Abort and renew
@@ -273,7 +299,7 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     if backup is None:
         return fail(cluster, NO_SUCH_LABEL)
     if error := (
-        not_yours_or_expired(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
+        not_yours_or_useless(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
     ):
         return fail(cluster, error)
     return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(abort, release)),)
@@ -296,7 +322,7 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, NO_SUCH_LABEL)
-    if error := not_yours_or_expired(cluster, session, backup) or finished(backup) or busy(backup):
+    if error := not_yours_or_useless(cluster, session, backup) or finished(backup) or busy(backup):
         return fail(cluster, error)
     expires_at = deadline(cluster, operation.ttl)
     if expires_at == backup.expires_at:
@@ -391,7 +417,7 @@ def disconnect(cluster: Cluster, operation: Disconnect) -> Steps:
     return done(put_session(cluster, operation.session, None))
 
 
-def restart(design: Design, cluster: Cluster) -> Steps:
+def restart(design: Design, cluster: Cluster, hazard: Hazard | None) -> Steps:
     """The server restarts: every session ends, core's counter is zero, and the design says what becomes of backups.
 
     Kept without the core being told (KEEP), a backup that ran can not be restored: the copy's recovery meets the
@@ -402,12 +428,61 @@ def restart(design: Design, cluster: Cluster) -> Steps:
         case OnRestart.FORGET:
             return done(cluster._replace(backups=()))
         case OnRestart.KEEP:
-            kept = ((label, b._replace(restorable=b.restorable and not b.live)) for label, b in cluster.backups)
-            return done(cluster._replace(backups=tuple(kept)))
+            kept = [(label, with_gap(backup, backup, vouched_for=False)) for label, backup in cluster.backups]
+            return done(cluster.with_backups(tuple(kept)))
         case OnRestart.RESUME:
-            return done(cluster._replace(running_backups=cluster.live_backups()))
+            return read_back(cluster, hazard)
         case _:
             assert_never(design.on_restart)
+
+
+def read_back(cluster: Cluster, hazard: Hazard | None) -> Steps:
+    """The state files are read, and the core is told of the backups that go on. Each may have come up in several ways.
+
+    What was starting is not in the files yet: its label is what it was before. (A start whose file is there has been
+    published, as no session could tell the difference.)
+    """
+    before = [(label, b.before if b.state is STARTING else b) for label, b in cluster.backups]
+    ways = [
+        dict.fromkeys(
+            (label, with_gap(backup, after, vouched_for=hazard is None)) for after in comes_up(cluster, backup, hazard)
+        )
+        for label, backup in before
+        if backup is not None
+    ]
+    steps: list[tuple[Cluster, Outcome]] = []
+    for backups in product(*ways):
+        after = cluster.with_backups(backups)
+        steps.append((reap(after.with_core(after.start_points, after.live_backups())), DONE))
+    return tuple(steps)
+
+
+def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Backup]:
+    """What becomes of a backup that has a state file.
+
+    It goes on where it was. If core had been told of its end, it must not go on: the server brings the stop to its end.
+    Caught while stopping before that, it may be either, as the file may say so already. After a hazard what was open is
+    lost; in a copy of the data directory everything is, whatever the files say.
+    """
+    if backup.state is not LOST and (hazard is Hazard.COPY or (hazard is not None and backup.live)):
+        forget_at = cluster.now + cluster.settings.result_retention
+        return [backup._replace(state=LOST, stop_time=None, forget_at=forget_at, ending=False)]
+    if not backup.live:
+        return [backup]
+    carried = backup._replace(state=ACTIVE, carried=True, ending=False)
+    if backup.state is ACTIVE:
+        return [carried]
+    return [stopped(cluster, carried)] if backup.ending else [carried, stopped(cluster, carried)]
+
+
+def with_gap(before: Backup, after: Backup, *, vouched_for: bool) -> Backup:
+    """Ghost: a backup as it is after a restart, whatever the design takes it for.
+
+    If it was open, it stays restorable only if it is vouched for that all pages were protected until core was told
+    again; and it may not run on if core, told of its end, had let go of it before.
+    """
+    gap = (before.live and not vouched_for) or (before.ending and after.state is ACTIVE)
+    return after._replace(restorable=False) if gap else after
 
 
 def reap(cluster: Cluster) -> Cluster:
@@ -508,13 +583,13 @@ def bad_ttl(ttl: int | None) -> Failed | None:
     return BAD_TTL if ttl is not None and ttl <= 0 else None
 
 
-def not_yours_or_expired(cluster: Cluster, session: Session, backup: Backup) -> Failed | None:
-    """Not the caller's to touch, or past its deadline."""
+def not_yours_or_useless(cluster: Cluster, session: Session, backup: Backup) -> Failed | None:
+    """Not the caller's to touch, past its deadline, or lost in a restart."""
     if not may_stop(cluster, session, backup):
         return NOT_YOURS
     if backup.state is EXPIRED:
         return HAS_EXPIRED
-    return None
+    return WAS_LOST if backup.state is LOST else None
 
 
 def finished(backup: Backup) -> Failed | None:

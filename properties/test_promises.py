@@ -9,31 +9,44 @@ import pytest
 
 from model import transition
 from model.__main__ import main
-from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, StopPolicy
-from model.explore import ALICE, SCOPES, Scope, explore
+from model.design import CATALOG, DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design, Settings, StopPolicy
+from model.explore import ALICE, SCOPES, Parents, Scope, explore
 from model.operations import (
     Connect,
     Disconnect,
+    Hazard,
     Operation,
     Restart,
     RestartKind,
     Start,
     Stop,
 )
-from model.promises import PROMISES
-from model.state import Backup, BackupState, Cluster, Role
+from model.promises import PROMISES, Transition
+from model.state import LOST, Backup, BackupState, Cluster, Role
 from model.transition import Pending, Steps
 
 DAVE = Role("dave", execute=True)
 """May start backups, and is nobody to Alice."""
 
 
-@pytest.mark.parametrize("scope", ["settings", "stock", "owners"])
+@pytest.mark.parametrize("scope", ["settings", "stock", "owners", "restarts"])
 @pytest.mark.parametrize("name", DESIGNS)
 def test_every_promise_that_a_design_claims_is_kept(name: str, scope: str) -> None:
     design = DESIGNS[name]
     broken = explore(SCOPES[scope](design)).broken
     assert not {p.name: broken[p.name] for p in PROMISES if p.name in broken and p.claimed_by(design)}
+
+
+def test_what_is_preallocated_is_a_limit_whatever_the_setting() -> None:
+    design = replace(SHARED_FIXED, settings=Settings(max_backups=1))
+    full = []
+
+    def visit(found: Transition, _: Parents) -> None:
+        assert found.after.live_backups() <= 1
+        full.append(found.outcome == transition.LIMIT_REACHED and found.before.settings.max_backups != 1)
+
+    explore(Scope(design, labels=("a", "b"), limits=(None, 0, 2)), visit=visit)
+    assert any(full)
 
 
 def test_every_promise_is_claimed_by_some_design_and_every_design_claims_some() -> None:
@@ -60,6 +73,9 @@ RESTART = Restart(RestartKind.FAST)
         (CATALOG, "core_counts_what_runs", (START, RESTART)),
         (CATALOG, "survives_a_restart", (START, RESTART)),
         (CATALOG, "success_can_be_restored", (START, RESTART, Connect(0, "alice"), STOP)),
+        (CATALOG, "a_loss_is_told", (START, RESTART)),
+        (SHARED, "a_loss_is_told", (START, RESTART)),
+        (STOCK, "a_loss_is_told", (START, RESTART)),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name if isinstance(value, Design) else "",
 )
@@ -145,25 +161,72 @@ MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
     "restart keeps the list only": (
         "success_can_be_restored",
         "restart",
-        lambda design, cluster: original["restart"](CATALOG, cluster),
+        lambda design, cluster, hazard: original["restart"](CATALOG, cluster, hazard),
     ),
     "restart forgets": (
         "survives_a_restart",
         "restart",
-        lambda design, cluster: original["restart"](SHARED, cluster),
+        lambda design, cluster, hazard: original["restart"](SHARED, cluster, hazard),
     ),
 }
 """What the mutant does wrong: the promise that it breaks, the function that it replaces, and with what."""
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+def what_is_lost_vanishes(cluster: Cluster, hazard: Hazard | None) -> Steps:
+    """What can not be vouched for is not read back."""
+    ((after, result),) = original["read_back"](cluster, hazard)
+    return ((after.with_backups(tuple(item for item in after.backups if item[1].state is not LOST)), result),)
+
+
+def core_not_told(cluster: Cluster, hazard: Hazard | None) -> Steps:
+    """The backups go on, and the core does not know."""
+    ((after, result),) = original["read_back"](cluster, hazard)
+    return ((after.with_core(after.start_points, 0), result),)
+
+
+def deadline_forgotten(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Backup]:
+    """What goes on goes on for ever."""
+    return [after._replace(expires_at=None) for after in original["comes_up"](cluster, backup, hazard)]
+
+
+MUTANTS_OF_DURABLE: dict[str, tuple[str, str, Callable[..., object]]] = {
+    **{
+        f"{overlooked} overlooked": (
+            "success_can_be_restored",
+            "comes_up",
+            lambda cluster, backup, hazard, overlooked=overlooked: original["comes_up"](
+                cluster, backup, None if hazard is overlooked else hazard
+            ),
+        )
+        for overlooked in Hazard
+    },
+    "hazards overlooked": (
+        "a_loss_is_told",
+        "comes_up",
+        lambda cluster, backup, hazard: original["comes_up"](cluster, backup, None),
+    ),
+    "what is lost vanishes": ("a_loss_is_told", "read_back", what_is_lost_vanishes),
+    "core not told again": ("core_counts_what_runs", "read_back", core_not_told),
+    "deadline forgotten": ("survives_a_restart", "comes_up", deadline_forgotten),
+    "lost without a hazard": (
+        "survives_a_restart",
+        "comes_up",
+        lambda cluster, backup, hazard: original["comes_up"](cluster, backup, Hazard.COPY),
+    ),
+}
+"""The same for mutants of what becomes of backups in a restart, where there are state files."""
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *MUTANTS_OF_DURABLE])
 def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
-    name, function, replacement = MUTANTS[mutant]
+    name, function, replacement = (MUTANTS | MUTANTS_OF_DURABLE)[mutant]
     promise = next(promise for promise in PROMISES if promise.name == name)
+    design = SHARED if promise.claimed_by(SHARED) and mutant in MUTANTS else DURABLE
     scope = Scope(
-        SHARED if promise.claimed_by(SHARED) else DURABLE,
+        design,
+        hazards=tuple(Hazard),
         roles=(ALICE, DAVE),
-        labels=("a", "b"),
+        labels=("a", "b") if design is SHARED else ("a",),
         ttls=(None, 10),
         limits=(None, 1),
         policies=tuple(StopPolicy),
@@ -175,7 +238,9 @@ def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: st
 
 
 def test_every_promise_has_a_mutant() -> None:
-    assert {promise for promise, _, _ in MUTANTS.values()} == {promise.name for promise in PROMISES}
+    assert {promise for promise, _, _ in (MUTANTS | MUTANTS_OF_DURABLE).values()} == {
+        promise.name for promise in PROMISES
+    }
 
 
 # The command
