@@ -11,8 +11,14 @@
 #if PG_VERSION_NUM >= 160000
 #include "access/xlogbackup.h"
 #endif
+#include "access/xlog_internal.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "core.h"
 #include "miscadmin.h"
+#include "port/pg_crc32c.h"
+#include "storage/lwlock.h"
 
 /*
  * Start a backup.
@@ -142,4 +148,88 @@ CoreBackupRelease(void)
 	}
 	PG_END_TRY();
 #endif
+}
+
+/*
+ * A backup that has crossed a restart of the server
+ *
+ * The recovery of a copy that was taken on a primary gives up at the checkpoint
+ * of a shutdown, or of the end of a recovery, that comes before the end of the
+ * backup: on such a server the backup cannot have gone on.  But ours has.  A
+ * copy that was taken on a standby has such checkpoints before its end all the
+ * time, and its recovery is content with them.  It learns from the control file
+ * how far it has to go to be consistent.  So that is how we hand out a backup
+ * that has crossed a restart: with a label file that says that it was taken on
+ * a standby, and the control file that a standby would have had.
+ */
+
+/*
+ * End such a backup and fill in its stop point, without lowering core's count.
+ *
+ * As at the end of any other backup on a primary, there is a record that tells
+ * where it is, and the segment with it can be archived at once.
+ */
+void
+CoreBackupEndCarried(CoreBackup *backup)
+{
+	Assert(!RecoveryInProgress());
+
+	XLogBeginInsert();
+	XLogRegisterData((char *) &backup->startpoint, sizeof(backup->startpoint));
+	backup->stoppoint = XLogInsert(RM_XLOG_ID, XLOG_BACKUP_END);
+	backup->stoptli = GetWALInsertionTimeLine();
+	backup->stopped_in_recovery = false;
+	(void) RequestXLogSwitch(false);
+}
+
+/*
+ * The label file as it would be if the backup had been started on a standby.
+ */
+char *
+CoreStandbyLabelFile(const char *labelfile)
+{
+	const char *line = "\nBACKUP FROM: primary\n";
+	const char *found = strstr(labelfile, line);
+
+	if (!found)
+		elog(ERROR, "label file does not tell where the backup is from");
+	return psprintf("%.*s\nBACKUP FROM: standby\n%s",
+					(int) (found - labelfile), labelfile,
+					found + strlen(line));
+}
+
+/*
+ * The control file as a standby would have it whose data directory is
+ * consistent from the stop point on.
+ */
+char *
+CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli, Size *len)
+{
+	char	   *contents = palloc0(PG_CONTROL_FILE_SIZE);
+	ControlFileData *control;
+	bool		crc_ok;
+
+	LWLockAcquire(ControlFileLock, LW_SHARED);
+	control = get_controlfile(DataDir, &crc_ok);
+	LWLockRelease(ControlFileLock);
+	if (!crc_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("calculated CRC checksum does not match value stored in file \"%s\"",
+						XLOG_CONTROL_FILE)));
+
+	control->state = DB_IN_ARCHIVE_RECOVERY;
+	control->minRecoveryPoint = stoppoint;
+	control->minRecoveryPointTLI = stoptli;
+	control->backupStartPoint = InvalidXLogRecPtr;
+	control->backupEndPoint = InvalidXLogRecPtr;
+	control->backupEndRequired = false;
+
+	INIT_CRC32C(control->crc);
+	COMP_CRC32C(control->crc, control, offsetof(ControlFileData, crc));
+	FIN_CRC32C(control->crc);
+
+	memcpy(contents, control, sizeof(ControlFileData));
+	*len = PG_CONTROL_FILE_SIZE;
+	return contents;
 }

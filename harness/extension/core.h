@@ -7,7 +7,7 @@
  * Core counts the running backups in shared memory and forces full-page
  * writes while there is one.  CoreBackupStart() raises that count; exactly one
  * call of CoreBackupStop(), CoreBackupRelease() or CoreBackupUndoStart() must
- * follow to lower it.
+ * follow to lower it.  CoreBackupEndCarried() does not.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,5 +43,10 @@ extern void CoreBackupUndoStart(void);
 extern void CoreBackupStop(CoreBackup *backup, const char *label,
 						   const char *labelfile);
 extern void CoreBackupRelease(void);
+
+extern void CoreBackupEndCarried(CoreBackup *backup);
+extern char *CoreStandbyLabelFile(const char *labelfile);
+extern char *CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli,
+							 Size *len);
 
 #endif							/* CORE_H */

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "durable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "instruments.h"
@@ -22,6 +23,7 @@
 #include "reaper.h"
 #include "registry.h"
 #include "starter.h"
+#include "statefile.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/builtins.h"
@@ -50,6 +52,8 @@ typedef struct CarriedState
 
 #define CARRIED_STATE_MAGIC		0x53424331	/* SBC1 */
 
+#define CLOCK_FILE		"clock"
+
 PG_FUNCTION_INFO_V1(shared_backup_clock_freeze);
 PG_FUNCTION_INFO_V1(shared_backup_clock_advance);
 PG_FUNCTION_INFO_V1(shared_backup_clock_release);
@@ -65,6 +69,36 @@ ClockShmemSize(void)
 	return sizeof(TestClock);
 }
 
+/*
+ * Durable backups outlive the server, so then the clock has to as well.
+ */
+static void
+KeepClock(void)
+{
+	TestClock	copy;
+	StateFilePart part = {&copy, sizeof(copy)};
+
+	if (!shared_backup_durable)
+		return;
+	SpinLockAcquire(&test_clock->mutex);
+	copy = *test_clock;
+	SpinLockRelease(&test_clock->mutex);
+	(void) StateFileWrite(CLOCK_FILE, &part, 1, NULL, ERROR);
+}
+
+static void
+FindClock(void)
+{
+	Size		len;
+	char	   *contents;
+
+	if (!shared_backup_durable)
+		return;
+	contents = StateFileRead(CLOCK_FILE, &len);
+	if (contents && len == sizeof(TestClock))
+		memcpy(test_clock, contents, len);
+}
+
 void
 ClockShmemInit(void)
 {
@@ -75,6 +109,7 @@ ClockShmemInit(void)
 	if (!found)
 	{
 		memset(test_clock, 0, sizeof(TestClock));
+		FindClock();
 		SpinLockInit(&test_clock->mutex);
 	}
 }
@@ -116,6 +151,7 @@ shared_backup_clock_freeze(PG_FUNCTION_ARGS)
 		test_clock->frozen_at = now;
 	test_clock->frozen = true;
 	SpinLockRelease(&test_clock->mutex);
+	KeepClock();
 	PG_RETURN_TIMESTAMPTZ(ClockNow());
 }
 
@@ -139,9 +175,12 @@ shared_backup_clock_advance(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("clock can only be moved forward")));
 
+	DurableLockAll();
 	SpinLockAcquire(&test_clock->mutex);
 	test_clock->offset += then - now;
 	SpinLockRelease(&test_clock->mutex);
+	KeepClock();
+	DurableUnlockAll();
 
 	ReaperAwaitRound();
 	PG_RETURN_TIMESTAMPTZ(ClockNow());
@@ -158,6 +197,7 @@ shared_backup_clock_release(PG_FUNCTION_ARGS)
 	test_clock->frozen = false;
 	test_clock->offset = 0;
 	SpinLockRelease(&test_clock->mutex);
+	KeepClock();
 
 	/* it may sleep until a time by the clock as it was */
 	ReaperWake();
@@ -259,8 +299,7 @@ shared_backup_carry_out(PG_FUNCTION_ARGS)
 	BackupLabel label;
 	BackupSnapshot snapshot;
 	CarriedState state;
-	char	   *labelfile;
-	char	   *spcmapfile;
+	BackupFiles files;
 	StringInfoData buf;
 
 	CheckPreloaded();
@@ -268,20 +307,21 @@ shared_backup_carry_out(PG_FUNCTION_ARGS)
 	{
 		CHECK_FOR_INTERRUPTS();
 		LookupActive(PG_GETARG_TEXT_PP(0), ClockNow(), &label, &snapshot);
-	} while (!RegistryReadFiles(&label, &snapshot, &labelfile, &spcmapfile));
+	} while (!RegistryReadFiles(&label, &snapshot, &files));
 
 	memset(&state, 0, sizeof(state));
 	state.magic = CARRIED_STATE_MAGIC;
 	state.server_version = PG_VERSION_NUM;
-	state.labelfile_len = snapshot.record.labelfile_len;
-	state.spcmapfile_len = snapshot.record.spcmapfile_len;
+	state.labelfile_len = files.len[FILE_LABEL];
+	state.spcmapfile_len = files.len[FILE_TABLESPACE_MAP];
 	state.start_time = snapshot.record.start_time;
 	state.core = snapshot.record.core;
 
 	initStringInfo(&buf);
 	appendBinaryStringInfo(&buf, (char *) &state, sizeof(state));
-	appendBinaryStringInfo(&buf, labelfile, state.labelfile_len);
-	appendBinaryStringInfo(&buf, spcmapfile, state.spcmapfile_len);
+	appendBinaryStringInfo(&buf, files.data[FILE_LABEL], state.labelfile_len);
+	appendBinaryStringInfo(&buf, files.data[FILE_TABLESPACE_MAP],
+						   state.spcmapfile_len);
 	PG_RETURN_BYTEA_P(cstring_to_text_with_len(buf.data, buf.len));
 }
 
@@ -315,11 +355,14 @@ Datum
 shared_backup_carry_in(PG_FUNCTION_ARGS)
 {
 	CarriedState state;
-	char	   *files;
+	BackupFiles files = {0};
 	bool		replaced;
 
 	CheckPreloaded();
-	files = ReadCarriedState(PG_GETARG_BYTEA_PP(1), &state);
+	files.data[FILE_LABEL] = ReadCarriedState(PG_GETARG_BYTEA_PP(1), &state);
+	files.len[FILE_LABEL] = state.labelfile_len;
+	files.data[FILE_TABLESPACE_MAP] = files.data[FILE_LABEL] + state.labelfile_len;
+	files.len[FILE_TABLESPACE_MAP] = state.spcmapfile_len;
 	do
 	{
 		TimestampTz now = ClockNow();
@@ -331,8 +374,7 @@ shared_backup_carry_in(PG_FUNCTION_ARGS)
 		LookupActive(PG_GETARG_TEXT_PP(0), now, &label, &snapshot);
 		record->start_time = state.start_time;
 		record->core = state.core;
-		RegistryStoreFiles(record, files, state.labelfile_len,
-						   files + state.labelfile_len, state.spcmapfile_len);
+		RegistryStoreFiles(record, &files);
 		replaced = RegistryExchange(&label, snapshot.serial, now, record);
 
 		/* the old ones, or the new ones if nothing was replaced */

@@ -15,9 +15,12 @@
  * where it can.
  *
  * Everything in PointsShared is protected by its lock, which is never held
- * while waiting, and is taken by processes that hold no other lock.  A waiting
+ * while waiting, and is taken by processes that hold no other lock but one on
+ * a state file.  A waiting
  * process has its place until it leaves it itself; whoever lets it go says so
  * there, and sets its latch.
+ *
+ * The postmaster passes all points.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +35,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -65,6 +69,14 @@ static const Point points[] = {
 
 	{"abort-claimed", false},	/* the backup is STOPPING */
 	{"abort-released", false},	/* core has been released */
+
+	{"resume-done", true},		/* reaper: nobody sees what it has put back */
+
+	/* state files; reached with a file lock held */
+	{"file-written", true},		/* under its temporary name */
+	{"file-flushed", true},
+	{"file-renamed", false},
+	{"file-removed", false},
 
 	/* the reaper */
 	{"reaper-expiring", true},	/* a round begins; an error ends the reaper */
@@ -250,6 +262,8 @@ PointReached(const char *name, const BackupLabel *label)
 	bool		fail = false;
 
 	Assert(point >= 0);
+	if (!MyProc)
+		return;
 	if (!label)
 		label = &none;
 

@@ -9,7 +9,7 @@
  * INSTRUMENTS=1 do: see points.c, which has the list of names.
  *
  * A process may wait at a point for as long as a test likes, so there must be
- * none where a lock of any kind is held.
+ * none where a lock is held, except for those on state files.
  *
  *-------------------------------------------------------------------------
  */

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "durable.h"
 #include "instruments.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -28,6 +29,7 @@
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "resume.h"
 #include "starter.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
@@ -42,6 +44,9 @@
 /* longest sleep, so that a clock that was set is noticed */
 #define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
 
+/* backups with state files that are dealt with at a time */
+#define MAX_REAPED				256
+
 typedef struct ReaperShared
 {
 	pid_t		pid;			/* 0 if not running */
@@ -54,6 +59,9 @@ typedef struct ReaperShared
 } ReaperShared;
 
 static ReaperShared *shared = NULL;
+
+/* what has been done to backups with state files, in this process */
+static ReapedBackup reaped[MAX_REAPED];
 
 static uint32 wait_event_main = 0;
 static uint32 wait_event_round = 0;
@@ -172,13 +180,68 @@ NoteSettingsLoaded(void)
 }
 
 /*
+ * Bring a state file up to date.
+ *
+ * If the disk is full, removing the file serves as well: after a restart the
+ * backup is unknown, which is no worse than expired.
+ */
+static void
+UpdateStateFile(const ReapedBackup *item)
+{
+	const BackupLabel *label = &item->label;
+	uint64		file = item->record.file;
+	BackupFiles no_files = {0};
+	BackupSnapshot snapshot;
+
+	DurableLock(file);
+	if (item->forgotten)
+		DurableForget(label, file, LOG);
+	else
+	{
+		/* unless it has been replaced since; then others remove the file */
+		(void) RegistryLookup(label, ClockNow(), &snapshot);
+		if (snapshot.serial != 0 && snapshot.record.file == file &&
+			!DurableSave(label, &item->record, BACKUP_EXPIRED, false,
+						 &no_files, LOG))
+			DurableForget(label, file, LOG);
+	}
+	DurableUnlock(file);
+}
+
+/*
+ * Expire and forget what is due, or as many backups as there is room for.
+ * Returns whether that was everything.
+ */
+static bool
+ReapBatch(void)
+{
+	int			nreaped;
+	int			nreleases;
+
+	/*
+	 * Between the two steps core counts more backups than are live, which is
+	 * the safe side.  They must both happen: nobody else knows that core has
+	 * yet to be released.
+	 */
+	HOLD_INTERRUPTS();
+	nreleases = RegistryReap(ClockNow(), reaped, lengthof(reaped), &nreaped);
+	if (nreleases > 0)
+		SHARED_BACKUP_POINT("reaper-expired", NULL);
+	for (int i = 0; i < nreaped; i++)
+		UpdateStateFile(&reaped[i]);
+	while (nreleases-- > 0)
+		CoreBackupRelease();
+	RESUME_INTERRUPTS();
+	return nreaped < lengthof(reaped);
+}
+
+/*
  * Deal with everything that is due.
  */
 static void
 ReaperRound(void)
 {
 	uint64		round;
-	int			nexpired;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->round_wanted = false;
@@ -187,18 +250,8 @@ ReaperRound(void)
 
 	SHARED_BACKUP_POINT("reaper-expiring", RegistryOverdueLabel(ClockNow()));
 
-	/*
-	 * Between the two steps core counts more backups than are live, which is
-	 * the safe side.  They must both happen: nobody else knows that core has
-	 * yet to be released.
-	 */
-	HOLD_INTERRUPTS();
-	nexpired = RegistryReap(ClockNow());
-	if (nexpired > 0)
-		SHARED_BACKUP_POINT("reaper-expired", NULL);
-	while (nexpired-- > 0)
-		CoreBackupRelease();
-	RESUME_INTERRUPTS();
+	while (!ReapBatch())
+		;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->rounds_done = round;
@@ -244,6 +297,8 @@ SharedBackupReaperMain(Datum main_arg)
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 	NoteSettingsLoaded();
 
+	if (!RegistryReady())
+		ResumeBackups();
 	ReaperRound();
 
 	while (!ShutdownRequestPending)

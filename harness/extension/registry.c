@@ -8,7 +8,13 @@
  * area begins within the main segment, so that the postmaster, which cannot
  * create dynamic shared memory, can create the table at startup; it grows from
  * there without a limit.  A restart of any kind empties the registry, which is
- * right, because core forgets its running backups as well.
+ * right, because core forgets its running backups as well.  If backups are to
+ * survive a restart, they are put back before anybody else sees the registry:
+ * see resume.c.
+ *
+ * Core counts each live backup, except that it counts only one for all of
+ * those together that were carried over a restart.  So functions that end a
+ * backup say whether core is to be released from it.
  *
  * Locking rules:
  *
@@ -99,6 +105,10 @@ typedef struct RegistryHeader
 	/* protected by REGISTRY_LOCK */
 	uint64		last_serial;
 	int			live;			/* number of live backups */
+	int			carried;		/* of these, carried over a restart; plus one
+								 * while "held" */
+	bool		held;			/* is core, until they are all back? */
+	bool		ready;			/* are they? */
 
 	/*
 	 * No backup expires or is forgotten before next_due.  While the reaper
@@ -355,13 +365,22 @@ NoteDue(TimestampTz due)
 		ReaperWake();
 }
 
-static void
-LowerLive(void)
+/*
+ * A backup is not live any more.  Returns whether core has to be released, if
+ * core has not ended this very backup.
+ */
+static bool
+LowerLive(const BackupRecord *record)
 {
+	bool		release = true;
+
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	Assert(header->live > 0);
 	header->live--;
+	if (record->carried)
+		release = --header->carried == 0;
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return release;
 }
 
 /*
@@ -386,7 +405,7 @@ TimestampTzAfter(TimestampTz start, int64 usec)
  *
  * Time passes without anybody writing it into the entry, so the stored phase
  * is right only together with the clock.  *forget_at is set if the result is
- * BACKUP_EXPIRED or BACKUP_STOPPED, or BACKUP_ABSENT because that is over.
+ * one of a finished backup, or BACKUP_ABSENT because that is over.
  */
 static BackupPhase
 EffectivePhase(const BackupEntry *entry, TimestampTz now,
@@ -406,6 +425,7 @@ EffectivePhase(const BackupEntry *entry, TimestampTz now,
 			break;
 		case BACKUP_STOPPED:
 		case BACKUP_EXPIRED:
+		case BACKUP_LOST:
 			*forget_at = entry->record.forget_at;
 			break;
 		default:
@@ -517,7 +537,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 			return RESERVE_CHANGED;
 		found = true;
 
-		if (entry->phase != BACKUP_STOPPED && entry->phase != BACKUP_EXPIRED)
+		if (BackupPhaseIsLive(entry->phase))
 		{
 			UnlockEntry(entry);
 			return RESERVE_CHANGED;
@@ -612,16 +632,28 @@ RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
 	BackupRecord prior = entry->record;
+	BackupRecord reserved = {0};
 
-	LowerLive();
+	(void) LowerLive(&reserved);
 	RestorePrior(entry, &prior);
 }
 
 /*
- * Turn a reservation into an ACTIVE backup, whose time to live begins now.
+ * The time to live of a backup begins now.
+ */
+void
+RegistrySetStartTime(BackupRecord *record, int64 ttl)
+{
+	record->start_time = ClockNow();
+	record->expires_at = TimestampTzAfter(record->start_time, ttl);
+}
+
+/*
+ * Turn a reservation into an ACTIVE backup.
  *
  * The times in *record are set here and not by the caller, because its clock
- * could be behind by whatever it had to wait for the locks.
+ * could be behind by whatever it had to wait for the locks, unless there is a
+ * state file that has them.
  *
  * *prior is set to the record that was replaced, whose files the caller has to
  * free once it is sure that it need not call RegistryRetractStart().
@@ -632,8 +664,8 @@ RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
 
-	record->start_time = ClockNow();
-	record->expires_at = TimestampTzAfter(record->start_time, ttl);
+	if (record->file == 0)
+		RegistrySetStartTime(record, ttl);
 	*prior = entry->record;
 	entry->record = *record;
 	entry->phase = BACKUP_ACTIVE;
@@ -644,12 +676,12 @@ RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
 /*
  * Undo RegistryPublishStart(), unless somebody has ended the backup.
  *
- * Returns whether the caller has to release core.  The files of the prior
- * record are either back in the registry or freed.
+ * Returns whether that was done, and whether the caller has to release core.
+ * The files of the prior record are either back in the registry or freed.
  */
 bool
 RegistryRetractStart(const BackupLabel *label, uint64 serial,
-					 const BackupRecord *prior)
+					 const BackupRecord *prior, bool *release_core)
 {
 	BackupEntry *entry = FindEntry(label, serial);
 	bool		was_active;
@@ -662,15 +694,17 @@ RegistryRetractStart(const BackupLabel *label, uint64 serial,
 		if (entry)
 			UnlockEntry(entry);
 		RegistryFreeFiles(&replaced);
+		*release_core = false;
 		return false;
 	}
 
 	was_active = entry->phase == BACKUP_ACTIVE;
 	if (was_active)
-		LowerLive();
+		(void) LowerLive(&entry->record);
 	RegistryFreeFiles(&entry->record);
 	RestorePrior(entry, prior);
-	return was_active;
+	*release_core = was_active;
+	return true;
 }
 
 /*
@@ -708,43 +742,76 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 }
 
 /*
- * Keep the result of a claimed backup, which core has ended.  As in
- * RegistryPublishStart(), the times in *record are set here.
+ * A backup is stopped now.
  */
 void
-RegistryPublishStop(const BackupLabel *label, uint64 serial,
-					BackupRecord *record)
+RegistrySetStopTime(BackupRecord *record)
 {
-	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
-
 	record->stop_time = ClockNow();
 	record->forget_at = TimestampTzAfter(record->stop_time,
 										 shared_backup_result_retention *
 										 USECS_PER_SEC);
-	entry->record.core = record->core;
-	entry->record.stop_time = record->stop_time;
-	entry->record.forget_at = record->forget_at;
+}
+
+/*
+ * Keep the result of a claimed backup.  As in RegistryPublishStart(), the times
+ * in *record are set here unless there is a state file.
+ *
+ * If the record has other files than the entry, these are freed.  Returns
+ * whether core has to be released, if core has not ended this very backup.
+ */
+bool
+RegistryPublishStop(const BackupLabel *label, uint64 serial,
+					BackupRecord *record)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+	bool		release;
+
+	if (record->file == 0)
+		RegistrySetStopTime(record);
+	if (record->files != entry->record.files)
+		RegistryFreeFiles(&entry->record);
+	record->expires_at = entry->record.expires_at;
+	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
-	LowerLive();
+	release = LowerLive(record);
 	NoteDue(record->forget_at);
+	UnlockEntry(entry);
+	return release;
+}
+
+/*
+ * The state file has the result that could not be saved at first.
+ */
+void
+RegistryNoteSaved(const BackupLabel *label, uint64 serial)
+{
+	BackupEntry *entry = FindEntry(label, serial);
+
+	if (!entry)
+		return;
+	entry->record.unsaved = false;
 	UnlockEntry(entry);
 }
 
 /*
- * Remove a claimed backup, which core has released.
+ * Remove a claimed backup.  Returns whether core has to be released, if it has
+ * not been released from this very backup.
  */
-void
+bool
 RegistryRemove(const BackupLabel *label, uint64 serial)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+	bool		release = LowerLive(&entry->record);
 
-	LowerLive();
 	DeleteEntry(entry);
+	return release;
 }
 
 /*
- * Move the deadline of an ACTIVE backup to *expires_at, which is "ttl" from
- * now.  Returns false if it is not there or not ACTIVE any more.
+ * Move the deadline of an ACTIVE backup to *expires_at, or if that is
+ * DT_NOBEGIN, to "ttl" from now, which is returned there.  Returns false if it
+ * is not there or not ACTIVE any more.
  */
 bool
 RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
@@ -761,7 +828,8 @@ RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
 	if (active)
 	{
-		*expires_at = TimestampTzAfter(now, ttl);
+		if (*expires_at == DT_NOBEGIN)
+			*expires_at = TimestampTzAfter(now, ttl);
 		entry->record.expires_at = *expires_at;
 		NoteDue(*expires_at);
 	}
@@ -774,20 +842,23 @@ RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
  * for them.
  */
 void
-RegistryStoreFiles(BackupRecord *record, const char *labelfile,
-				   uint32 labelfile_len, const char *spcmapfile,
-				   uint32 spcmapfile_len)
+RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 {
-	Size		size = (Size) labelfile_len + spcmapfile_len;
+	Size		size = 0;
 	char	   *p;
+
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		size += files->len[i];
 
 	RegistryAttach();
 	record->files = dsa_allocate_extended(area, size, DSA_ALLOC_HUGE);
 	p = dsa_get_address(area, record->files);
-	memcpy(p, labelfile, labelfile_len);
-	memcpy(p + labelfile_len, spcmapfile, spcmapfile_len);
-	record->labelfile_len = labelfile_len;
-	record->spcmapfile_len = spcmapfile_len;
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+	{
+		memcpy(p, files->data[i], files->len[i]);
+		p += files->len[i];
+		record->files_len[i] = files->len[i];
+	}
 }
 
 void
@@ -799,57 +870,85 @@ RegistryFreeFiles(BackupRecord *record)
 }
 
 /*
- * Get copies of the files of a backup.  Returns false if the backup is not
- * that of the snapshot any more.
+ * Get copies of the files of a backup, each with a NUL behind it.  Returns
+ * false if the backup is not that of the snapshot any more.
  */
 bool
 RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
-				  char **labelfile, char **spcmapfile)
+				  BackupFiles *files)
 {
 	const BackupRecord *record = &snapshot->record;
 	LabelKey	key = MakeLabelKey(label);
 	BackupEntry *entry;
+	bool		found;
 
-	*labelfile = palloc_extended((Size) record->labelfile_len + 1,
-								 MCXT_ALLOC_HUGE);
-	*spcmapfile = palloc_extended((Size) record->spcmapfile_len + 1,
-								  MCXT_ALLOC_HUGE);
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+	{
+		files->len[i] = record->files_len[i];
+		files->data[i] = palloc_extended((Size) files->len[i] + 1,
+										 MCXT_ALLOC_HUGE);
+	}
 
 	RegistryAttach();
 	entry = dshash_find(table, &key, false);
-	if (entry && entry->serial == snapshot->serial)
+	found = entry && entry->serial == snapshot->serial &&
+		entry->record.files == record->files;
+	if (found)
 	{
-		char	   *p = dsa_get_address(area, entry->record.files);
+		char	   *p = dsa_get_address(area, record->files);
 
-		memcpy(*labelfile, p, record->labelfile_len);
-		memcpy(*spcmapfile, p + record->labelfile_len, record->spcmapfile_len);
-		dshash_release_lock(table, entry);
-		(*labelfile)[record->labelfile_len] = '\0';
-		(*spcmapfile)[record->spcmapfile_len] = '\0';
-		return true;
+		for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		{
+			memcpy(files->data[i], p, files->len[i]);
+			files->data[i][files->len[i]] = '\0';
+			p += files->len[i];
+		}
 	}
-
 	if (entry)
 		dshash_release_lock(table, entry);
-	pfree(*labelfile);
-	pfree(*spcmapfile);
-	return false;
+
+	if (!found)
+	{
+		for (int i = 0; i < NUM_BACKUP_FILES; i++)
+			pfree(files->data[i]);
+	}
+	return found;
+}
+
+/*
+ * Note what is done to a backup that has a state file.
+ */
+static void
+NoteReaped(ReapedBackup *reaped, const BackupEntry *entry, TimestampTz forget_at,
+		   bool forgotten)
+{
+	memset(&reaped->label, 0, sizeof(reaped->label));
+	reaped->label.len = entry->key.len;
+	memcpy(reaped->label.text, LabelKeyText(&entry->key, area),
+		   entry->key.len);
+	reaped->record = entry->record;
+	reaped->record.forget_at = forget_at;
+	reaped->forgotten = forgotten;
 }
 
 /*
  * Expire and forget what is due.
  *
- * Returns the number of backups that were expired.  The caller has to release
- * core that many times.
+ * Returns how many times the caller has to release core, after it has brought
+ * the state files up to date of the *nreaped backups that are returned in
+ * reaped[].  If there are as many of them as fit there, this has to be called
+ * again.
  */
 int
-RegistryReap(TimestampTz now)
+RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
+			 int *nreaped)
 {
-	int			nexpired = 0;
+	int			nreleases = 0;
 	TimestampTz next_due = DT_NOEND;
 	dshash_seq_status status;
 	BackupEntry *entry;
 
+	*nreaped = 0;
 	RegistryAttach();
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
@@ -862,13 +961,26 @@ RegistryReap(TimestampTz now)
 	{
 		TimestampTz forget_at = DT_NOEND;
 		BackupPhase phase = EffectivePhase(entry, now, &forget_at);
+		bool		expired = entry->phase == BACKUP_ACTIVE &&
+			phase != BACKUP_ACTIVE;
 
-		if (entry->phase == BACKUP_ACTIVE && phase != BACKUP_ACTIVE)
+		if ((expired || phase == BACKUP_ABSENT) && entry->record.file != 0)
+		{
+			if (*nreaped == max_reaped)
+			{
+				next_due = now;
+				break;
+			}
+			NoteReaped(&reaped[(*nreaped)++], entry, forget_at,
+					   phase == BACKUP_ABSENT);
+		}
+
+		if (expired)
 		{
 			entry->phase = BACKUP_EXPIRED;
 			entry->record.forget_at = forget_at;
-			LowerLive();
-			nexpired++;
+			if (LowerLive(&entry->record))
+				nreleases++;
 		}
 
 		if (phase == BACKUP_ABSENT)
@@ -889,7 +1001,115 @@ RegistryReap(TimestampTz now)
 	header->next_due = Min(next_due, header->next_due_in_round);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 
-	return nexpired;
+	return nreleases;
+}
+
+/*
+ * Begin to put back what was there before a restart.  "last_file" is the
+ * greatest number of a state file.
+ */
+void
+RegistryBeginResume(uint64 last_file)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->last_serial = Max(header->last_serial, last_file);
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Core is held for all backups together that are going to be put back, and
+ * until RegistryEndResume() even if there are none.
+ */
+void
+RegistryHoldCarried(void)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	if (!header->held)
+		header->carried++;
+	header->held = true;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Put back a backup.  Returns false, and leaves its files to the caller, if
+ * there is one of that label already.
+ */
+bool
+RegistryAdopt(const BackupLabel *label, BackupPhase phase,
+			  BackupRecord *record)
+{
+	LabelKey	key = MakeLabelKey(label);
+	dsa_pointer text;
+	BackupEntry *entry;
+	bool		found;
+
+	RegistryAttach();
+	text = dsa_allocate(area, label->len);
+	memcpy(dsa_get_address(area, text), label->text, label->len);
+
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
+	entry = dshash_find_or_insert(table, &key, &found);
+	if (found)
+	{
+		UnlockEntry(entry);
+		dsa_free(area, text);
+		return false;
+	}
+
+	memset((char *) entry + sizeof(LabelKey), 0,
+		   sizeof(BackupEntry) - sizeof(LabelKey));
+	entry->key.local = NULL;
+	entry->key.shared = text;
+	entry->phase = phase;
+	entry->record = *record;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	entry->serial = ++header->last_serial;
+	if (phase == BACKUP_ACTIVE)
+	{
+		header->live++;
+		header->carried++;
+	}
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+
+	NoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
+	UnlockEntry(entry);
+	return true;
+}
+
+/*
+ * Everything has been put back; let others see the registry.  Returns whether
+ * core has to be released, because nothing live was among it.
+ */
+bool
+RegistryEndResume(void)
+{
+	bool		release = false;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	if (header->held)
+		release = --header->carried == 0;
+	header->held = false;
+	header->ready = true;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return release;
+}
+
+/*
+ * Is everything back that was there before a restart?
+ */
+bool
+RegistryReady(void)
+{
+	bool		ready;
+
+	if (!shared_backup_durable)
+		return true;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	ready = header->ready;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return ready;
 }
 
 /*

@@ -8,6 +8,7 @@
 #ifndef REGISTRY_H
 #define REGISTRY_H
 
+#include "continuity.h"
 #include "core.h"
 #include "shared_backup.h"
 #include "utils/dsa.h"
@@ -21,25 +22,45 @@ typedef enum BackupPhase
 	BACKUP_STOPPING,
 	BACKUP_STOPPED,
 	BACKUP_EXPIRED,
+	BACKUP_LOST,				/* in a restart; only with durable backups */
 } BackupPhase;
 
 /* The backups in these phases are live: they count against the limit. */
 #define BackupPhaseIsLive(phase) \
 	((phase) >= BACKUP_STARTING && (phase) <= BACKUP_STOPPING)
 
+/* The files that a backup is restored with, apart from the copy. */
+typedef enum BackupFile
+{
+	FILE_LABEL,
+	FILE_TABLESPACE_MAP,
+	FILE_CONTROL,				/* empty unless it was carried over a restart */
+} BackupFile;
+
+#define NUM_BACKUP_FILES	(FILE_CONTROL + 1)
+
+typedef struct BackupFiles
+{
+	char	   *data[NUM_BACKUP_FILES];
+	uint32		len[NUM_BACKUP_FILES];
+} BackupFiles;
+
 /* What is known of a backup from its start point on. */
 typedef struct BackupRecord
 {
 	BackupPhase phase;
+	bool		carried;		/* over a restart, while it was live */
+	LostReason	lost_reason;	/* if LOST */
 	Oid			owner;			/* role that started it */
 	CoreBackup	core;
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
 	TimestampTz stop_time;		/* if STOPPED */
-	TimestampTz forget_at;		/* if STOPPED or EXPIRED */
-	dsa_pointer files;			/* label file, then tablespace map */
-	uint32		labelfile_len;
-	uint32		spcmapfile_len;
+	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
+	uint64		file;			/* number of its state file, 0 if none */
+	bool		unsaved;		/* STOPPED, but the state file is behind */
+	dsa_pointer files;			/* one after the other */
+	uint32		files_len[NUM_BACKUP_FILES];
 } BackupRecord;
 
 /* One entry of the registry, as it was at some moment. */
@@ -51,6 +72,14 @@ typedef struct BackupSnapshot
 	Oid			starting_owner; /* if STARTING */
 	BackupRecord record;
 } BackupSnapshot;
+
+/* What the reaper has done to a backup. */
+typedef struct ReapedBackup
+{
+	BackupLabel label;
+	BackupRecord record;		/* without files */
+	bool		forgotten;		/* or else EXPIRED */
+} ReapedBackup;
 
 typedef struct BackupListItem
 {
@@ -71,6 +100,7 @@ typedef enum ReserveResult
 extern Size RegistryShmemSize(void);
 extern void RegistryShmemInit(void);
 extern bool RegistryExists(void);
+extern bool RegistryReady(void);
 extern TimestampTz RegistrySince(void);
 extern int	RegistryLive(void);
 
@@ -84,33 +114,43 @@ extern ReserveResult RegistryReserve(const BackupLabel *label, uint64 expected,
 									 Oid owner, TimestampTz now,
 									 uint64 *serial);
 extern void RegistryCancelReservation(const BackupLabel *label, uint64 serial);
+extern void RegistrySetStartTime(BackupRecord *record, int64 ttl);
 extern void RegistryPublishStart(const BackupLabel *label, uint64 serial,
 								 int64 ttl, BackupRecord *record,
 								 BackupRecord *prior);
 extern bool RegistryRetractStart(const BackupLabel *label, uint64 serial,
-								 const BackupRecord *prior);
+								 const BackupRecord *prior,
+								 bool *release_core);
 
 /* stop, abort and renew */
 extern bool RegistryClaim(const BackupLabel *label, uint64 serial);
 extern void RegistryUnclaim(const BackupLabel *label, uint64 serial);
-extern void RegistryPublishStop(const BackupLabel *label, uint64 serial,
+extern void RegistrySetStopTime(BackupRecord *record);
+extern bool RegistryPublishStop(const BackupLabel *label, uint64 serial,
 								BackupRecord *record);
-extern void RegistryRemove(const BackupLabel *label, uint64 serial);
+extern void RegistryNoteSaved(const BackupLabel *label, uint64 serial);
+extern bool RegistryRemove(const BackupLabel *label, uint64 serial);
 extern bool RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 						  TimestampTz *expires_at);
 
-/* the two files of a backup */
-extern void RegistryStoreFiles(BackupRecord *record, const char *labelfile,
-							   uint32 labelfile_len, const char *spcmapfile,
-							   uint32 spcmapfile_len);
+/* the files of a backup */
+extern void RegistryStoreFiles(BackupRecord *record, const BackupFiles *files);
 extern void RegistryFreeFiles(BackupRecord *record);
 extern bool RegistryReadFiles(const BackupLabel *label,
 							  const BackupSnapshot *snapshot,
-							  char **labelfile, char **spcmapfile);
+							  BackupFiles *files);
 
 /* for the reaper */
-extern int	RegistryReap(TimestampTz now);
+extern int	RegistryReap(TimestampTz now, ReapedBackup *reaped,
+						 int max_reaped, int *nreaped);
 extern TimestampTz RegistryNextDue(void);
+
+/* after a restart */
+extern void RegistryBeginResume(uint64 last_file);
+extern void RegistryHoldCarried(void);
+extern bool RegistryAdopt(const BackupLabel *label, BackupPhase phase,
+						  BackupRecord *record);
+extern bool RegistryEndResume(void);
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
 /* for shared_backup_carry_in() */

@@ -19,7 +19,9 @@
 #include "access/xlog_internal.h"
 #include "access/xlogarchive.h"
 #include "catalog/namespace.h"
+#include "continuity.h"
 #include "core.h"
+#include "durable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "instruments.h"
@@ -29,6 +31,7 @@
 #include "points.h"
 #include "reaper.h"
 #include "registry.h"
+#include "resume.h"
 #include "shared_backup.h"
 #include "starter.h"
 #include "storage/ipc.h"
@@ -78,7 +81,7 @@ int			shared_backup_max_backups = -1;
 int			shared_backup_ttl = 0;
 int			shared_backup_stop_policy = STOP_POLICY_ANY;
 int			shared_backup_result_retention = 600;
-static bool shared_backup_durable = false;
+bool		shared_backup_durable = false;
 static int	shared_backup_storage = STORAGE_DYNAMIC;
 
 static LWLockPadded *locks = NULL;
@@ -91,6 +94,7 @@ typedef struct BackupClaim
 {
 	const BackupLabel *label;
 	uint64		serial;
+	uint64		file;			/* 0 if none */
 	bool		core_entered;
 } BackupClaim;
 
@@ -108,6 +112,7 @@ SharedBackupShmemRequest(void)
 	RequestAddinShmemSpace(RegistryShmemSize());
 	RequestAddinShmemSpace(StarterShmemSize());
 	RequestAddinShmemSpace(ReaperShmemSize());
+	RequestAddinShmemSpace(ContinuityShmemSize());
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	RequestAddinShmemSpace(ClockShmemSize());
 	RequestAddinShmemSpace(PointsShmemSize());
@@ -126,6 +131,8 @@ SharedBackupShmemStartup(void)
 	RegistryShmemInit();
 	StarterShmemInit();
 	ReaperShmemInit();
+	if (shared_backup_durable)
+		ContinuityShmemInit();
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	ClockShmemInit();
 	PointsShmemInit();
@@ -201,11 +208,6 @@ _PG_init(void)
 							 PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("shared_backup");
 
-	if (shared_backup_durable)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("this version of shared_backup does not support \"%s\" = %s",
-						"shared_backup.durable", "on")));
 	if (shared_backup_storage != STORAGE_DYNAMIC)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -218,6 +220,8 @@ _PG_init(void)
 	shmem_startup_hook = SharedBackupShmemStartup;
 
 	ReaperRegister();
+	if (shared_backup_durable)
+		ResumeRegister();
 }
 
 /*
@@ -232,6 +236,12 @@ CheckPreloaded(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("shared_backup must be loaded via \"shared_preload_libraries\""),
 				 errhint("Add \"shared_backup\" to \"shared_preload_libraries\" and restart the server.")));
+
+	if (!RegistryReady())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("shared backups are being read back after a restart of the server"),
+				 errhint("Try again in a moment.")));
 }
 
 static void
@@ -379,6 +389,7 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("shared backup \"%s\" does not exist", name),
+				 shared_backup_durable ? 0 :
 				 errhint("The server has been up since %s; backups do not survive a restart.",
 						 timestamptz_to_str(RegistrySince()))));
 
@@ -396,6 +407,15 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 				 errdetail("It expired at %s.",
 						   timestamptz_to_str(snapshot->record.expires_at)),
 				 errhint("The copy cannot be used.  Start another backup with a longer time to live, or renew it in time.")));
+
+	if (snapshot->phase == BACKUP_LOST)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shared backup \"%s\" was lost in a restart of the server",
+						name),
+				 errdetail_internal("%s",
+									LostReasonDetail(snapshot->record.lost_reason)),
+				 errhint("The copy cannot be used.  Start another backup.")));
 }
 
 static void
@@ -461,7 +481,11 @@ ReleaseClaim(int code, Datum arg)
 
 	/* Core lowers its count before anything in it can fail. */
 	if (claim->core_entered)
-		RegistryRemove(claim->label, claim->serial);
+	{
+		if (claim->file != 0)
+			DurableForget(claim->label, claim->file, WARNING);
+		(void) RegistryRemove(claim->label, claim->serial);
+	}
 	else
 		RegistryUnclaim(claim->label, claim->serial);
 }
@@ -547,37 +571,113 @@ shared_backup_start(PG_FUNCTION_ARGS)
  */
 
 /*
+ * End a claimed backup that core counts, and publish its result.
+ */
+static void
+EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
+		   BackupFiles *files, BackupClaim *claim)
+{
+	BackupRecord *record = &snapshot->record;
+
+	/*
+	 * From the moment when core lowers its count, pages may be unprotected.
+	 * If the server crashes before there is a result, the backup must not be
+	 * ACTIVE again.
+	 */
+	if (record->file != 0)
+	{
+		DurableLock(record->file);
+		(void) DurableSave(label, record, BACKUP_ACTIVE, true, files, ERROR);
+	}
+
+	/* Once core is entered, only errors can stop us. */
+	claim->core_entered = true;
+	CoreBackupStop(&record->core, label->text, files->data[FILE_LABEL]);
+	SHARED_BACKUP_POINT("stop-core-ended", label);
+	if (record->file != 0)
+	{
+		RegistrySetStopTime(record);
+		record->unsaved = !DurableSave(label, record, BACKUP_STOPPED, false,
+									   files, LOG);
+	}
+	(void) RegistryPublishStop(label, snapshot->serial, record);
+	if (record->file != 0)
+		DurableUnlock(record->file);
+}
+
+/*
+ * End a claimed backup that has crossed a restart, and publish its result.
+ *
+ * Core is held for it until that is done, so everything may fail before.
+ */
+static void
+EndCarried(const BackupLabel *label, BackupSnapshot *snapshot,
+		   BackupFiles *files)
+{
+	BackupRecord *record = &snapshot->record;
+
+	ResumeEndCarried(&record->core, files);
+	SHARED_BACKUP_POINT("stop-core-ended", label);
+
+	DurableLock(record->file);
+	RegistrySetStopTime(record);
+	(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+	RegistryStoreFiles(record, files);
+	if (RegistryPublishStop(label, snapshot->serial, record))
+		CoreBackupRelease();
+	DurableUnlock(record->file);
+}
+
+/*
  * End a claimed backup and publish its result.
  *
- * On return the record in the snapshot is complete.  *labelfile is in the
- * database's encoding; *spcmapfile is as core made it.
+ * On return the record in the snapshot is complete, and the files are those of
+ * the result.
  */
 static void
 EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
-				 char **labelfile, char **spcmapfile)
+				 BackupFiles *files)
 {
 	BackupRecord *record = &snapshot->record;
-	char	   *utf8_labelfile;
-	BackupClaim claim = {label, snapshot->serial, false};
+	BackupClaim claim = {label, snapshot->serial, record->file, false};
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{
 		SHARED_BACKUP_POINT("stop-claimed", label);
 
-		if (!RegistryReadFiles(label, snapshot, &utf8_labelfile, spcmapfile))
+		if (!RegistryReadFiles(label, snapshot, files))
 			elog(ERROR, "claimed backup has disappeared");
-		*labelfile = pg_any_to_server(utf8_labelfile, record->labelfile_len,
-									  PG_UTF8);
 
-		/* Once core is entered, only errors can stop us. */
+		/* a backup whose label file cannot be returned must not be ended */
+		(void) pg_any_to_server(files->data[FILE_LABEL],
+								files->len[FILE_LABEL], PG_UTF8);
+
 		HOLD_INTERRUPTS();
-		claim.core_entered = true;
-		CoreBackupStop(&record->core, label->text, utf8_labelfile);
-		SHARED_BACKUP_POINT("stop-core-ended", label);
-		RegistryPublishStop(label, snapshot->serial, record);
+		if (record->carried)
+			EndCarried(label, snapshot, files);
+		else
+			EndCounted(label, snapshot, files, &claim);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+}
+
+/*
+ * See to it that a result is in its state file, if that failed before.
+ */
+static void
+SaveResult(const BackupLabel *label, const BackupSnapshot *snapshot,
+		   const BackupFiles *files)
+{
+	const BackupRecord *record = &snapshot->record;
+
+	if (!record->unsaved)
+		return;
+
+	DurableLock(record->file);
+	(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+	RegistryNoteSaved(label, snapshot->serial);
+	DurableUnlock(record->file);
 }
 
 /*
@@ -654,8 +754,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	char	   *name;
 	BackupSnapshot snapshot;
 	BackupRecord *record = &snapshot.record;
-	char	   *labelfile;
-	char	   *spcmapfile;
+	BackupFiles files;
 	TupleDesc	tupdesc;
 	Datum		values[4];
 	bool		nulls[4] = {0};
@@ -683,22 +782,21 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 		if (snapshot.phase == BACKUP_STOPPED)
 		{
 			/* The first answer may have been lost; give it again. */
-			if (!RegistryReadFiles(&label, &snapshot, &labelfile, &spcmapfile))
-				continue;
-			labelfile = pg_any_to_server(labelfile, record->labelfile_len,
-										 PG_UTF8);
-			break;
+			if (RegistryReadFiles(&label, &snapshot, &files))
+				break;
+			continue;
 		}
 
 		CheckNoOwnBackup();
 		if (RegistryClaim(&label, snapshot.serial))
 		{
-			EndClaimedBackup(&label, &snapshot, &labelfile, &spcmapfile);
+			EndClaimedBackup(&label, &snapshot, &files);
 			SHARED_BACKUP_POINT("stop-published", &label);
 			break;
 		}
 	}
 
+	SaveResult(&label, &snapshot, &files);
 	if (PG_GETARG_BOOL(1))
 	{
 		SHARED_BACKUP_POINT("stop-waiting-archive", &label);
@@ -706,9 +804,13 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	}
 
 	values[0] = LSNGetDatum(record->core.stoppoint);
-	values[1] = CStringGetTextDatum(labelfile);
-	values[2] = CStringGetTextDatum(spcmapfile);
-	nulls[3] = true;
+	values[1] = CStringGetTextDatum(pg_any_to_server(files.data[FILE_LABEL],
+													 files.len[FILE_LABEL],
+													 PG_UTF8));
+	values[2] = CStringGetTextDatum(files.data[FILE_TABLESPACE_MAP]);
+	nulls[3] = files.len[FILE_CONTROL] == 0;
+	values[3] = PointerGetDatum(cstring_to_text_with_len(files.data[FILE_CONTROL],
+														 files.len[FILE_CONTROL]));
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
@@ -717,6 +819,34 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 /*
  * Aborting and renewing
  */
+
+static void
+AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
+{
+	const BackupRecord *record = &snapshot->record;
+	BackupClaim claim = {label, snapshot->serial, record->file, false};
+
+	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+	{
+		HOLD_INTERRUPTS();
+		SHARED_BACKUP_POINT("abort-claimed", label);
+		if (record->file != 0)
+		{
+			DurableLock(record->file);
+			DurableForget(label, record->file, ERROR);
+			DurableUnlock(record->file);
+		}
+
+		/* from here on, nothing fails */
+		if (!record->carried)
+			CoreBackupRelease();
+		SHARED_BACKUP_POINT("abort-released", label);
+		if (RegistryRemove(label, snapshot->serial) && record->carried)
+			CoreBackupRelease();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+}
 
 Datum
 shared_backup_abort(PG_FUNCTION_ARGS)
@@ -742,16 +872,45 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		CheckNoOwnBackup();
 		if (RegistryClaim(&label, snapshot.serial))
 		{
-			/* nothing in here fails */
-			HOLD_INTERRUPTS();
-			SHARED_BACKUP_POINT("abort-claimed", &label);
-			CoreBackupRelease();
-			SHARED_BACKUP_POINT("abort-released", &label);
-			RegistryRemove(&label, snapshot.serial);
-			RESUME_INTERRUPTS();
+			AbortClaimedBackup(&label, &snapshot);
 			PG_RETURN_VOID();
 		}
 	}
+}
+
+/*
+ * Renew a backup that has a state file.  Returns false if it is not that of
+ * the snapshot any more, or not ACTIVE.
+ */
+static bool
+RenewDurably(const BackupLabel *label, const BackupSnapshot *snapshot,
+			 int64 ttl, TimestampTz *expires_at)
+{
+	uint64		file = snapshot->record.file;
+	BackupSnapshot current;
+	BackupRecord renewed;
+	BackupFiles files;
+	bool		done = false;
+
+	DurableLock(file);
+	if (RegistryLookup(label, ClockNow(), &current) &&
+		current.serial == snapshot->serial &&
+		current.phase == BACKUP_ACTIVE &&
+		RegistryReadFiles(label, &current, &files))
+	{
+		renewed = current.record;
+		renewed.expires_at = *expires_at = TimestampTzAfter(ClockNow(), ttl);
+		(void) DurableSave(label, &renewed, BACKUP_ACTIVE, false, &files,
+						   ERROR);
+
+		/* if it has been claimed or has expired since, that comes first */
+		done = RegistryRenew(label, snapshot->serial, ttl, expires_at);
+		if (!done)
+			(void) DurableSave(label, &current.record, BACKUP_ACTIVE, false,
+							   &files, ERROR);
+	}
+	DurableUnlock(file);
+	return done;
 }
 
 Datum
@@ -769,7 +928,7 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 	{
 		TimestampTz now = ClockNow();
 		int64		ttl = GetTimeToLive(fcinfo, 1, now);
-		TimestampTz expires_at;
+		TimestampTz expires_at = DT_NOBEGIN;
 		BackupSnapshot snapshot;
 
 		CHECK_FOR_INTERRUPTS();
@@ -777,7 +936,9 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 		LookupForChange(&label, name, now, &snapshot);
 		CheckNotStopped(&snapshot, name);
 		CheckNotBusy(&snapshot, name);
-		if (RegistryRenew(&label, snapshot.serial, ttl, &expires_at))
+		if (snapshot.record.file != 0 ?
+			RenewDurably(&label, &snapshot, ttl, &expires_at) :
+			RegistryRenew(&label, snapshot.serial, ttl, &expires_at))
 			PG_RETURN_TIMESTAMPTZ(expires_at);
 	}
 }
@@ -803,6 +964,8 @@ PhaseName(BackupPhase phase)
 			return "stopped";
 		case BACKUP_EXPIRED:
 			return "expired";
+		case BACKUP_LOST:
+			return "lost";
 	}
 	elog(ERROR, "unexpected phase of a shared backup: %d", (int) phase);
 	return NULL;				/* keep compiler quiet */

@@ -20,11 +20,14 @@ typedef struct BackupLabel
 	char		text[MAX_LABEL_LEN + 1];	/* NUL-terminated */
 } BackupLabel;
 
+/* locks on state files, see durable.c */
+#define NUM_FILE_LOCKS		16
+
 /*
  * Our lightweight locks, in the tranche named "shared_backup", which the
- * partition locks of the hash table belong to as well.  CHANGE_LOCK is taken
- * before any other of these; of the rest, no process holds more than one at a
- * time.
+ * partition locks of the hash table belong to as well.  A file lock is taken
+ * before any other of these, and then CHANGE_LOCK; of the rest, no process
+ * holds more than one at a time.
  */
 typedef enum SharedBackupLock
 {
@@ -32,9 +35,10 @@ typedef enum SharedBackupLock
 	REGISTRY_LOCK,
 	STARTER_LOCK,
 	REAPER_LOCK,
+	FIRST_FILE_LOCK,
 } SharedBackupLock;
 
-#define NUM_SHARED_BACKUP_LOCKS		(REAPER_LOCK + 1)
+#define NUM_SHARED_BACKUP_LOCKS		(FIRST_FILE_LOCK + NUM_FILE_LOCKS)
 #define SHARED_BACKUP_TRANCHE		"shared_backup"
 
 /* valid values of shared_backup.stop_policy */
@@ -49,6 +53,7 @@ extern int	shared_backup_max_backups;
 extern int	shared_backup_ttl;
 extern int	shared_backup_stop_policy;
 extern int	shared_backup_result_retention;
+extern bool shared_backup_durable;
 
 extern LWLock *SharedBackupGetLock(SharedBackupLock which);
 extern uint32 SharedBackupWaitEvent(uint32 *event, const char *name);

@@ -55,6 +55,7 @@
 
 #include <signal.h>
 
+#include "durable.h"
 #include "instruments.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -520,6 +521,17 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
  * The worker's side
  */
 
+static void
+ForgetStateFile(const BackupLabel *label, uint64 file)
+{
+	if (file == 0)
+		return;
+
+	DurableLock(file);
+	DurableForget(label, file, LOG);
+	DurableUnlock(file);
+}
+
 /*
  * Undo what has been done so far, unless the caller knows of the backup.
  *
@@ -531,6 +543,7 @@ StarterExitUndo(int code, Datum arg)
 {
 	StarterSlot *slot = work.slot;
 	bool		accepted;
+	bool		undone = true;
 	bool		release_core;
 
 	if (!work.taken)
@@ -546,19 +559,22 @@ StarterExitUndo(int code, Datum arg)
 	if (accepted)
 	{
 		RegistryFreeFiles(&work.prior);
+		ForgetStateFile(&slot->label, work.prior.file);
 		return;
 	}
 
 	/* in this order, so that core never counts fewer backups than are live */
 	if (work.published)
-		release_core = RegistryRetractStart(&slot->label, slot->serial,
-											&work.prior);
+		undone = RegistryRetractStart(&slot->label, slot->serial,
+									  &work.prior, &release_core);
 	else
 	{
 		release_core = get_backup_status() == SESSION_BACKUP_RUNNING;
 		RegistryCancelReservation(&slot->label, slot->serial);
 		RegistryFreeFiles(&work.record);
 	}
+	ForgetStateFile(&slot->label,
+					undone ? work.record.file : work.prior.file);
 	if (release_core)
 		CoreBackupUndoStart();
 }
@@ -624,14 +640,15 @@ EnterSlot(StarterSlot *slot, uint32 generation)
 static void
 Rehearse(void)
 {
-	static const char text[256] = {0};	/* about as long as a label file */
+	static char text[256] = {0};	/* about as long as a label file */
 	BackupLabel label = {0};
 	BackupSnapshot snapshot;
 	BackupRecord record = {0};
+	BackupFiles files = {{text}, {sizeof(text)}};
 
 	(void) RegistryLookup(&label, 0, &snapshot);	/* no label is empty */
 	HOLD_INTERRUPTS();
-	RegistryStoreFiles(&record, text, sizeof(text), text, 0);
+	RegistryStoreFiles(&record, &files);
 	RegistryFreeFiles(&record);
 	RESUME_INTERRUPTS();
 }
@@ -687,6 +704,7 @@ StartAndPublish(void)
 	StarterSlot *slot = work.slot;
 	StringInfoData labelfile;
 	StringInfoData spcmapfile;
+	BackupFiles files = {0};
 	Latch	   *caller;
 
 	SHARED_BACKUP_POINT("start-taken", &slot->label);
@@ -699,12 +717,25 @@ StartAndPublish(void)
 	/* From here until it is published, only errors can stop us. */
 	HOLD_INTERRUPTS();
 	SHARED_BACKUP_POINT("start-point-taken", &slot->label);
-	RegistryStoreFiles(&work.record, labelfile.data, labelfile.len,
-					   spcmapfile.data, spcmapfile.len);
+	files.data[FILE_LABEL] = labelfile.data;
+	files.len[FILE_LABEL] = labelfile.len;
+	files.data[FILE_TABLESPACE_MAP] = spcmapfile.data;
+	files.len[FILE_TABLESPACE_MAP] = spcmapfile.len;
+	RegistryStoreFiles(&work.record, &files);
 	work.record.owner = slot->owner;
+	if (shared_backup_durable)
+	{
+		work.record.file = slot->serial;
+		DurableLock(work.record.file);
+		RegistrySetStartTime(&work.record, slot->ttl);
+		(void) DurableSave(&slot->label, &work.record, BACKUP_ACTIVE, false,
+						   &files, ERROR);
+	}
 	RegistryPublishStart(&slot->label, slot->serial, slot->ttl, &work.record,
 						 &work.prior);
 	work.published = true;
+	if (shared_backup_durable)
+		DurableUnlock(work.record.file);
 	RESUME_INTERRUPTS();
 	SHARED_BACKUP_POINT("start-published", &slot->label);
 

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * continuity.h
+ *	  Have all pages been protected while nobody held core to it?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CONTINUITY_H
+#define CONTINUITY_H
+
+#include "access/xlogdefs.h"
+
+/* Why a backup cannot be vouched for after a restart.  In state files. */
+typedef enum LostReason
+{
+	LOST_NOT,
+	LOST_FULL_PAGE_WRITES,
+	LOST_WAL_LEVEL,
+	LOST_WAL_UNREADABLE,
+	LOST_RECORD_UNREADABLE,
+	LOST_ABSENCE,
+	LOST_SINGLE_USER,
+	LOST_RECOVERY,
+	LOST_TIMELINE,
+	LOST_COPY,
+} LostReason;
+
+extern Size ContinuityShmemSize(void);
+extern void ContinuityShmemInit(void);
+extern void ContinuityLeaveMark(void);
+extern LostReason ContinuityReason(void);
+extern bool ContinuityNoteHeld(XLogRecPtr startpoint);
+extern XLogRecPtr ContinuityHeldSince(void);
+extern void ContinuityFindGap(void);
+extern LostReason ContinuityVerify(void);
+extern void ContinuityDone(void);
+extern const char *LostReasonDetail(LostReason reason);
+
+#endif							/* CONTINUITY_H */

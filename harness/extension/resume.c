@@ -1,0 +1,346 @@
+/*-------------------------------------------------------------------------
+ *
+ * resume.c
+ *	  Carrying backups over a restart of the server.
+ *
+ * When the server has been started, and again when it has been restarted after
+ * a crash, the reaper begins by reading the state files of the backups.  It has
+ * core held again, decides which of the backups can go on, and puts all of them
+ * into the registry.  Until then nobody can see, start or end a backup.
+ *
+ * Core is held by starting a backup, as only that makes core count one, and by
+ * not ending it; that is done in a background worker, because of what core
+ * remembers in the process.  It takes a checkpoint and switches to another
+ * segment of WAL; so it is done once, for all backups together.  Core is
+ * released when the last of them has ended: see registry.c.
+ *
+ * If this fails or is interrupted, the reaper is started again and begins anew,
+ * but core is not held twice.  If the server crashes, the next start begins
+ * anew as well.  It makes no difference which state files have been brought up
+ * to date by then, because what was decided for this start, or has yet to be,
+ * is decided at the next one in the same way: see continuity.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "continuity.h"
+#include "durable.h"
+#include "instruments.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "points.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "resume.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#endif
+
+/* how long to wait before trying again to have core held */
+#define RESUME_RETRY_MS			1000
+
+static bool holds_core = false; /* is this the worker that does? */
+static uint32 wait_event_hold = 0;
+
+static void
+FillInWorker(BackgroundWorker *worker, const char *purpose,
+			 const char *function)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "shared_backup", BGW_MAXLEN);
+	strlcpy(worker->bgw_function_name, function, BGW_MAXLEN);
+	snprintf(worker->bgw_name, BGW_MAXLEN, "shared_backup %s", purpose);
+	strlcpy(worker->bgw_type, worker->bgw_name, BGW_MAXLEN);
+}
+
+/*
+ * The mark that this server has been started with us
+ */
+
+/*
+ * Have the postmaster run a worker that leaves the mark, as early as it can.
+ */
+void
+ResumeRegister(void)
+{
+	BackgroundWorker worker;
+
+	FillInWorker(&worker, "mark", "SharedBackupMarkMain");
+	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
+	RegisterBackgroundWorker(&worker);
+}
+
+void
+SharedBackupMarkMain(Datum main_arg)
+{
+	BackgroundWorkerUnblockSignals();
+	ContinuityLeaveMark();
+	proc_exit(0);
+}
+
+/*
+ * Holding core
+ */
+
+/*
+ * If the worker fails when core has started the backup, or if another worker,
+ * for an earlier reaper, came first, core must be released again.
+ */
+static void
+HolderExit(int code, Datum arg)
+{
+	if (get_backup_status() == SESSION_BACKUP_RUNNING && !holds_core)
+		CoreBackupUndoStart();
+}
+
+void
+SharedBackupHolderMain(Datum main_arg)
+{
+	CoreBackup	unused;
+	StringInfoData labelfile;
+	StringInfoData spcmapfile;
+
+	/* as in a starter */
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	before_shmem_exit(HolderExit, (Datum) 0);
+
+	initStringInfo(&labelfile);
+	initStringInfo(&spcmapfile);
+	CoreBackupStart("shared_backup", true, &unused, &labelfile, &spcmapfile);
+	holds_core = ContinuityNoteHeld(unused.startpoint);
+	proc_exit(0);
+}
+
+/*
+ * Have core held, unless an earlier reaper has.
+ */
+static void
+HoldCore(void)
+{
+	BackgroundWorker worker;
+
+	FillInWorker(&worker, "holder", "SharedBackupHolderMain");
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_notify_pid = MyProcPid;
+
+	while (ContinuityHeldSince() == InvalidXLogRecPtr)
+	{
+		BackgroundWorkerHandle *handle;
+
+		if (ShutdownRequestPending)
+			proc_exit(1);
+		if (RegisterDynamicBackgroundWorker(&worker, &handle))
+		{
+			if (WaitForBackgroundWorkerShutdown(handle) == BGWH_POSTMASTER_DIED)
+				proc_exit(1);
+			if (ContinuityHeldSince() != InvalidXLogRecPtr)
+				break;
+		}
+		else
+			ereport(WARNING,
+					(errmsg("could not get a background worker to resume shared backups"),
+					 errhint("You may need to increase \"%s\".",
+							 "max_worker_processes")));
+
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 RESUME_RETRY_MS,
+						 SharedBackupWaitEvent(&wait_event_hold,
+											   "SharedBackupResumeHold"));
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * Backups that have crossed a restart
+ */
+
+/*
+ * End a backup that has crossed a restart: fill in its stop point, and replace
+ * its files by those that are handed out.  Core stays held.
+ */
+void
+ResumeEndCarried(CoreBackup *backup, BackupFiles *files)
+{
+	Size		len;
+
+	/* what can fail in here should do so first */
+	files->data[FILE_LABEL] = CoreStandbyLabelFile(files->data[FILE_LABEL]);
+	files->len[FILE_LABEL] = strlen(files->data[FILE_LABEL]);
+
+	CoreBackupEndCarried(backup);
+	files->data[FILE_CONTROL] = CoreControlFile(backup->stoppoint,
+												backup->stoptli, &len);
+	files->len[FILE_CONTROL] = len;
+}
+
+/*
+ * If two files are about the same label, one was to be replaced by the other.
+ * Of those, the newest come first.
+ */
+static int
+CompareBackups(const ListCell *a, const ListCell *b)
+{
+	const DurableBackup *left = lfirst(a);
+	const DurableBackup *right = lfirst(b);
+
+	return left->record.file > right->record.file ? -1 :
+		left->record.file < right->record.file;
+}
+
+/*
+ * Keep a backup that cannot be vouched for, so that whoever asks for it is told
+ * why.
+ */
+static void
+LoseBackup(DurableBackup *backup, LostReason reason)
+{
+	ereport(WARNING,
+			(errmsg("shared backup \"%s\" was lost in a restart of the server",
+					backup->label.text),
+			 errdetail_internal("%s", LostReasonDetail(reason)),
+			 errhint("The copy cannot be used.  Start another backup.")));
+
+	backup->phase = BACKUP_LOST;
+	backup->record.lost_reason = reason;
+	backup->record.forget_at = TimestampTzAfter(ClockNow(),
+												shared_backup_result_retention *
+												USECS_PER_SEC);
+	memset(&backup->files, 0, sizeof(backup->files));
+}
+
+/*
+ * Bring a backup to where it is after the restart; "reason" tells whether the
+ * live ones can be vouched for.
+ */
+static void
+CarryBackup(DurableBackup *backup, LostReason reason)
+{
+	BackupRecord *record = &backup->record;
+	bool		live = backup->phase == BACKUP_ACTIVE;
+
+	if (live && reason == LOST_NOT &&
+		record->core.starttli != GetWALInsertionTimeLine())
+		reason = LOST_TIMELINE;
+
+	/* what has ended is of interest only if it was another server's */
+	if (!live && (reason != LOST_COPY || backup->phase == BACKUP_LOST))
+		return;
+
+	if (reason != LOST_NOT)
+		LoseBackup(backup, reason);
+	else if (backup->ending)
+	{
+		/* the copy was complete when it was to be stopped: finish that */
+		record->carried = true;
+		ResumeEndCarried(&record->core, &backup->files);
+		RegistrySetStopTime(record);
+		backup->phase = BACKUP_STOPPED;
+	}
+	else
+	{
+		record->carried = true;
+		return;					/* nothing that the next restart would not find */
+	}
+
+	DurableLock(record->file);
+	(void) DurableSave(&backup->label, record, backup->phase, false,
+					   &backup->files, ERROR);
+	DurableUnlock(record->file);
+}
+
+/*
+ * Can live backups be vouched for?  If so, core is held.
+ */
+static LostReason
+CheckContinuity(void)
+{
+	LostReason	reason = ContinuityReason();
+
+	if (reason == LOST_NOT && RecoveryInProgress())
+		reason = LOST_RECOVERY;
+	if (reason != LOST_NOT)
+		return reason;
+
+	ContinuityFindGap();
+	HoldCore();
+	RegistryHoldCarried();
+	return ContinuityVerify();
+}
+
+static void
+PutBack(DurableBackup *backup)
+{
+	BackupRecord *record = &backup->record;
+
+	HOLD_INTERRUPTS();
+	RegistryStoreFiles(record, &backup->files);
+	if (!RegistryAdopt(&backup->label, backup->phase, record))
+	{
+		RegistryFreeFiles(record);
+		DurableLock(record->file);
+		DurableForget(&backup->label, record->file, LOG);
+		DurableUnlock(record->file);
+	}
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * Put back all backups that there were before a restart of the server.
+ */
+void
+ResumeBackups(void)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	List	   *backups;
+	ListCell   *cell;
+	LostReason	reason = LOST_NOT;
+	bool		any_live = false;
+	uint64		last_file = 0;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "shared_backup resume",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+
+	backups = DurableLoadAll();
+	list_sort(backups, CompareBackups);
+	foreach(cell, backups)
+	{
+		DurableBackup *backup = lfirst(cell);
+
+		any_live |= backup->phase == BACKUP_ACTIVE;
+		last_file = Max(last_file, backup->record.file);
+	}
+	RegistryBeginResume(last_file);
+
+	if (any_live)
+		reason = CheckContinuity();
+	else if (ContinuityReason() == LOST_COPY)
+		reason = LOST_COPY;
+
+	foreach(cell, backups)
+		CarryBackup(lfirst(cell), reason);
+	ContinuityDone();
+	foreach(cell, backups)
+		PutBack(lfirst(cell));
+
+	SHARED_BACKUP_POINT("resume-done", NULL);
+	HOLD_INTERRUPTS();
+	if (RegistryEndResume())
+		CoreBackupRelease();
+	RESUME_INTERRUPTS();
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+}
