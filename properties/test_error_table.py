@@ -122,7 +122,7 @@ def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> No
         session.close()
 
 
-@pytest.mark.parametrize(("setting", "value"), [("storage", "fixed"), ("durable", "on")])
+@pytest.mark.parametrize(("setting", "value"), [("storage", "fixed")])
 def test_a_setting_that_is_not_built_yet_refuses_the_server_start(
     instrumented: Build, setting: str, value: str
 ) -> None:

@@ -36,16 +36,19 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "statefile.h"
 #include "storage/shmem.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 #define MAX_ARMINGS		64
+#define ARMINGS_FILE	"points"
 
 PG_FUNCTION_INFO_V1(shared_backup_point_arm);
 PG_FUNCTION_INFO_V1(shared_backup_point_release);
 PG_FUNCTION_INFO_V1(shared_backup_point_disarm);
 PG_FUNCTION_INFO_V1(shared_backup_points);
+PG_FUNCTION_INFO_V1(shared_backup_points_keep);
 
 typedef struct Point
 {
@@ -70,7 +73,11 @@ static const Point points[] = {
 	{"abort-claimed", false},	/* the backup is STOPPING */
 	{"abort-released", false},	/* core has been released */
 
-	{"resume-done", true},		/* reaper: nobody sees what it has put back */
+	/* the reaper, after a restart of a server with durable backups */
+	{"resume-begun", true},		/* it has read the state files */
+	{"resume-held", true},		/* core is held again */
+	{"resume-decided", true},	/* it is in the files what becomes of them */
+	{"resume-done", true},		/* but nobody sees yet what it has put back */
 
 	/* state files; reached with a file lock held */
 	{"file-written", true},		/* under its temporary name */
@@ -126,6 +133,23 @@ PointsShmemSize(void)
 					mul_size(MaxBackends, sizeof(PointWaiter)));
 }
 
+/*
+ * Take over the armings that were kept for this start of the server.
+ */
+static void
+FindKeptArmings(void)
+{
+	Size		len;
+	char	   *contents;
+
+	if (!shared_backup_durable)
+		return;
+	contents = StateFileRead(ARMINGS_FILE, &len);
+	if (contents && len == sizeof(shared->armings))
+		memcpy(shared->armings, contents, len);
+	(void) StateFileRemove(ARMINGS_FILE, NULL, WARNING);
+}
+
 void
 PointsShmemInit(void)
 {
@@ -139,6 +163,7 @@ PointsShmemInit(void)
 		shared->max_waiters = MaxBackends;
 		LWLockInitialize(&shared->lock,
 						 SharedBackupGetLock(REGISTRY_LOCK)->tranche);
+		FindKeptArmings();
 	}
 }
 
@@ -582,4 +607,27 @@ shared_backup_points(PG_FUNCTION_ARGS)
 	}
 
 	return (Datum) 0;
+}
+
+/*
+ * Have the next start of a server with durable backups begin with the points
+ * armed as they are now.  The postmaster has no other way to be told.
+ */
+Datum
+shared_backup_points_keep(PG_FUNCTION_ARGS)
+{
+	PointArming copy[MAX_ARMINGS];
+	StateFilePart part = {copy, sizeof(copy)};
+
+	CheckPreloaded();
+	if (!shared_backup_durable)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("\"%s\" is off", "shared_backup.durable")));
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	memcpy(copy, shared->armings, sizeof(copy));
+	LWLockRelease(&shared->lock);
+	(void) StateFileWrite(ARMINGS_FILE, &part, 1, NULL, ERROR);
+	PG_RETURN_VOID();
 }

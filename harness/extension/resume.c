@@ -275,6 +275,7 @@ CheckContinuity(void)
 	ContinuityFindGap();
 	HoldCore();
 	RegistryHoldCarried();
+	SHARED_BACKUP_POINT("resume-held", NULL);
 	return ContinuityVerify();
 }
 
@@ -323,6 +324,7 @@ ResumeBackups(void)
 		last_file = Max(last_file, backup->record.file);
 	}
 	RegistryBeginResume(last_file);
+	SHARED_BACKUP_POINT("resume-begun", NULL);
 
 	if (any_live)
 		reason = CheckContinuity();
@@ -331,6 +333,7 @@ ResumeBackups(void)
 
 	foreach(cell, backups)
 		CarryBackup(lfirst(cell), reason);
+	SHARED_BACKUP_POINT("resume-decided", NULL);
 	ContinuityDone();
 	foreach(cell, backups)
 		PutBack(lfirst(cell));

@@ -76,6 +76,11 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'shared_backup_points'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_points_keep()
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_points_keep'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_advance(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
@@ -88,3 +93,4 @@ REVOKE ALL ON FUNCTION shared_backup_point_arm(text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_point_release(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_point_disarm(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_points() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_points_keep() FROM PUBLIC;
