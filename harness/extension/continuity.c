@@ -414,6 +414,10 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 			return LOST_WAL_UNREADABLE;
 		}
 
+		/* only pg_resetwal writes a record that none comes before */
+		if (XLogRecGetPrev(reader) == InvalidXLogRecPtr)
+			return LOST_WAL_RESET;
+
 		if (!first && EndsRecovery(reader))
 			in_gap = true;
 		if (in_gap && !(first && start == GAP_AFTER_SHUTDOWN))
@@ -563,6 +567,8 @@ LostReasonDetail(LostReason reason)
 			return _("\"wal_level\" was \"minimal\" when the server had been restarted.");
 		case LOST_WAL_UNREADABLE:
 			return _("The WAL from after the restart of the server, which would show whether all pages were protected, could not be read.");
+		case LOST_WAL_RESET:
+			return _("The WAL has been reset since the backup was started.");
 		case LOST_RECORD_UNREADABLE:
 			return _("The record of the server's restarts could not be read.");
 		case LOST_ABSENCE:

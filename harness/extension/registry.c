@@ -850,6 +850,11 @@ RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 	for (int i = 0; i < NUM_BACKUP_FILES; i++)
 		size += files->len[i];
 
+	record->files = InvalidDsaPointer;
+	memset(record->files_len, 0, sizeof(record->files_len));
+	if (size == 0)
+		return;
+
 	RegistryAttach();
 	record->files = dsa_allocate_extended(area, size, DSA_ALLOC_HUGE);
 	p = dsa_get_address(area, record->files);
@@ -892,7 +897,8 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 	RegistryAttach();
 	entry = dshash_find(table, &key, false);
 	found = entry && entry->serial == snapshot->serial &&
-		entry->record.files == record->files;
+		entry->record.files == record->files &&
+		DsaPointerIsValid(record->files);
 	if (found)
 	{
 		char	   *p = dsa_get_address(area, record->files);

@@ -314,6 +314,9 @@ ResumeBackups(void)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 
+	/* if there was no room for the worker that should have done so */
+	ContinuityLeaveMark();
+
 	backups = DurableLoadAll();
 	list_sort(backups, CompareBackups);
 	foreach(cell, backups)

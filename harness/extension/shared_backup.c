@@ -229,7 +229,7 @@ _PG_init(void)
  */
 
 static void
-CheckPreloaded(void)
+CheckRegistry(void)
 {
 	if (!RegistryExists())
 		ereport(ERROR,
@@ -247,7 +247,7 @@ CheckPreloaded(void)
 static void
 CheckServer(void)
 {
-	CheckPreloaded();
+	CheckRegistry();
 
 	/* In recovery, the primary must have had it high enough. */
 	if (!RecoveryInProgress() && !XLogIsNeeded())
@@ -1030,7 +1030,7 @@ shared_backup_list(PG_FUNCTION_ARGS)
 	BackupListItem *items;
 	int			nitems;
 
-	CheckPreloaded();
+	CheckRegistry();
 	InitMaterializedSRF(fcinfo, 0);
 
 	items = RegistryList(&nitems);
