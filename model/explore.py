@@ -44,7 +44,7 @@ from model.operations import (
 )
 from model.outcomes import Failed, Ok
 from model.promises import PROMISES, Promise, Transition
-from model.state import Backup, Cluster, Role, Session, StockBackup, initial
+from model.state import USELESS, Backup, Cluster, Role, Session, StockBackup, initial
 from model.transition import run
 
 ROOT = Role("root", superuser=True)
@@ -246,7 +246,12 @@ def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]
 def normal(cluster: Cluster) -> Cluster:
     """The same state at time zero, with its start points numbered from one, and without what no rule looks at."""
     points = sorted(cluster.remembered_points())
-    moot = [label for label, backup in cluster.backups if backup.expires_at is not None and not backup.live]
+    moot = [
+        label
+        for label, backup in cluster.backups
+        if (backup.expires_at is not None and not backup.live)
+        or (backup.state in USELESS and (backup.carried or not backup.restorable))
+    ]
     if cluster.now == 0 and cluster.start_points == len(points) and not moot:
         return cluster
     return Cluster(
@@ -276,8 +281,8 @@ def normal_backup(backup: Backup, now: int, start_point: int) -> Backup:
         expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
         stop_time=None if backup.stop_time is None else 0,
         forget_at=None if backup.forget_at is None else backup.forget_at - now,
-        restorable=backup.restorable,
-        carried=backup.carried,
+        restorable=backup.restorable or backup.state in USELESS,
+        carried=backup.carried and backup.state not in USELESS,
     )
 
 

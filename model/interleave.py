@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from model.design import Design
-from model.operations import Operation
+from model.operations import Operation, Restart
 from model.outcomes import Outcome
 from model.state import Cluster
 from model.transition import Pending, Steps, invoke, resume
@@ -43,14 +43,23 @@ def interleavings(design: Design, first: Cluster, calls: Sequence[Operation]) ->
 
 
 def runs(design: Design, cluster: Cluster, left: tuple[Operation | Pending | None, ...]) -> Iterator[Run]:
-    """Every way to end the calls; ``left`` is what there is left of each: all of it, the rest, or nothing (None)."""
+    """Every way to end the calls; ``left`` is what there is left of each: all of it, the rest, or nothing (None).
+
+    A restart ends what is under way: no phase of it follows, and its last step says that it was pending.
+    """
     if all(rest is None for rest in left):
         yield ()
     for number, rest in enumerate(left):
         for after, result in next_phase(design, cluster, rest):
+            others = without_pending(left) if isinstance(rest, Restart) else left
             pending = result if isinstance(result, Pending) else None
-            for run in runs(design, after, (*left[:number], pending, *left[number + 1 :])):
+            for run in runs(design, after, (*others[:number], pending, *others[number + 1 :])):
                 yield (Step(number, after, result), *run)
+
+
+def without_pending(left: tuple[Operation | Pending | None, ...]) -> tuple[Operation | Pending | None, ...]:
+    """The same without what is between two phases."""
+    return tuple([None if isinstance(rest, Pending) else rest for rest in left])
 
 
 def next_phase(design: Design, cluster: Cluster, rest: Operation | Pending | None) -> Steps:

@@ -167,12 +167,12 @@ def success_can_be_restored(t: Transition) -> bool:
 
 
 def survives_a_restart(t: Transition) -> bool:
-    """See the sentence; as it was, but for the mark that it was carried."""
+    """See the sentence; all is as it was, but what is open is now carried."""
     assert isinstance(t.operation, Restart)
     if t.operation.hazard is not None:
         return True
     return not stock_is_lost(t) and all(
-        (now := t.after.backup(label)) is not None and now._replace(carried=backup.carried) == backup
+        t.after.backup(label) == backup._replace(carried=backup.carried or backup.live)
         for label, backup in t.before.backups
     )
 
@@ -273,7 +273,7 @@ PROMISES = (
     ),
     Promise(
         "survives_a_restart",
-        "A restart of the server loses no backup that it can vouch for: each has its start point, deadline and owner.",
+        "A restart without a hazard loses no backup: each keeps its start point, deadline and owner, or its result.",
         lambda design: design.on_restart is OnRestart.RESUME,
         survives_a_restart,
         (Restart,),

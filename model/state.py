@@ -32,6 +32,9 @@ STARTING, ACTIVE, STOPPING, STOPPED, EXPIRED, LOST = BackupState
 LIVE = frozenset({STARTING, ACTIVE, STOPPING})
 """The states that count against the limit."""
 
+USELESS = frozenset({EXPIRED, LOST})
+"""The states of what is remembered and has no result."""
+
 
 class Backup(NamedTuple):
     """What is remembered under a label."""
@@ -52,6 +55,8 @@ class Backup(NamedTuple):
     """Ghost: full-page writes have been forced without a gap since the start point."""
     carried: bool = False
     """It was carried over a restart while it was open, and is handed out as a backup of a standby would be."""
+    aborting: bool = False
+    """While STOPPING: to be given up, not to be handed out."""
     ending: bool = False
     """While STOPPING: its state file says that core has been told of its end. Only where there are state files."""
 

@@ -32,6 +32,7 @@ from model.operations import (
     Backing,
     Disconnect,
     DropRole,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -63,10 +64,10 @@ class TransitionClass(NamedTuple):
     """What transitions have in common that the same rule decides."""
 
     operation: str
-    """The operation's class, and what is special about it: ``Stop``, ``Stop (stale)``, ``Restart (crash)``."""
+    """The operation's class, and what is special about it: ``Stop``, ``Stop (stale)``, ``Restart (crash, copy)``."""
     label_state: str
-    """What the label means before: absent, active, stopped, expired (between phases also starting, stopping). Where
-    backups belong to sessions: running or none. For time and restarts also what becomes of the first label:
+    """What the label means before: absent, active, stopped, expired, lost (between phases also starting, stopping).
+    Where backups belong to sessions: running or none. For time and restarts also what becomes of the first label:
     ``active to expired``. Where no label matters: ``-``."""
     relation: str
     """What the caller is to the backup's owner: owner, member, superuser, other; or unprivileged (without EXECUTE),
@@ -114,8 +115,14 @@ def specialities(design: Design, before: Cluster, operation: Operation, outcome:
     if isinstance(operation, Stop) and operation.start_point is not None:
         backup = concerned(before, operation)
         yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
+    if isinstance(operation, Stop) and isinstance(outcome, Ok):
+        backup = concerned(before, operation)
+        if backup is not None and backup.carried:
+            yield "carried"
     if isinstance(operation, Restart):
         yield operation.kind.value
+        if operation.hazard is not None:
+            yield operation.hazard.value
     if design.session_bound or not isinstance(operation, Start | Stop | Abort | Disconnect):
         return
     if own_backup(before, operation.session) == "running":
@@ -202,13 +209,13 @@ def concerned(cluster: Cluster, operation: Operation) -> Backup | None:
 # The tour
 
 
-def tour(design: Design) -> dict[TransitionClass, Path]:
-    """Every reachable class, and a shortest history that ends with a transition of that class.
+def tour(design: Design, hazards: tuple[Hazard, ...] = ()) -> dict[TransitionClass, Path]:
+    """Every class that is reachable with these hazards, and a shortest history that ends with a transition of it.
 
     A history begins with ``beginning(design)`` and makes its connections itself.
     """
     paths: dict[TransitionClass, Path] = {}
-    for scope in scopes(design):
+    for scope in scopes(design, hazards):
         for found, path in tour_of(scope).items():
             if found not in paths or len(path) < len(paths[found]):
                 paths[found] = path
@@ -235,10 +242,10 @@ def beginning(design: Design) -> Cluster:
     return initial(design.settings, ROLES, SESSIONS)
 
 
-def scopes(design: Design) -> tuple[Scope, ...]:
+def scopes(design: Design, hazards: tuple[Hazard, ...]) -> tuple[Scope, ...]:
     """Small scopes that together show everything: each has much of one thing and little of the rest."""
     pause = design.settings.result_retention or 10
-    little = Scope(design, roles=(ALICE,), sessions=1, ttls=(None,), seconds=(pause,))
+    little = Scope(design, roles=(ALICE,), sessions=1, ttls=(None,), seconds=(pause,), hazards=hazards)
     everyone = replace(little, roles=ROLES, ttls=(None, pause), limits=(0,), policies=tuple(StopPolicy))
     if design.session_bound:  # few enough states to have everything at once
         everything = replace(everyone, stock=True, labels=("a", *BAD_LABELS))
@@ -250,7 +257,13 @@ def scopes(design: Design) -> tuple[Scope, ...]:
         replace(little, roles=(ALICE, BOB, CAROL), sessions=2, stock=True),
         replace(little, labels=("a", "b"), ttls=(None, pause), limits=(1,), stock=True),
         replace(little, settings_ttls=(None, pause), retentions=(0, pause)),
-        replace(little, roles=ROLES[1:], policies=(StopPolicy.OWNER,), administration=administration(ROLES)),
+        replace(
+            little,
+            roles=ROLES[1:],
+            policies=(StopPolicy.OWNER,),
+            administration=administration(ROLES),
+            hazards=hazards[:1],  # what is lost is lost, by whichever
+        ),
         replace(little, roles=(ALICE,), stock=True, administration=(Revoke(ALICE.name), DropRole(ALICE.name))),
     )
 

@@ -138,7 +138,7 @@ def give_up(cluster: Cluster, pending: Pending) -> Cluster | None:
         return reap(put(released, label, backup.before))
     if pending.next_phase is publish_stop:
         return None
-    return reap(put(cluster, label, backup._replace(state=ACTIVE)))
+    return reap(put(cluster, label, backup._replace(state=ACTIVE, aborting=False)))
 
 
 def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
@@ -302,7 +302,7 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
         not_yours_or_useless(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
     ):
         return fail(cluster, error)
-    return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(abort, release)),)
+    return ((put(cluster, label, backup._replace(state=STOPPING, aborting=True)), Pending(abort, release)),)
 
 
 def release(design: Design, cluster: Cluster, pending: Pending) -> Steps:
@@ -445,33 +445,38 @@ def read_back(cluster: Cluster, hazard: Hazard | None) -> Steps:
     before = [(label, b.before if b.state is STARTING else b) for label, b in cluster.backups]
     ways = [
         dict.fromkeys(
-            (label, with_gap(backup, after, vouched_for=hazard is None)) for after in comes_up(cluster, backup, hazard)
+            after and (label, with_gap(backup, after, vouched_for=hazard is None))
+            for after in comes_up(cluster, backup, hazard)
         )
         for label, backup in before
         if backup is not None
     ]
     steps: list[tuple[Cluster, Outcome]] = []
     for backups in product(*ways):
-        after = cluster.with_backups(backups)
+        after = cluster.with_backups(tuple([item for item in backups if item is not None]))
         steps.append((reap(after.with_core(after.start_points, after.live_backups())), DONE))
     return tuple(steps)
 
 
-def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Backup]:
-    """What becomes of a backup that has a state file.
+def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Backup | None]:
+    """What becomes of a backup that has a state file; None: it is absent.
 
     It goes on where it was. If core had been told of its end, it must not go on: the server brings the stop to its end.
-    Caught while stopping before that, it may be either, as the file may say so already. After a hazard what was open is
-    lost; in a copy of the data directory everything is, whatever the files say.
+    Caught while stopping before that, it may be either, as the file is written before core is told; caught while it was
+    given up, it may go on or be gone with its file. After a hazard what was open is lost; in a copy of the data
+    directory everything is, whatever the files say.
     """
     if backup.state is not LOST and (hazard is Hazard.COPY or (hazard is not None and backup.live)):
         forget_at = cluster.now + cluster.settings.result_retention
-        return [backup._replace(state=LOST, stop_time=None, forget_at=forget_at, ending=False)]
+        lost = backup._replace(state=LOST, stop_time=None, forget_at=forget_at, aborting=False, ending=False)
+        return [lost, None] if backup.aborting else [lost]
     if not backup.live:
         return [backup]
-    carried = backup._replace(state=ACTIVE, carried=True, ending=False)
+    carried = backup._replace(state=ACTIVE, carried=True, aborting=False, ending=False)
     if backup.state is ACTIVE:
         return [carried]
+    if backup.aborting:
+        return [carried, None]
     return [stopped(cluster, carried)] if backup.ending else [carried, stopped(cluster, carried)]
 
 

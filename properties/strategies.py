@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from model.design import Design, StopPolicy
+from model.design import Design, OnRestart, StopPolicy
 from model.operations import (
     Abort,
     AddMember,
@@ -15,6 +15,7 @@ from model.operations import (
     Disconnect,
     DropRole,
     Grant,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -50,9 +51,15 @@ def ttls() -> st.SearchStrategy[int | None]:
 
 
 def operations(
-    design: Design, sessions: int, roles: Sequence[Role], good_labels: Sequence[str]
+    design: Design, sessions: int, roles: Sequence[Role], good_labels: Sequence[str], hazards: Sequence[Hazard] = ()
 ) -> st.SearchStrategy[Operation]:
-    """Any operation that a cluster of this design understands, and some that it does not."""
+    """Any operation that a cluster of this design understands, and some that it does not.
+
+    Restarts are as harmless as can be, but for the hazards that the caller knows how to bring about; and only a design
+    that remembers backups has to do with any.
+    """
+    if design.on_restart is OnRestart.FORGET:
+        hazards = ()
     session, label = st.integers(0, sessions - 1), labels(good_labels)
     names = st.sampled_from([role.name for role in roles])
     commoners = st.sampled_from([role.name for role in roles if not role.superuser])
@@ -73,7 +80,7 @@ def operations(
         st.builds(Disconnect, session),
     ]
     of_nobody: list[st.SearchStrategy[Operation]] = [
-        st.builds(Restart, st.sampled_from(RestartKind)),
+        st.builds(Restart, st.sampled_from(RestartKind), st.sampled_from([None, *hazards])),
         st.builds(Advance, st.sampled_from(MOMENTS)),
         st.builds(Grant, commoners),
         st.builds(Revoke, commoners),
@@ -91,10 +98,10 @@ def operations(
 
 
 def histories(
-    design: Design, sessions: int, roles: Sequence[Role], good_labels: Sequence[str]
+    design: Design, sessions: int, roles: Sequence[Role], good_labels: Sequence[str], hazards: Sequence[Hazard] = ()
 ) -> st.SearchStrategy[list[Operation]]:
     """What may happen to a cluster: every session is connected first, most of the time."""
     names = st.sampled_from([role.name for role in roles])
     connected = st.tuples(*(st.builds(Connect, st.just(number), names) for number in range(sessions)))
-    anything = st.lists(operations(design, sessions, roles, good_labels), max_size=25)
+    anything = st.lists(operations(design, sessions, roles, good_labels, hazards), max_size=25)
     return st.one_of(anything, st.builds(lambda first, rest: [*first, *rest], connected, anything))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, StopPolicy
+from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, OnRestart, StopPolicy
 from model.explore import (
     ALICE,
     BOB,
@@ -24,15 +24,16 @@ from model.explore import (
     operations,
     start_of,
 )
-from model.operations import Advance, Operation, Stop
+from model.operations import Advance, Hazard, Operation, Restart, RestartKind, Stop
 from model.outcomes import Failed, Ok, SqlState
 from model.promises import Transition
 from model.state import BackupState, Cluster, initial
-from model.tour import ROLES, SESSIONS, TransitionClass, beginning, classes_on, classify, tour, walk_plan
+from model.tour import ROLES, SESSIONS, TransitionClass, beginning, classes_on, classify, scopes, tour, walk_plan
 from model.transition import run
 from properties import strategies
 
 designs = st.sampled_from(list(DESIGNS.values()))
+HAZARDS = tuple(Hazard)
 
 
 @given(st.data(), designs)
@@ -40,7 +41,7 @@ def test_every_operation_has_exactly_one_outcome_and_leaves_nothing_half_done(
     data: st.DataObject, design: Design
 ) -> None:
     cluster = initial(design.settings, ROLES, 3)
-    for operation in data.draw(strategies.histories(design, 3, ROLES, ("a", "b"))):
+    for operation in data.draw(strategies.histories(design, 3, ROLES, ("a", "b"), HAZARDS)):
         ((cluster, outcome),) = run(design, cluster, operation)
         assert isinstance(outcome, Ok | Failed)
         assert all(b.state not in (BackupState.STARTING, BackupState.STOPPING) for _, b in cluster.backups)
@@ -51,7 +52,7 @@ def test_every_operation_has_exactly_one_outcome_and_leaves_nothing_half_done(
 def test_states_that_explore_takes_for_one_behave_as_one(data: st.DataObject, design: Design) -> None:
     cluster = beginning(design)
     likeness = normal(cluster)
-    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a", "b"))):
+    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a", "b"), HAZARDS)):
         if isinstance(operation, Stop) and (operation.start_point or 0) > len(likeness.remembered_points()):
             continue
         (meant,) = concrete(design, cluster, (operation,))
@@ -72,6 +73,7 @@ WALKED = {
         limits=(None, 1),
         policies=tuple(StopPolicy),
         stock=True,
+        hazards=HAZARDS,
     )
     for design in (STOCK, SHARED, THREAD, CATALOG, DURABLE)
 }
@@ -121,10 +123,10 @@ def test_explore_counts_what_it_visits_and_tells_the_way_there() -> None:
 @cache
 def tour_of(name: str) -> dict[TransitionClass, tuple[Operation, ...]]:
     """The tour of a design."""
-    return tour(DESIGNS[name])
+    return tour(DESIGNS[name], HAZARDS)
 
 
-@pytest.mark.parametrize("name", ["stock", "shared", "thread"])
+@pytest.mark.parametrize("name", ["stock", "shared", "thread", "durable"])
 def test_the_tour_ends_each_path_with_its_class(name: str) -> None:
     design = DESIGNS[name]
     classes = tour_of(name)
@@ -173,11 +175,49 @@ def test_the_tour_meets_every_row_of_the_error_table() -> None:
         assert row in rows, row
 
 
-@given(st.data(), st.sampled_from(["shared", "stock"]))
+def test_the_tour_meets_what_restarts_make_of_backups() -> None:
+    rows = {(c.operation, c.label_state, c.relation, c.outcome) for c in tour_of("durable")}
+    for row in (
+        *(
+            (f"Restart ({kind})", state, "-", "ok")
+            for kind in RestartKind
+            for state in ("active", "stopped", "expired")
+        ),
+        *((f"Restart (crash, {hazard})", "active to lost", "-", "ok") for hazard in HAZARDS),
+        *((f"Restart (crash, {hazard})", "lost", "-", "ok") for hazard in HAZARDS),
+        ("Restart (crash, wal level)", "stopped", "-", "ok"),
+        ("Restart (crash, copy)", "stopped to lost", "-", "ok"),
+        ("Stop (carried)", "active", "member", "ok"),
+        ("Stop (carried)", "stopped", "owner", "ok"),
+        ("Stop (fenced, carried)", "active", "owner", "ok"),
+        ("Stop", "lost", "owner", "55000"),
+        ("Stop", "lost", "other", "42501"),
+        ("Stop (stale)", "lost", "owner", "55000"),
+        ("Abort", "lost", "owner", "55000"),
+        ("Renew", "lost", "owner", "55000"),
+        ("Start", "lost", "owner", "ok"),
+        ("Start", "lost", "other", "42710"),
+        ("Advance", "lost to absent", "-", "ok"),
+    ):
+        assert row in rows, row
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_a_tour_has_no_hazard_that_was_not_asked_for(name: str) -> None:
+    design = DESIGNS[name]
+    for asked_for in ((), (Hazard.ABSENCE,), HAZARDS):
+        steps = [step for scope in scopes(design, asked_for) for step in operations(scope)]
+        met = {step.hazard for step in steps if isinstance(step, Restart) and step.hazard}
+        assert met == (set() if design.on_restart is OnRestart.FORGET else set(asked_for))
+
+
+@given(st.data(), st.sampled_from(["shared", "stock", "durable"]))
 def test_a_walk_meets_no_class_that_the_tour_leaves_out(data: st.DataObject, name: str) -> None:
     design, known = DESIGNS[name], tour_of(name)
     cluster = beginning(design)
-    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a",))):
+    for operation in data.draw(strategies.histories(design, SESSIONS, ROLES, ("a",), HAZARDS)):
+        if isinstance(operation, Restart) and operation.hazard:  # the tour has them with one kind only
+            operation = replace(operation, kind=RestartKind.CRASH)
         fenced_in_vain = isinstance(operation, Stop) and operation.start_point is not None and not design.fencing
         if isinstance(operation, Advance) or fenced_in_vain:
             continue

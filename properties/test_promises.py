@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -11,18 +12,23 @@ from model import transition
 from model.__main__ import main
 from model.design import CATALOG, DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design, Settings, StopPolicy
 from model.explore import ALICE, SCOPES, Parents, Scope, explore
+from model.interleave import Run, interleavings
 from model.operations import (
+    Abort,
+    Advance,
     Connect,
     Disconnect,
     Hazard,
     Operation,
+    Renew,
     Restart,
     RestartKind,
     Start,
     Stop,
 )
+from model.outcomes import Ok, StopRow
 from model.promises import PROMISES, Transition
-from model.state import LOST, Backup, BackupState, Cluster, Role
+from model.state import ACTIVE, LOST, Backup, BackupState, Cluster, Role, Session, initial
 from model.transition import Pending, Steps
 
 DAVE = Role("dave", execute=True)
@@ -180,13 +186,13 @@ def what_is_lost_vanishes(cluster: Cluster, hazard: Hazard | None) -> Steps:
 
 def core_not_told(cluster: Cluster, hazard: Hazard | None) -> Steps:
     """The backups go on, and the core does not know."""
-    ((after, result),) = original["read_back"](cluster, hazard)
-    return ((after.with_core(after.start_points, 0), result),)
+    return tuple((after.with_core(after.start_points, 0), o) for after, o in original["read_back"](cluster, hazard))
 
 
 def deadline_forgotten(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Backup]:
     """What goes on goes on for ever."""
-    return [after._replace(expires_at=None) for after in original["comes_up"](cluster, backup, hazard)]
+    (after,) = original["comes_up"](cluster, backup, hazard)
+    return [after._replace(expires_at=None)]
 
 
 MUTANTS_OF_DURABLE: dict[str, tuple[str, str, Callable[..., object]]] = {
@@ -208,6 +214,13 @@ MUTANTS_OF_DURABLE: dict[str, tuple[str, str, Callable[..., object]]] = {
     "what is lost vanishes": ("a_loss_is_told", "read_back", what_is_lost_vanishes),
     "core not told again": ("core_counts_what_runs", "read_back", core_not_told),
     "deadline forgotten": ("survives_a_restart", "comes_up", deadline_forgotten),
+    "result handed out otherwise": (
+        "survives_a_restart",
+        "comes_up",
+        lambda cluster, backup, hazard: [
+            after._replace(carried=True) for after in original["comes_up"](cluster, backup, hazard)
+        ],
+    ),
     "lost without a hazard": (
         "survives_a_restart",
         "comes_up",
@@ -241,6 +254,143 @@ def test_every_promise_has_a_mutant() -> None:
     assert {promise for promise, _, _ in (MUTANTS | MUTANTS_OF_DURABLE).values()} == {
         promise.name for promise in PROMISES
     }
+
+
+# A restart between any two phases of calls that overlap
+
+CALLS: tuple[Operation, ...] = (Start(0, "a", 10), Stop(1, "a"), Abort(1, "a"), Renew(0, "a", 20), Advance(15))
+FIRST = initial(DURABLE.settings, (ALICE,), 2)._replace(sessions=(Session("alice"), Session("alice")))
+
+
+def after_each(*operations: Operation) -> list[Cluster]:
+    """Where these lead, one after the other, and all states on the way."""
+    states = [FIRST]
+    for operation in operations:
+        ((reached, outcome),) = transition.run(DURABLE, states[-1], operation)
+        assert isinstance(outcome, Ok)
+        states.append(reached)
+    return states
+
+
+ABSENT, RUNNING, HANDED_OUT = after_each(Start(0, "a", 15), Stop(1, "a"))
+BEGINNINGS = {
+    "absent": ABSENT,
+    "active": RUNNING,
+    "stopped": HANDED_OUT,
+    "carried": after_each(Start(0, "a", 15), RESTART, Connect(0, "alice"), Connect(1, "alice"))[-1],
+    "lost": after_each(
+        Start(0, "a"), Restart(RestartKind.CRASH, Hazard.COPY), Connect(0, "alice"), Connect(1, "alice")
+    )[-1],
+}
+
+
+def restarted(first: Cluster, calls: tuple[Operation, ...], hazard: Hazard | None) -> Iterator[tuple[Run, Cluster]]:
+    """Every way in which the calls and a restart may go: all until the restart, and the cluster after it."""
+    number = len(calls)
+    for found in interleavings(DURABLE, first, (*calls, Restart(RestartKind.CRASH, hazard))).values():
+        for steps in found:
+            at = next(position for position, step in enumerate(steps) if step.call == number)
+            yield steps[:at], steps[at].cluster
+
+
+def as_told(cluster: Cluster) -> object:
+    """What callers know of the backups, however they came over a restart."""
+    return tuple((label, b._replace(carried=False)) for label, b in cluster.backups), cluster.running_backups
+
+
+def may_be_left(first: Cluster, steps: Run) -> set[object]:
+    """What a restart may leave when each call that it cuts off has either taken place or left no trace."""
+    left = {steps[-1].cluster if steps else first}
+    for pending in {step.call: step.result for step in steps}.values():
+        if isinstance(pending, Pending):
+            left = {
+                after
+                for cluster in left
+                for after in (
+                    transition.give_up(cluster, pending),
+                    *(done for done, _ in transition.finish(DURABLE, transition.resume(DURABLE, cluster, pending))),
+                )
+                if after is not None
+            }
+    return {as_told(cluster) for cluster in left}
+
+
+def check_restarts(first: Cluster, calls: tuple[Operation, ...], hazard: Hazard | None) -> int:
+    """How many ways there were; fails if one of them loses what was told, or hands out what can not be restored."""
+    found = list(restarted(first, calls, hazard))
+    for steps, after in found:
+        schedule = f"{calls}, {hazard or 'restart'} after the phases of {[step.call for step in steps]}"
+        assert handed_out_after(after) in (None, True), f"not restorable: {schedule}"
+        running = [backup for _, backup in after.backups if backup.state is ACTIVE]
+        assert not (hazard and running), f"goes on: {schedule}"
+        assert not any(0 < (b.expires_at or 0) <= after.now for b in running), f"outlives its deadline: {schedule}"
+        if hazard is None:
+            assert as_told(after) in may_be_left(first, steps), f"not what the files allow: {schedule}"
+    return len(found)
+
+
+def handed_out_after(cluster: Cluster) -> bool | None:
+    """Is what a stop hands out now restorable? None: it is refused."""
+    ((connected, _),) = transition.run(DURABLE, cluster, Connect(0, "alice"))
+    ((_, outcome),) = transition.run(DURABLE, connected, STOP)
+    return outcome.value.restorable if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
+
+
+def check_restarts_amid_pairs(first: str, hazard: Hazard | None) -> None:
+    """The same for every two calls; fails also if there is next to nothing to check."""
+    assert min(check_restarts(BEGINNINGS[first], calls, hazard) for calls in permutations(CALLS, 2)) > 3
+
+
+@pytest.mark.parametrize("hazard", [None, Hazard.PAGE_WRITES_OFF, Hazard.COPY])
+@pytest.mark.parametrize("first", BEGINNINGS)
+def test_a_restart_between_any_two_phases_leaves_what_the_files_allow(first: str, hazard: Hazard | None) -> None:
+    check_restarts_amid_pairs(first, hazard)
+
+
+def test_a_restart_among_the_phases_of_three_calls_leaves_what_the_files_allow() -> None:
+    for first, calls in ((ABSENT, (CALLS[0], *CALLS[1:3])), (RUNNING, CALLS[1:4]), (RUNNING, (CALLS[1], *CALLS[3:]))):
+        assert check_restarts(first, calls, None) > 20
+
+
+AMID_CALLS: dict[str, tuple[str, str, str, Callable[..., object]]] = {
+    "goes on though core was told of its end": (
+        "active",
+        "not restorable",
+        "comes_up",
+        lambda cluster, backup, hazard: original["comes_up"](cluster, backup._replace(ending=False), hazard)[:1],
+    ),
+    "stays as it was caught": (
+        "active",
+        "not what the files allow",
+        "comes_up",
+        lambda cluster, backup, hazard: [backup],
+    ),
+    "is stopped by an abort": (
+        "active",
+        "not what the files allow",
+        "comes_up",
+        lambda cluster, backup, hazard: original["comes_up"](cluster, backup._replace(aborting=False), hazard),
+    ),
+    "does not come back when the start that replaces it is cut off": (
+        "stopped",
+        "not what the files allow",
+        "read_back",
+        lambda cluster, hazard: original["read_back"](
+            cluster.with_backups(tuple((label, b._replace(before=None)) for label, b in cluster.backups)), hazard
+        ),
+    ),
+    "is not told to core": ("active", "not what the files allow", "read_back", core_not_told),
+    "lives on after its deadline": ("active", "outlives its deadline", "reap", lambda cluster: cluster),
+}
+"""What a backup does wrong: where it begins, what the check says, the function that is replaced, and with what."""
+
+
+@pytest.mark.parametrize("mutant", AMID_CALLS)
+def test_a_mutant_is_seen_by_a_restart_amid_calls(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
+    first, said, function, replacement = AMID_CALLS[mutant]
+    monkeypatch.setattr(transition, function, replacement)
+    with pytest.raises(AssertionError, match=said):
+        check_restarts_amid_pairs(first, None)
 
 
 # The command
