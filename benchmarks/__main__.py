@@ -28,7 +28,17 @@ from properties.campaign import report
 from properties.verdict import last_line
 
 BENCHMARKS = Path(__file__).parent
-SUITES = ("latency", "open_backups", "expiry", "concurrency", "archive", "tablespaces", "bench_speed", "linearize")
+SUITES = (
+    "latency",
+    "open_backups",
+    "expiry",
+    "concurrency",
+    "archive",
+    "tablespaces",
+    "bench_speed",
+    "durable",
+    "linearize",
+)
 """In this order: what is shared is set up once."""
 LIBRARIES = ("numpy", "psutil", "pytest-benchmark")
 WAL_SEGMENTS = {"wal_segment_size": "1MB"}
