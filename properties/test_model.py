@@ -24,12 +24,12 @@ from model.explore import (
     operations,
     start_of,
 )
-from model.operations import Advance, Hazard, Operation, Restart, RestartKind, Stop
-from model.outcomes import Failed, Ok, SqlState
+from model.operations import Abort, Advance, Connect, Hazard, Operation, Renew, Restart, RestartKind, Start, Stop
+from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.promises import Transition
 from model.state import BackupState, Cluster, initial
 from model.tour import ROLES, SESSIONS, TransitionClass, beginning, classes_on, classify, scopes, tour, walk_plan
-from model.transition import run
+from model.transition import DONE, run, view
 from properties import strategies
 
 designs = st.sampled_from(list(DESIGNS.values()))
@@ -63,6 +63,10 @@ def test_states_that_explore_takes_for_one_behave_as_one(data: st.DataObject, de
         assert type(outcome) is type(expected)
         if isinstance(outcome, Failed):
             assert outcome == expected
+        if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow):
+            assert isinstance(expected, Ok)
+            assert isinstance(expected.value, StopRow)
+            assert expected.value == replace(outcome.value, start_point=expected.value.start_point)
 
 
 WALKED = {
@@ -115,6 +119,70 @@ def test_explore_counts_what_it_visits_and_tells_the_way_there() -> None:
         for operation in concrete(scope.design, cluster, way):
             ((cluster, _),) = run(scope.design, cluster, operation)
         assert normal(cluster) == reached
+
+
+# Restarts of a design that reads its backups back
+
+CRASH, POISONED, COPIED = (Restart(RestartKind.CRASH, hazard) for hazard in (None, Hazard.WAL_LEVEL, Hazard.COPY))
+BACK = Connect(0, ALICE.name)
+RETENTION = DURABLE.settings.result_retention
+
+
+def after_each(*path: Operation) -> tuple[Cluster, Outcome]:
+    """Where a path leads, and what came of its last operation."""
+    cluster = beginning(DURABLE)
+    outcome: Outcome = DONE
+    for operation in path:
+        ((cluster, outcome),) = run(DURABLE, cluster, operation)
+    return cluster, outcome
+
+
+@pytest.mark.parametrize(
+    ("path", "with_control_file"),
+    [
+        ((BACK, Start(0, "a"), Stop(0, "a")), False),
+        ((BACK, Start(0, "a"), Stop(0, "a"), CRASH, BACK, Stop(0, "a")), False),
+        ((BACK, Start(0, "a"), CRASH, BACK, Stop(0, "a")), True),
+        ((BACK, Start(0, "a"), CRASH, CRASH, BACK, Stop(0, "a")), True),
+        ((BACK, Start(0, "a"), CRASH, BACK, Stop(0, "a"), CRASH, BACK, Stop(0, "a")), True),
+    ],
+    ids=["no restart", "after the stop", "one", "two", "one before the stop and one after it"],
+)
+def test_a_control_file_comes_with_what_was_open_in_a_restart(
+    path: tuple[Operation, ...], with_control_file: bool
+) -> None:
+    row = StopRow("a", 1, restorable=True, control_file=with_control_file)
+    assert after_each(*path)[1] == Ok(row)
+    later, _ = after_each(*path[:-1], Advance(1))
+    assert run(DURABLE, normal(later), path[-1])[0][1] == Ok(row)
+
+
+@pytest.mark.parametrize(
+    ("before", "lost_at"),
+    [
+        ((Start(0, "a"), POISONED), 0),
+        ((Start(0, "a", 30), Advance(20), POISONED), 20),
+        ((Start(0, "a"), Stop(0, "a"), Advance(20), COPIED), 20),
+        ((Start(0, "a"), POISONED, Advance(20), POISONED), 0),
+        ((Start(0, "a"), COPIED, Advance(20), COPIED), 0),
+    ],
+    ids=["open", "with a deadline", "stopped", "lost already", "lost already, copied again"],
+)
+def test_what_is_lost_is_said_to_be_lost_as_long_as_a_result_is_kept(
+    before: tuple[Operation, ...], lost_at: int
+) -> None:
+    cluster, _ = after_each(BACK, *before, BACK)
+    rest = lost_at + RETENTION - cluster.now
+    for passed, row, refused in (
+        (rest - 1, [("a", "lost", None)], SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE),
+        (rest, [], SqlState.UNDEFINED_OBJECT),
+    ):
+        later, _ = run(DURABLE, cluster, Advance(passed))[0]
+        assert [(one.label, one.state, one.stop_time) for one in view(later)] == row
+        for operation in (Stop(0, "a"), Abort(0, "a"), Renew(0, "a")):
+            assert run(DURABLE, later, operation) == [(later, Failed(refused))]
+        assert isinstance(run(DURABLE, later, Start(0, "a"))[0][1], Ok)
+    assert cluster.running_backups == 0
 
 
 # The tour
