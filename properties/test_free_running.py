@@ -16,23 +16,22 @@ from harness.build import Build
 from harness.client import Violation
 from harness.cluster import open_cluster
 from harness.crowd import Crowd
-from harness.history import Event, described
+from harness.history import History
 from harness.implementation import Implementation
-from model.linearize import Call, Undecided, Unexplained, Window, linearize
+from model.linearize import Call, Undecided, Unexplained, linearize
 from model.operations import Connect, ListBackups
 from properties.comparison import ROLES
 from properties.conftest import server_settings
 from properties.crowds import Plan, carry_out, plans
+from properties.linearize import came_of, told
 from properties.overlap import breach
+from properties.recorded import written
 from properties.tally import Tally
 
 pytestmark = pytest.mark.server
 
 OPERATIONS = {"dev": 800, "gate": 800, "nightly": 5_000}
 """Of a history, at most, by profile."""
-
-MOST_SHOWN = 40
-"""Lines of a window that no interleaving explains; all of it is in the saved history."""
 
 ROWS, TURNS = 2_000, 250
 """So many rows take a millisecond to list, in which much happens: when the list was of no one moment, some of so many
@@ -86,11 +85,11 @@ def test_whatever_a_crowd_does_the_model_explains_it(
             try:
                 carry_out(crowd, plan)
                 crowd.end()
-                saved.write_text(crowd.history.to_json(), encoding="utf-8")
+                save(crowd, plan, saved)
                 explain(crowd, plan, counts)
             except Exception as error:
-                saved.write_text(crowd.history.to_json(), encoding="utf-8")
-                error.add_note(f"The history is in {saved}.")
+                save(crowd, plan, saved)
+                error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
                 found[plan] = error
                 crowd.recover()
                 raise
@@ -105,33 +104,30 @@ def test_whatever_a_crowd_does_the_model_explains_it(
     assert counts.undecided * 100 <= counts.explained, f"too many histories are undecided: {counts.note()}"
 
 
+def save(crowd: Crowd, plan: Plan, file: Path) -> None:
+    """Keeps the history, to be checked again."""
+    design, first = crowd.implementation.design, plan.beginning(crowd)
+    file.write_text(written(design, first, calls_of(crowd.history)), encoding="utf-8")
+
+
 def explain(crowd: Crowd, plan: Plan, counts: Counts) -> None:
     """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none."""
-    events = crowd.history.events
+    calls, events = calls_of(crowd.history), crowd.history.events
     if found := breach(crowd.history, plan.limit):
         raise Violation(found)
-    calls = [Call(event.operation, event.invoked, event.completed, event.outcome) for event in events]
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
     if isinstance(answer, Unexplained):
-        raise Violation(f"no interleaving explains these operations:\n{told(answer.window, events)}")
+        words = {event.invoked: f"{event.who}: {event.operation}: {came_of(event.outcome)}" for event in events}
+        raise Violation(f"no interleaving explains these operations:\n{told(answer.window, words)}")
     counts.undecided += isinstance(answer, Undecided)
     counts.explained += not isinstance(answer, Undecided)
     counts.longest = max(counts.longest, (len(events), len(plan.roles)))
     counts.most_sessions = max(counts.most_sessions, len(plan.roles))
 
 
-def told(window: Window, events: list[Event]) -> str:
-    """A window in words, one operation a line, with the milliseconds from its beginning to its end."""
-    moments = {call.invoked for call in (*window.calls, *window.others)}
-    inside = [event for event in events if event.invoked in moments]
-    begin = min(moments)
-    lines = []
-    for event in sorted(inside, key=lambda event: event.invoked):
-        end = f"{(event.completed - begin) * 1000:.3f}" if event.completed is not None else "?"
-        when = f"{(event.invoked - begin) * 1000:9.3f} to {end:>9} ms"
-        lines.append(f"{when}  {event.who}: {event.operation}: {described(event)}")
-    cut = [f"({len(lines) - MOST_SHOWN} more before)"] if len(lines) > MOST_SHOWN else []
-    return "\n".join([*cut, *lines[-MOST_SHOWN:]])
+def calls_of(history: History) -> list[Call]:
+    """A history for the linearizer."""
+    return [Call(event.operation, event.invoked, event.completed, event.outcome) for event in history.events]
 
 
 def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:

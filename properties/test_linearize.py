@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,17 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.calls import deadline
-from model.design import STOCK
+from model.design import DESIGNS, DURABLE, STOCK, StopPolicy
 from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
 from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import Cluster, initial
 from model.tour import ROLES
-from model.transition import Pending, give_up, invoke, resume
+from model.transition import Pending, give_up, invoke, resume, run
 from properties import handwritten, strategies
 from properties.concurrency import DESIGN, busy, connected, corrupted, simulated
-from properties.handwritten import Handwritten
+from properties.linearize import EXPLAINED, NOT_KNOWN, UNEXPLAINED, main
 from properties.naive import GIVEN_UP, Naive, Stage
+from properties.recorded import Recorded, read, written
 
 # Written by hand
 
@@ -51,7 +53,7 @@ def test_of_a_bad_history_the_calls_are_named_that_contradict_each_other(name: s
 
 
 @st.composite
-def made_histories(draw: st.DrawFn, most: int, unknown: float = 0.1) -> Handwritten:
+def made_histories(draw: st.DrawFn, most: int, unknown: float = 0.1) -> Recorded:
     """The calls of a few sessions, with phases interleaved at random; some are cut off."""
     chance = Random(draw(st.integers(0, 2**32)))
     first = connected(DESIGN, draw(st.integers(2, 6)), draw(st.sampled_from([None, 1, 2])))
@@ -59,11 +61,11 @@ def made_histories(draw: st.DrawFn, most: int, unknown: float = 0.1) -> Handwrit
     what = busy("ab"[: draw(st.integers(1, 2))], expiry=expiry, stock=stock, changes=changes)
     number = draw(st.integers(1, most))
     calls = simulated(first, what, number, chance, unknown=draw(st.sampled_from([0, unknown])))
-    return Handwritten("", first, tuple(calls), ())
+    return Recorded(first, tuple(calls))
 
 
 @given(made_histories(60, unknown=0.03))
-def test_every_interleaving_that_the_model_makes_is_explained(history: Handwritten) -> None:
+def test_every_interleaving_that_the_model_makes_is_explained(history: Recorded) -> None:
     answer = linearize(DESIGN, history.first, history.calls)
     assert isinstance(answer, Explained), answer
     check_witness(history.first, history.calls, answer.witness)
@@ -121,17 +123,27 @@ def test_what_is_given_up_leaves_no_trace(data: st.DataObject) -> None:
 
 
 @st.composite
-def small_histories(draw: st.DrawFn) -> Handwritten:
+def small_histories(draw: st.DrawFn) -> Recorded:
     """A few calls, made by the model, but for perhaps one outcome."""
     history = draw(made_histories(5, unknown=0.2))
-    calls = list(history.calls)
-    if draw(st.booleans()):
-        number = draw(st.integers(0, len(calls) - 1))
-        outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
-        if calls[number].outcome is not None:
-            other = draw(st.sampled_from([*outcomes, *map(Failed, REFUSALS)]))
-            calls = corrupted(calls, number, other or Ok())
-    return replace(history, calls=tuple(calls))
+    known = [number for number, call in enumerate(history.calls) if call.outcome is not None]
+    if not known or not draw(st.booleans()):
+        return history
+    number = draw(st.sampled_from(known))
+    others = [outcome for outcome in other_outcomes(history.calls, number) if outcome != history.calls[number].outcome]
+    return replace(history, calls=tuple(corrupted(history.calls, number, draw(st.sampled_from(others)))))
+
+
+def other_outcomes(calls: Sequence[Call], number: int) -> list[Outcome]:
+    """What might have come of a call instead: what came of others of its kind, too, and a view that lacks a row."""
+    outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
+    found: list[Outcome] = [*(outcome for outcome in outcomes if outcome is not None), Ok(), *map(Failed, REFUSALS)]
+    match calls[number].outcome:
+        case Ok(tuple() as rows):
+            found += [Ok((*rows[:position], *rows[position + 1 :])) for position in range(len(rows))]
+        case Ok(int(value)):
+            found += [Ok(value - 1), Ok(value + 1)]
+    return found
 
 
 REFUSALS = (
@@ -148,7 +160,7 @@ def test_the_answer_is_that_of_trying_every_order() -> None:
 
     @given(small_histories())
     @settings(max_examples=max(300, max_examples()))
-    def check(history: Handwritten) -> None:
+    def check(history: Recorded) -> None:
         calls = [call if call.outcome else replace(call, completed=None) for call in history.calls]
         explained = Naive(DESIGN, calls).explains(history.first)
         answer = linearize(DESIGN, history.first, history.calls)
@@ -158,10 +170,11 @@ def test_the_answer_is_that_of_trying_every_order() -> None:
             check_window(answer.window, history)
 
     check()
+    print(counts)
     assert min(counts.values()) > sum(counts.values()) / 20, f"{counts}: nearly all alike"
 
 
-def check_window(window: Window, history: Handwritten) -> None:
+def check_window(window: Window, history: Recorded) -> None:
     """It ends with the first completion that makes the history inexplicable; no outcome in it can be left out."""
     assert set(window.calls) <= set(history.calls)
     end = max(call.completed for call in window.calls if call.completed is not None)
@@ -219,3 +232,68 @@ def test_what_a_history_does_not_show_is_not_compared() -> None:
         return Ok(None) if isinstance(operation, Renew) and isinstance(outcome, Ok) else outcome
 
     assert isinstance(linearize(DESIGN, first, calls, visible=timeless), Explained)
+
+
+# Saved, and checked again
+
+
+@given(st.data())
+def test_what_is_read_is_what_was_written(data: st.DataObject) -> None:
+    design = data.draw(st.sampled_from([*DESIGNS.values(), replace(DURABLE, name="mine", fencing=False)]))
+    first = cluster = initial(design.settings._replace(max_backups=2, stop_policy=StopPolicy.OWNER), ROLES, 3)
+    calls = []
+    for number, operation in enumerate(data.draw(strategies.histories(design, 3, ROLES, ("a", "b")))):
+        cluster, outcome = run(design, cluster, operation)[0]
+        calls.append(Call(operation, number, number + 0.5, outcome))
+        calls.append(Call(operation, number))
+    assert read(written(design, first, calls)) == Recorded(first, tuple(calls), design)
+
+
+def test_a_saved_history_is_checked_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = (str(handwritten.FOLDER / kind / "limit.jsonl") for kind in ("good", "bad"))
+    assert main([good]) == EXPLAINED
+    assert capsys.readouterr().out == "Explained: 4 operations, by a schedule of 10 phases.\n"
+    assert main([good, "--budget=1"]) == NOT_KNOWN
+    assert capsys.readouterr().out.startswith("Undecided: 1 configurations did not suffice")
+    assert main([bad]) == UNEXPLAINED
+    said = capsys.readouterr().out
+    assert said.startswith("No interleaving explains these operations:\n    0.000 to  3000.000 ms  session 0: Start(")
+    assert said.endswith("it begins with: no backup (clock: 0)\n")
+
+
+NO_HISTORIES = {
+    "": "line 1: it is not JSON: Expecting value",
+    "[]": "line 1: it is no JSON object",
+    '{"operation": "Abort"}': "line 1: it does not say how the history begins; {} would do",
+    '{"design": "mine"}': "line 1: there is no mine",
+    '{"settings": {"ttl": "an hour"}}': "line 1: ttl of Settings can not be 'an hour'",
+    '{"limit": "one"}': "line 1: max_backups of Settings can not be 'one'",
+    '{"contradiction": [0]}': "line 1: tuple index out of range",
+    '{}\n{"operation": "Abort", "session"': "line 2: it is not JSON: Expecting ':' delimiter",
+    '{}\n{"operation": "Steal", "invoked": 1, "completed": 2}': "line 2: there is no Steal",
+    '{}\n{"operation": "Abort", "session": 0, "label": "a", "invoked": 1}': "line 2: there is no completed",
+    '{}\n{"operation": "Abort", "session": 7, "label": "a", "invoked": 1, "completed": 2}': (
+        "line 2: there is no session 7: the first is 0, the last 2"
+    ),
+    '{}\n{"operation": "Abort", "session": 0, "label": 5, "invoked": 1, "completed": 2}': (
+        "line 2: label of Abort can not be 5"
+    ),
+    '{}\n{"operation": "Advance", "seconds": 5, "invoked": 3, "completed": 2}': (
+        "line 2: it completed before it was invoked"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", NO_HISTORIES)
+def test_what_is_no_history_is_refused_in_one_sentence(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(text)
+    assert main([str(file)]) == NOT_KNOWN
+    assert capsys.readouterr().err == f"{file} is not a history: {NO_HISTORIES[text]}.\n"
+
+
+def test_a_file_that_is_not_there_is_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere.jsonl"]) == NOT_KNOWN
+    assert capsys.readouterr().err == "nowhere.jsonl cannot be read: No such file or directory.\n"
