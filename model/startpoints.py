@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from model.calls import Call, label_of, rows
 from model.operations import Rollback, Start, StockStart, Stop
@@ -38,12 +38,15 @@ class StartPoints:
         for number in self.starts:
             if calls[number].outcome is None:
                 self.unanswered[self.labels[number]].append(number)
-        shown = {row.start_point: row.label for call in calls for row in rows(call.outcome)}
-        fences = {stop.start_point: stop.label for call in calls if isinstance(stop := call.operation, Stop)}
-        self.orphans = self.without_taker(taken, shown)
+        shown = [(row.start_point, row.label) for call in calls for row in rows(call.outcome)]
+        fences = [(stop.start_point, stop.label) for call in calls if isinstance(stop := call.operation, Stop)]
+        self.orphans = dict(self.without_taker(taken, shown))
         """What only starts of unknown outcome can have taken, since rows show it, with the label."""
-        self.fenced = {point: label for point, label in self.without_taker(taken, fences).items() if point not in shown}
-        """The same where only fences name it."""
+        self.fenced: dict[int, set[str | None]] = defaultdict(set)
+        """The same where only fences name it; they may name it of several labels."""
+        for point, label in self.without_taker(taken, fences):
+            if point not in dict(shown):
+                self.fenced[point].add(label)
         self.order = sorted({*self.taker, *self.orphans})
         """All that must be taken, in this order."""
         self.of_label: dict[str | None, list[int]] = defaultdict(list)
@@ -52,13 +55,13 @@ class StartPoints:
             if not isinstance(calls[number].operation, StockStart):
                 self.of_label[self.labels[number]].append(point)
 
-    def without_taker(self, taken: int, named: Mapping[int | None, str | None]) -> dict[int, str | None]:
+    def without_taker(self, taken: int, named: Sequence[tuple[int | None, str | None]]) -> list[tuple[int, str | None]]:
         """Those that no known start has taken, and that one of unknown outcome can have."""
-        return {
-            point: label
-            for point, label in named.items()
+        return [
+            (point, label)
+            for point, label in named
             if point is not None and point > taken and point not in self.taker and self.unanswered.get(label)
-        }
+        ]
 
     def choices(self, number: int, cluster: Cluster) -> list[int]:
         """The start points that a call may be given now."""
@@ -67,7 +70,7 @@ class StartPoints:
             return [due] if due is not None and self.of_call[number] == due else []
         label, remembered = self.labels[number], cluster.remembered_points()
         orphan = [due] if due is not None and due in self.orphans and self.orphans[due] == label else []
-        fenced = [point for point, named in self.fenced.items() if named == label and point not in remembered]
+        fenced = [point for point, labels in self.fenced.items() if label in labels and point not in remembered]
         return [*orphan, *fenced, UNSEEN]
 
     def counter_after(self, point: int, counter: int) -> int:

@@ -14,12 +14,16 @@ from pathlib import Path
 
 from harness.history import describe
 from model.linearize import UNTIL_UNDECIDED, Call, Explained, Step, Undecided, Unexplained, Window, linearize
+from model.operations import Operation
 from model.outcomes import BackupRow, Ok, Outcome
 from model.state import Cluster
 from model.transition import view
 from properties.recorded import NotAHistoryError, Recorded, read
 
 EXPLAINED, UNEXPLAINED, NOT_KNOWN = range(3)
+
+Words = Mapping[tuple[float, Operation], str]
+"""What there is to say of an operation, by the moment of its invocation."""
 
 MOST_SHOWN = 40
 """Lines of a window that no interleaving explains; all of it is in the saved history."""
@@ -56,40 +60,36 @@ def check(history: Recorded, budget: int, *, witness: bool) -> int:
         case Explained(steps):
             print(f"Explained: {len(history.calls)} operations, by a schedule of {len(steps)} phases.")
             for step in steps if witness else ():
-                print(f"  {in_words(step)}")
+                print(f"  {step_in_words(step)}")
             return EXPLAINED
         case Unexplained(window):
-            print(f"No interleaving explains these operations:\n{told(window)}")
+            words = {(call.invoked, call.operation): in_words(call) for call in history.calls}
+            print(f"No interleaving explains these operations:\n{told(window, words)}")
             return UNEXPLAINED
         case Undecided():
             print(f"Undecided: {budget} configurations did not suffice to find out. A larger --budget may.")
             return NOT_KNOWN
 
 
-def in_words(step: Step) -> str:
+def step_in_words(step: Step) -> str:
     """A step of a schedule."""
-    phase = f"phase {step.phase}" if step.phase else "given up"
-    return f"{phase:9} {line_of(step.call)}"
+    return f"{f'phase {step.phase}' if step.phase else 'given up':9} {in_words(step.call)}"
 
 
 # A window
 
 
-def told(window: Window, words: Mapping[float, str] | None = None) -> str:
-    """A window, one operation a line, with the milliseconds from its beginning to its end.
-
-    ``words``: what there is to say of an operation, by the moment of its invocation.
-    """
-    words = words or {}
+def told(window: Window, words: Words) -> str:
+    """A window, one operation a line, with the milliseconds from its beginning to its end."""
     begin = min(call.invoked for call in (*window.calls, *window.others))
 
     def line(call: Call) -> str:
         end = f"{(call.completed - begin) * 1000:.3f}" if call.completed is not None else "?"
-        return f"{(call.invoked - begin) * 1000:9.3f} to {end:>9} ms  {words.get(call.invoked) or line_of(call)}"
+        return f"{(call.invoked - begin) * 1000:9.3f} to {end:>9} ms  {words[call.invoked, call.operation]}"
 
     parts = [cut(map(line, window.calls))]
     if window.others:
-        parts += ["whatever came of these:", cut(map(line, window.others))]
+        parts += ["beside these, whatever came of them:", cut(map(line, window.others))]
     return "\n".join([*parts, f"it begins with: {began(window.before)}"])
 
 
@@ -100,7 +100,7 @@ def cut(lines: Iterable[str]) -> str:
     return "\n".join([*shown, *lines[-MOST_SHOWN:]])
 
 
-def line_of(call: Call) -> str:
+def in_words(call: Call) -> str:
     """An operation, and what came of it."""
     session = getattr(call.operation, "session", None)
     who = "" if session is None else f"session {session}: "

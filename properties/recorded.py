@@ -92,7 +92,9 @@ def beginning(head: Line) -> Recorded:
         chosen = checked(chosen._replace(max_backups=head["limit"]))
     first = connected(design, sessions)._replace(settings=chosen)
     if "roles" in head:
-        roles = tuple(checked(Role(**{**role, "member_of": tuple(role["member_of"])})) for role in head["roles"])
+        roles = tuple(
+            checked(Role(**{**role, "member_of": tuple(role.get("member_of", ()))})) for role in head["roles"]
+        )
         first = initial(chosen, roles, sessions)
     return Recorded(first, (), design, head.get("why", ""))
 

@@ -2,7 +2,7 @@
 
 Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in ``histories/`` an
 example of each property that keeps one, as JSON lines (``harness.history``): the smallest that failed, or else the most
-varied.
+varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m properties.linearize``.
 
 Beside the circumstances of the run (``harness.results``) it has:
 
@@ -70,6 +70,8 @@ def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Pr
             if history := shown_history(one):
                 (folder / "histories").mkdir(exist_ok=True)
                 (folder / history_file(one)).write_text(history.to_json() + "\n", encoding="utf-8")
+                if one.tally and one.tally.saved:
+                    (folder / saved_file(one)).write_text(one.tally.saved, encoding="utf-8")
         forget_host(folder / "junit.xml")
         write_json(folder / "results.json", results)
 
@@ -83,6 +85,11 @@ def shown_history(one: Property) -> History | None:
 def history_file(one: Property) -> str:
     """Where it is, relative to the folder."""
     return f"histories/{Path(failure_file(one)).stem}.jsonl"
+
+
+def saved_file(one: Property) -> str:
+    """Where it is in the form that ``properties.linearize`` reads, if it was to be linearized."""
+    return f"histories/{Path(failure_file(one)).stem}.calls.jsonl"
 
 
 def forget_host(junit: Path) -> None:

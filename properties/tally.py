@@ -87,6 +87,8 @@ class Tally:
     history: History | None = None
     """The example to show: the last that failed (which is the smallest), else the most varied."""
     history_failed: bool = False
+    saved: str = ""
+    """The same, in the form that ``properties.linearize`` reads, if it failed and was to be linearized."""
 
     @contextmanager
     def example(self) -> Iterator[None]:

@@ -89,6 +89,7 @@ def test_whatever_a_crowd_does_the_model_explains_it(
                 explain(crowd, plan, counts)
             except Exception as error:
                 save(crowd, plan, saved)
+                tally.saved = saved.read_text(encoding="utf-8")
                 error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
                 found[plan] = error
                 crowd.recover()
@@ -112,16 +113,19 @@ def save(crowd: Crowd, plan: Plan, file: Path) -> None:
 
 def explain(crowd: Crowd, plan: Plan, counts: Counts) -> None:
     """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none."""
-    calls, events = calls_of(crowd.history), crowd.history.events
+    calls = calls_of(crowd.history)
     if found := breach(crowd.history, plan.limit):
         raise Violation(found)
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
     if isinstance(answer, Unexplained):
-        words = {event.invoked: f"{event.who}: {event.operation}: {came_of(event.outcome)}" for event in events}
+        words = {
+            (event.invoked, event.operation): f"{event.who}: {event.operation}: {came_of(event.outcome)}"
+            for event in crowd.history.events
+        }
         raise Violation(f"no interleaving explains these operations:\n{told(answer.window, words)}")
     counts.undecided += isinstance(answer, Undecided)
     counts.explained += not isinstance(answer, Undecided)
-    counts.longest = max(counts.longest, (len(events), len(plan.roles)))
+    counts.longest = max(counts.longest, (len(calls), len(plan.roles)))
     counts.most_sessions = max(counts.most_sessions, len(plan.roles))
 
 

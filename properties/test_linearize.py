@@ -16,7 +16,7 @@ from model.design import DESIGNS, DURABLE, STOCK, StopPolicy
 from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
 from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
-from model.state import Cluster, initial
+from model.state import initial
 from model.tour import ROLES
 from model.transition import Pending, give_up, invoke, resume, run
 from properties import handwritten, strategies
@@ -36,15 +36,15 @@ def test_each_good_history_has_a_bad_one_beside_it() -> None:
 @pytest.mark.parametrize("name", handwritten.names("good"))
 def test_a_good_history_is_explained(name: str) -> None:
     history = handwritten.read("good", name)
-    answer = linearize(DESIGN, history.first, history.calls)
+    answer = linearize(history.design, history.first, history.calls)
     assert isinstance(answer, Explained), f"{history.why} But: {answer}"
-    check_witness(history.first, history.calls, answer.witness)
+    check_witness(history, answer.witness)
 
 
 @pytest.mark.parametrize("name", handwritten.names("bad"))
 def test_of_a_bad_history_the_calls_are_named_that_contradict_each_other(name: str) -> None:
     history = handwritten.read("bad", name)
-    answer = linearize(DESIGN, history.first, history.calls)
+    answer = linearize(history.design, history.first, history.calls)
     assert isinstance(answer, Unexplained), f"{history.why} But: {answer}"
     assert answer.window.calls == history.contradiction, history.why
 
@@ -68,7 +68,7 @@ def made_histories(draw: st.DrawFn, most: int, unknown: float = 0.1) -> Recorded
 def test_every_interleaving_that_the_model_makes_is_explained(history: Recorded) -> None:
     answer = linearize(DESIGN, history.first, history.calls)
     assert isinstance(answer, Explained), answer
-    check_witness(history.first, history.calls, answer.witness)
+    check_witness(history, answer.witness)
 
 
 def test_an_operation_can_be_seen_between_its_phases() -> None:
@@ -82,9 +82,10 @@ def test_an_operation_can_be_seen_between_its_phases() -> None:
     assert busy_seen > 20
 
 
-def check_witness(first: Cluster, calls: Sequence[Call], witness: Sequence[Step]) -> None:
+def check_witness(history: Recorded, witness: Sequence[Step]) -> None:
     """The schedule is one: phases in their order and in their time, which come to the outcomes that were observed."""
-    naive = Naive(DESIGN, calls)
+    first, calls = history.first, history.calls
+    naive = Naive(history.design, calls)
     number = {call: position for position, call in enumerate(calls)}
     phases = [0] * len(calls)
     stages = {Stage((None,) * len(calls), first)}  # several, where nobody says which start point was taken
