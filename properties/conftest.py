@@ -17,6 +17,7 @@ from harness.cluster import Cluster, open_cluster
 from harness.implementation import STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
 from harness.session import Session
+from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.tally import Tally
 
 COMMON: dict[str, Any] = {
@@ -176,8 +177,15 @@ def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object
     record_property("seconds stepping", round(tally.stepping, 3))
     record_property("classes", sorted(" | ".join(seen) for seen in tally.classes))
     record_property("missing", sorted(" | ".join(seen) for seen in tally.missing()))
-    for note in tally.notes:
+    for note in (*tally.notes, *words_of(tally)):
         record_property("note", note)
+
+
+def words_of(tally: Tally) -> Iterator[str]:
+    """What was done at once, in words."""
+    yield from (f"faults: {words}" for words in faults_in_words(tally.faults))
+    yield from (f"interleavings: {words}" for words in interleavings_in_words(tally.interleavings))
+    yield from (f"histories: {words}" for words in histories_in_words(tally.linearized))
 
 
 def hear_signals() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from random import Random
+from time import monotonic
 
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ from model.operations import (
 from model.outcomes import Ok
 from model.state import Cluster, initial
 from properties.comparison import ROLES
+from properties.timeline import Reading
 
 MEMBERS = ("alice", "bob", "root", "bob", "carol")
 """The roles of the sessions, in turn."""
@@ -144,14 +146,17 @@ def mixtures(draw: st.DrawFn, operations: int) -> Plan:
 # What is done
 
 
-def carry_out(crowd: Crowd, plan: Plan) -> None:
-    """The whole example, from the first connection to a fresh start and stop at its end; raises Violation."""
+def carry_out(crowd: Crowd, plan: Plan, readings: list[Reading]) -> None:
+    """The whole example, from the first connection to a fresh start and stop at its end; raises Violation.
+
+    ``readings``: is to have what the watcher sees.
+    """
     beginning = plan.beginning(crowd)
     crowd.begin(ROLES, len(plan.roles), beginning.settings)
     for number, role in enumerate(plan.roles):
         crowd.act(Connect(number, role))
     seen: dict[str, int] = {}
-    companions = [partial(watch, crowd), partial(administrate, crowd, plan)]
+    companions = [partial(watch, crowd, readings), partial(administrate, crowd, plan)]
     companions += [partial(take_stock_backups, crowd, number) for number in plan.stock_sessions]
     companions += [partial(run_pg_basebackup, crowd)] * plan.tool
     crowd.rush([partial(act, crowd, plan, number, seen) for number in range(plan.members)], companions)
@@ -181,12 +186,13 @@ def administrate(crowd: Crowd, plan: Plan) -> None:
         crowd.act(chance.choice(choices))
 
 
-def watch(crowd: Crowd) -> None:
+def watch(crowd: Crowd, readings: list[Reading]) -> None:
     """Reads the view all the time: never may it show more live backups than are allowed."""
     session, view = crowd.cluster.connect(), str(crowd.implementation.view)
     while not crowd.over.is_set():
         with crowd.door.passing():
             live, ceiling = live_backups(session, view), crowd.ceiling
+        readings.append(Reading(monotonic(), live, ceiling))
         if ceiling is not None and live > ceiling:
             raise Violation(f"the view showed {live} live backups at once, and the limit was {ceiling}")
     session.close()

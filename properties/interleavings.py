@@ -16,6 +16,7 @@ from model.operations import Abort, Advance, Connect, Grant, Operation, Renew, R
 from model.outcomes import Ok, Outcome
 from model.state import Cluster, initial
 from model.transition import Pending, run, view
+from properties.at_once import Order
 
 ROLES = (ROOT, ALICE, BOB)
 CAST = (ALICE.name, BOB.name, ROOT.name)
@@ -80,6 +81,10 @@ class Scope:
         likenesses = list(zip(self.kinds, self.labels, strict=True))
         found = interleavings(design, self.first(design), self.calls())
         return {schedule: runs for schedule, runs in found.items() if in_turn(schedule, likenesses)}
+
+    def order(self, where: str = "") -> Order:
+        """What is replayed, for the counts; ``where``: what else is special."""
+        return Order(" / ".join(self.kinds), len({*self.labels} - {""}), self.limit, where)
 
     def shape(self) -> object:
         """The same for scopes that differ in the names of labels only, or in the order of the calls."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.terminal import Progress, live
+from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.tally import Restore, Tally, counted
 from properties.verdict import Property, Recorder, Verdict, class_name, count, coverage, failure_file, told, totals
 
@@ -179,6 +180,12 @@ def summary(recorder: Recorder, facts: dict[str, str]) -> Table:
     everything = totals(recorder.properties)
     result.add_row("Speed", "; ".join(numbers(everything)) or "nothing was counted")
     result.add_row("Restores", restores_in_words(everything.restores))
+    for words in faults_in_words(everything.faults):
+        result.add_row("Faults", words)
+    for words in interleavings_in_words(everything.interleavings):
+        result.add_row("Interleavings", words)
+    for words in histories_in_words(everything.linearized):
+        result.add_row("Histories", words)
     for name, value in facts.items():
         result.add_row(name, Text(value, overflow="fold"))
     verdict, reason = recorder.verdict()

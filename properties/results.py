@@ -30,14 +30,26 @@ Beside the circumstances of the run (``harness.results``) it has:
     ``restores``          backups that it tried to restore, a list: ``scenario``, ``restorable`` (what the model says),
                           ``said`` (why it was refused or is not whole; empty: it was restored whole), ``torn_pages``
                           (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?)
+    ``faults``            that it injected, a list: ``fault``, ``point`` (or any moment), ``injected``, ``survived``,
+                          ``told`` (how often callers were told what, if it was survived: ok, or an SQLSTATE)
+    ``interleavings``     that it replayed, a list: ``at_once`` (what), ``labels`` (about how many), ``limit``,
+                          ``where`` (what else was special), ``replayed`` (in how many orders)
+    ``linearized``        histories, a list: ``operations``, ``sessions``, ``answer`` (explained, undecided or
+                          unexplained)
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
     ``failure``           the file with everything about the failure, relative to the folder
     ``history``           the file with an example's history, relative to the folder; null: none was kept
+    ``timeline``          the file with a part of a concurrent history (``properties.timeline``), relative to the
+                          folder; null: none was kept
 
 ``coverage``        percent (null: no tour was taken), reachable, seen (how many of them), missing
 ``restores``        of all properties together: made, and of these restored (whole) and refused, as the model said, and
                     against (what the model said); torn_pages in those restored whole; median and longest, in seconds
                     (null: none was made)
+``faults``          of all properties together: kinds, injected, survived
+``interleavings``   of all properties together: replayed
+``linearized``      of all properties together: histories, operations, longest, sessions (at most), and how many were
+                    explained, undecided, unexplained
 ``examples``, ``steps``, ``stepping``, ``steps_per_second``  of all properties together
 
 A transition class is a list of four strings: operation, state of the label, relation of the caller, outcome.
@@ -54,7 +66,9 @@ from hypothesis import settings
 from harness.history import History
 from harness.results import write_json, writing
 from model.tour import TransitionClass
+from properties.at_once import Faults, counted_histories, survivors
 from properties.tally import Restore, Tally, counted
+from properties.timeline import Timeline
 from properties.verdict import Property, Recorder, Verdict, coverage, failure_file, totals
 
 SCHEMA = 1
@@ -72,6 +86,9 @@ def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Pr
                 (folder / history_file(one)).write_text(history.to_json() + "\n", encoding="utf-8")
                 if one.tally and one.tally.saved:
                     (folder / saved_file(one)).write_text(one.tally.saved, encoding="utf-8")
+            if timeline := shown_timeline(one):
+                (folder / "histories").mkdir(exist_ok=True)
+                (folder / timeline_file(one)).write_text(timeline.to_json() + "\n", encoding="utf-8")
         forget_host(folder / "junit.xml")
         write_json(folder / "results.json", results)
 
@@ -90,6 +107,17 @@ def history_file(one: Property) -> str:
 def saved_file(one: Property) -> str:
     """Where it is in the form that ``properties.linearize`` reads, if it was to be linearized."""
     return f"histories/{Path(failure_file(one)).stem}.calls.jsonl"
+
+
+def shown_timeline(one: Property) -> Timeline | None:
+    """The part of a concurrent history to show of a property: of one that does not hold, only if it failed there."""
+    timeline = one.tally.timeline if one.tally else None
+    return timeline if timeline and (timeline.failed or one.verdict is Verdict.HOLDS) else None
+
+
+def timeline_file(one: Property) -> str:
+    """Where it is, relative to the folder."""
+    return f"histories/{Path(failure_file(one)).stem}.timeline.json"
 
 
 def forget_host(junit: Path) -> None:
@@ -134,6 +162,13 @@ def results_of(recorder: Recorder, profile: str, circumstances: Mapping[str, Any
             "missing": covered.missing,
         },
         "restores": {name: rounded(value) for name, value in counted(everything.restores)._asdict().items()},
+        "faults": {
+            "kinds": len({one.fault for one in everything.faults}),
+            "injected": everything.faults.total(),
+            "survived": survivors(everything.faults),
+        },
+        "interleavings": {"replayed": everything.interleavings.total()},
+        "linearized": counted_histories(everything.linearized),
         **counts(everything),
     }
 
@@ -167,6 +202,11 @@ def property_in_json(one: Property) -> dict[str, Any]:
         **counts(one.tally),
         "notes": tally.notes,
         "restores": [restore_in_json(one) for one in tally.restores],
+        "faults": faults_in_json(tally.faults),
+        "interleavings": [
+            {**order._asdict(), "replayed": number} for order, number in sorted(tally.interleavings.items())
+        ],
+        "linearized": [one._asdict() for one in tally.linearized],
         "classes": {
             "seen": in_order(tally.classes),
             "reachable": len(tally.reachable),
@@ -174,7 +214,21 @@ def property_in_json(one: Property) -> dict[str, Any]:
         },
         "failure": f"failures/{failure_file(one)}" if one.report else None,
         "history": history_file(one) if shown_history(one) else None,
+        "timeline": timeline_file(one) if shown_timeline(one) else None,
     }
+
+
+def faults_in_json(faults: Faults) -> list[dict[str, Any]]:
+    """A property's ``faults``, in the order in which they were first injected."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one, number in faults.items():
+        empty = {"fault": one.fault, "point": one.point, "injected": 0, "survived": 0, "told": {}}
+        row = found.setdefault((one.fault, one.point), empty)
+        row["injected"] += number
+        if one.told is not None:
+            row["survived"] += number
+            row["told"][one.told] = number
+    return list(found.values())
 
 
 def restore_in_json(one: Restore) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a property did: counted while it runs, shown as progress, and reported with its verdict."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
@@ -11,6 +12,8 @@ from harness.history import History
 from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
+from properties.at_once import Faults, Injection, Interleavings, Linearized
+from properties.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,13 @@ class Tally:
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
     restores: list[Restore] = field(default_factory=list)
+    faults: Faults = field(default_factory=Counter)
+    """Injected, by what came of them."""
+    interleavings: Interleavings = field(default_factory=Counter)
+    """Replayed, by what was done at once."""
+    linearized: list[Linearized] = field(default_factory=list)
+    timeline: Timeline | None = None
+    """Of the concurrent history to show: the last that failed, else the one with the most to see."""
     history: History | None = None
     """The example to show: the last that failed (which is the smallest), else the most varied."""
     history_failed: bool = False
@@ -102,6 +112,22 @@ class Tally:
         finally:
             self.examples += 1
             self.stepping += time.perf_counter() - began
+
+    def strike(self, fault: str, point: str, strike: Callable[[], str]) -> None:
+        """Counts a fault; ``strike`` injects it, returns what its operation's caller was told, and raises unless it was
+        survived.
+        """
+        told: str | None = None
+        try:
+            told = strike()
+        finally:
+            self.faults[Injection(fault, point, told)] += 1
+
+    def keep_timeline(self, timeline: Timeline) -> None:
+        """Keeps the timeline of a history if it is the one to show."""
+        kept = self.timeline
+        if kept is None or timeline.failed or (not kept.failed and timeline.worth > kept.worth):
+            self.timeline = timeline
 
     def keep(self, history: History, failed: bool) -> None:
         """Keeps the history of an example if it is the one to show."""

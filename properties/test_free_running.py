@@ -6,7 +6,6 @@ part of it that no interleaving explains is shown.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,11 @@ from harness.build import Build
 from harness.client import Violation
 from harness.cluster import open_cluster
 from harness.crowd import Crowd
-from harness.history import History
+from harness.history import Event, History
 from harness.implementation import Implementation
-from model.linearize import Call, Undecided, Unexplained, linearize
+from model.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
+from properties.at_once import Answer, Linearized, counted_histories
 from properties.comparison import ROLES
 from properties.conftest import server_settings
 from properties.crowds import Plan, carry_out, plans
@@ -27,8 +27,11 @@ from properties.linearize import came_of, told
 from properties.overlap import breach
 from properties.recorded import written
 from properties.tally import Tally
+from properties.timeline import Reading, best_part, failed_part
 
 pytestmark = pytest.mark.server
+
+ANSWERS = {Explained: Answer.EXPLAINED, Undecided: Answer.UNDECIDED, Unexplained: Answer.UNEXPLAINED}
 
 OPERATIONS = {"dev": 800, "gate": 800, "nightly": 5_000}
 """Of a history, at most, by profile."""
@@ -49,30 +52,22 @@ def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd
         yield Crowd(cluster, implementation)
 
 
-@dataclass
-class Counts:
-    """What was looked at."""
+class InexplicableError(Violation):
+    """No interleaving explains a history."""
 
-    explained: int = 0
-    undecided: int = 0
-    longest: tuple[int, int] = (0, 0)
-    """Operations of a history, and its sessions."""
-    most_sessions: int = 0
+    def __init__(self, window: Window, said: str) -> None:
+        super().__init__(f"no interleaving explains these operations:\n{said}")
+        self.window = window
 
-    def note(self) -> str:
-        """All of it in a sentence."""
-        operations, sessions = self.longest
-        return (
-            f"{self.explained:,} histories linearized, the longest of {operations:,} operations by {sessions} sessions"
-            f" (at most {self.most_sessions} sessions), {self.undecided} undecided"
-        )
+    def concerns(self, event: Event) -> bool:
+        """Does the operation belong to those that contradict each other?"""
+        return any((call.invoked, call.operation) == (event.invoked, event.operation) for call in self.window.calls)
 
 
 def test_whatever_a_crowd_does_the_model_explains_it(
     crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """... the limit is never exceeded, core's own backups are never disturbed, and nothing is left half done."""
-    counts = Counts()
     saved = tmp_path / "history.jsonl"
     found: dict[Plan, Exception] = {}  # another run of the same plan would take another course
 
@@ -81,14 +76,18 @@ def test_whatever_a_crowd_does_the_model_explains_it(
     def check(plan: Plan) -> None:
         if plan in found:
             raise found[plan]
+        readings: list[Reading] = []
         with tally.example():
             try:
-                carry_out(crowd, plan)
+                carry_out(crowd, plan, readings)
                 crowd.end()
                 save(crowd, plan, saved)
-                explain(crowd, plan, counts)
+                explain(crowd, plan, tally)
+                tally.keep_timeline(best_part(crowd.history, readings))
             except Exception as error:
                 save(crowd, plan, saved)
+                inexplicable = error.concerns if isinstance(error, InexplicableError) else lambda event: False
+                tally.keep_timeline(failed_part(crowd.history, readings, inexplicable))
                 tally.saved = saved.read_text(encoding="utf-8")
                 error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
                 found[plan] = error
@@ -98,11 +97,9 @@ def test_whatever_a_crowd_does_the_model_explains_it(
                 tally.steps += len(crowd.history.events)
                 tally.keep(crowd.history, failed=plan in found)
 
-    try:
-        check()
-    finally:
-        tally.notes.append(counts.note())
-    assert counts.undecided * 100 <= counts.explained, f"too many histories are undecided: {counts.note()}"
+    check()
+    counts = counted_histories(tally.linearized)
+    assert counts["undecided"] * 100 <= counts["explained"], f"too many histories are undecided: {counts}"
 
 
 def save(crowd: Crowd, plan: Plan, file: Path) -> None:
@@ -111,22 +108,19 @@ def save(crowd: Crowd, plan: Plan, file: Path) -> None:
     file.write_text(written(design, first, calls_of(crowd.history)), encoding="utf-8")
 
 
-def explain(crowd: Crowd, plan: Plan, counts: Counts) -> None:
+def explain(crowd: Crowd, plan: Plan, tally: Tally) -> None:
     """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none."""
-    calls = calls_of(crowd.history)
     if found := breach(crowd.history, plan.limit):
         raise Violation(found)
+    calls = calls_of(crowd.history)
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
+    tally.linearized.append(Linearized(len(calls), len(plan.roles), ANSWERS[type(answer)]))
     if isinstance(answer, Unexplained):
         words = {
             (event.invoked, event.operation): f"{event.who}: {event.operation}: {came_of(event.outcome)}"
             for event in crowd.history.events
         }
-        raise Violation(f"no interleaving explains these operations:\n{told(answer.window, words)}")
-    counts.undecided += isinstance(answer, Undecided)
-    counts.explained += not isinstance(answer, Undecided)
-    counts.longest = max(counts.longest, (len(calls), len(plan.roles)))
-    counts.most_sessions = max(counts.most_sessions, len(plan.roles))
+        raise InexplicableError(answer.window, told(answer.window, words))
 
 
 def calls_of(history: History) -> list[Call]:

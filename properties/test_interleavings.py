@@ -115,13 +115,13 @@ def replay(stage: Stage, tally: Tally, cases: Sequence[Case], reaper_at: str | N
             with tally.example():
                 Replay(stage, scope, schedule, runs, reaper_at).play(exactly=position == len(cases) - 1)
                 tally.steps += len(schedule)
+                tally.interleavings[scope.order(f"the reaper held at {reaper_at}" if reaper_at else "")] += 1
         except BaseException as failure:
             tally.keep(stage.history, failed=True)
             recover(stage)
             if isinstance(failure, Violation):
                 again(stage, cases[max(position - 1, 0) : position + 1], reaper_at)
             raise
-    tally.notes.append(f"{len(cases):,} interleavings replayed")
 
 
 @pytest.fixture

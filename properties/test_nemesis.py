@@ -1,7 +1,7 @@
 """Whatever strikes an operation, at whatever point: it took place or left no trace, and afterwards all is well."""
 
-from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
 from harness.nemesis import FAULTS, Fault
+from properties.at_once import NO_POINT
 from properties.conftest import PROBED
 from properties.storms import WORK, Storm
 from properties.tally import Tally
@@ -43,27 +44,20 @@ def struck(fault: Fault, storm: Storm) -> list[str]:
     return [point for point in points if fault.action == "wait" or storm.points.may_fail(point)]
 
 
-def sentence(name: str, injected: int, told: Counter[str]) -> str:
-    """For the report; ``told`` is what the callers of those that survived were told."""
-    ends = ", ".join(f"{end} ({times})" for end, times in told.most_common())
-    return f"{name}: {injected} injected, {told.total()} survived; the callers were told {ends or 'nothing'}"
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> None:
     """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
-    injected, failed, told = struck(fault, storm), [], Counter[str]()
+    injected, failed = struck(fault, storm), []
     for point in injected:
         try:
             with tally.example():
-                told[storm.strike(fault, point.partition("-")[0], point)] += 1
+                tally.strike(fault.name, point, partial(storm.strike, fault, point.partition("-")[0], point))
                 tally.steps += 1
         except Exception as error:
             error.add_note(f"{fault.name} at {point}")
             failed.append(error)
             storm.cluster.restart("immediate")
             storm.reconnect()
-    tally.notes.append(sentence(fault.name, len(injected), told))
     if failed:
         raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
     storm.at_full_strength()
@@ -71,7 +65,6 @@ def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> Non
 
 def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
     """Where no point is."""
-    told = Counter[str]()
 
     @settings(max_examples=EXAMPLES[settings.get_current_profile_name()])
     @given(st.sampled_from(ANY_MOMENT), st.sampled_from(sorted(WORK)), st.floats(0, LONGEST))
@@ -81,7 +74,7 @@ def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
         try:
             with tally.example():
                 early = fault._replace(refusals=fault.refusals | fault.early)
-                told[storm.strike(early, kind, delay=delay)] += 1
+                tally.strike(fault.name, NO_POINT, partial(storm.strike, early, kind, delay=delay))
                 tally.steps += 1
         except Exception:
             storm.cluster.restart("immediate")
@@ -89,4 +82,3 @@ def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
             raise
 
     strike()
-    tally.notes.append(sentence("any fault at any moment", tally.examples, told))

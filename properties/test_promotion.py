@@ -1,5 +1,7 @@
 """A standby is promoted while a backup of it is at a named point: it took place, or left no trace."""
 
+from functools import partial
+
 import pytest
 
 from harness.build import Build
@@ -53,7 +55,6 @@ def test_a_promotion_at_every_point(instrumented: Build, implementation: Impleme
     """The next backup is good, on the new timeline."""
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
-    told: list[str] = []
     with open_cluster(instrumented) as primary:
         session = primary.connect()
         session.execute("CREATE EXTENSION shared_backup")
@@ -63,13 +64,8 @@ def test_a_promotion_at_every_point(instrumented: Build, implementation: Impleme
         for point in POINTS:
             with open_standby(primary) as standby, tally.example():
                 try:
-                    told.append(promote_at(point, standby))
+                    tally.strike("promotion of a standby", point, partial(promote_at, point, standby))
                 except (AssertionError, SqlError) as error:
                     error.add_note(f"promotion at {point}")
                     raise
                 tally.steps += 1
-    refused = told.count(PROMOTED)
-    tally.notes.append(
-        f"promotion: {len(POINTS)} injected, {len(told)} survived;"
-        f" the callers were told ok ({len(told) - refused}), {PROMOTED} ({refused})"
-    )

@@ -103,13 +103,16 @@ def coverage(properties: Iterable[Property]) -> Coverage:
 
 
 def totals(properties: Iterable[Property]) -> Tally:
-    """All tallies together: examples, steps, the seconds spent in them, and restores."""
+    """All tallies together: examples, steps, the seconds spent in them, restores, and what was done at once."""
     everything = Tally()
     for tally in (one.tally for one in properties if one.tally is not None):
         everything.examples += tally.examples
         everything.steps += tally.steps
         everything.stepping += tally.stepping
         everything.restores += tally.restores
+        everything.faults += tally.faults
+        everything.interleavings += tally.interleavings
+        everything.linearized += tally.linearized
     return everything
 
 
