@@ -65,6 +65,34 @@ RESTORES = [
 ]
 
 
+def a_fault(fault: str, point: str, injected: int = 1, survived: int = 1, **told: int) -> dict[str, Any]:
+    """One of the faults of a property."""
+    return {
+        "fault": fault,
+        "point": point,
+        "injected": injected,
+        "survived": survived,
+        "told": told or {"ok": survived},
+    }
+
+
+FAULTS = [
+    *(a_fault("cancel", point) for point in ("start-reserved", "start-taken", "stop-claimed")),
+    a_fault("cancel", "any moment", 1_000, 1_000, **{"ok": 400, "57014": 600}),
+    a_fault("SIGKILL <of> a backend", "start-reserved", 3, 1, **{"57P02": 1}),
+]
+INTERLEAVINGS = [
+    {"at_once": "start / stop", "labels": 1, "limit": 1, "where": "", "replayed": 20},
+    {"at_once": "start / stop", "labels": 2, "limit": 2, "where": "", "replayed": 1_100},
+    {"at_once": "stop / expiry", "labels": 1, "limit": 2, "where": "the reaper held at <x>", "replayed": 3},
+]
+LINEARIZED = [
+    {"operations": 300, "sessions": 34, "answer": "explained"},
+    {"operations": 900, "sessions": 12, "answer": "explained"},
+    {"operations": 800, "sessions": 20, "answer": "undecided"},
+]
+
+
 def a_campaign(**more: Any) -> dict[str, Any]:
     """A results.json with one property of each kind."""
     tour = {"seen": SEEN, "reachable": 4, "missing": MISSING}
@@ -72,7 +100,8 @@ def a_campaign(**more: Any) -> dict[str, Any]:
         **RUN, "verdict": "fails", "reason": "1 holds, 2 fail, 1 skipped", "profile": "dev", "selection": None,
         "hypothesis": {},
         "properties": [
-            a_property("two is even", restores=RESTORES),
+            a_property("two is even", restores=RESTORES, faults=FAULTS, interleavings=INTERLEAVINGS,
+                       linearized=LINEARIZED, timeline="histories/two.timeline.json", history="histories/two.jsonl"),
             a_property("one is even", "fails", reason="one | is odd", failure="failures/one.txt",
                        history="histories/one.jsonl"),
             a_property("the tour sees everything", "fails", reason="1 transition class not seen", classes=tour),
@@ -100,6 +129,19 @@ HISTORY = [
     an_event("Restart", "the world", 100.010, 100.060, arguments={"kind": "crash"}),
     an_event("Stop", "session 0 (-)", 100.061, None, arguments={"session": 0, "label": "a"}),
 ]  # fmt: skip
+
+
+TIMELINE: dict[str, Any] = {
+    "operations": 900, "began": 0.25, "failed": False, "unexplained": [1],
+    "events": [
+        an_event("Start", "session 10 (alice)", 0.0, 2.5, arguments={"session": 10, "label": "東京 <b>"}),
+        an_event("Stop", "session 9 (bob)", 1.0, 1.5, arguments={"session": 9, "label": "a"}, outcome="42704 gone"),
+        an_event("SetLimit", "an administrator", 2.0, 2.25, arguments={"max_backups": None}),
+        an_event("Restart", "the world", 3.0, 5.0, arguments={"kind": "crash"}),
+        an_event("Abort", "session 9 (bob)", 2.5, None, arguments={"session": 9, "label": "a"}),
+    ],
+    "readings": [[-0.5, 0, 1], [0.75, 1, 1], [2.5, 1, None]],
+}  # fmt: skip
 
 
 def a_spread(*samples: float) -> dict[str, Any]:
@@ -180,6 +222,8 @@ def a_folder(folder: Path, campaign: dict[str, Any] | None = None, bench: dict[s
         )
         (folder / "histories").mkdir()
         (folder / "histories" / "one.jsonl").write_text("\n".join(map(json.dumps, HISTORY)))
+        (folder / "histories" / "two.jsonl").write_text("\n".join(map(json.dumps, HISTORY)))
+        (folder / "histories" / "two.timeline.json").write_text(json.dumps(TIMELINE))
     if bench is not None:
         (folder / "bench.json").write_text(json.dumps(bench))
     return folder
@@ -222,7 +266,7 @@ def words_of(page: Path) -> str:
 
 def test_every_figure_is_made_as_png_and_svg(whole: Path) -> None:
     figures = whole / "figures"
-    expected = {"coverage", "timeline", "restores", "ratios", "latency", "latency-others", "memory", "fleet",
+    expected = {"coverage", "timeline", "crowd", "restores", "ratios", "latency", "latency-others", "memory", "fleet",
                 "curve-concurrent-starts", "curve-start-under-open-backups"}  # fmt: skip
     assert {path.stem for path in figures.glob("*.png")} == {path.stem for path in figures.glob("*.svg")} == expected
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.glob("*.png"))
@@ -277,6 +321,49 @@ def test_the_summary_quotes_servers_that_refused(whole: Path) -> None:
     assert "| plain | 3 |  |  | 3,000 | 1.00 | 2.00 |" in summary
     assert "| no label <file> |  | 2 |  |  | 0.50 | 0.75 |" in summary
     assert "- no label <file>: `PANIC: online backup was canceled, recovery cannot continue`" in summary
+
+
+def test_the_page_shows_what_was_done_at_once(whole: Path) -> None:
+    words = words_of(whole / PAGE)
+    assert "1,006 faults injected (2 kinds), 1,004 survived" in words
+    assert "cancel 1,003 1,003 start 2, stop 1, any moment 1,000" in words
+    assert "SIGKILL <of> a backend not survived at start-reserved (2) 3 1 start 3 start-reserved 57P02 1" in words
+    assert "at once about one label about two labels limit 1 limit 2 replayed" in words
+    assert "start / stop 20 1,100 20 1,100 1,120" in words
+    assert "stop / expiry (the reaper held at <x>) 3 3 3" in words
+    assert "all 23 1,100 20 1,103 1,123" in words
+    assert "two is even 3 2,000 900 34 2 1 0" in words
+    assert "5 of them, from 0.250 s on" in words
+    assert "“two is even”, event by event" not in words
+
+
+def test_the_summary_tells_what_was_done_at_once(whole: Path) -> None:
+    summary = (whole / SUMMARY).read_text()
+    assert "| cancel | 1,003 | 1,003 | start 2, stop 1, any moment 1,000 | 57014 600, ok 403 |" in summary
+    assert "- SIGKILL <of> a backend: start-reserved (2)" in summary
+    assert "| start / stop | 1,120 |" in summary
+    assert "3 histories linearized, the longest of 900 operations by 12 sessions, 1 undecided." in summary
+
+
+def test_an_inexplicable_history_stands_out(tmp_path: Path) -> None:
+    bad = [*LINEARIZED, {"operations": 50, "sessions": 8, "answer": "unexplained"}]
+    campaign = a_campaign(properties=[a_property("a", "fails", linearized=bad, timeline="histories/two.timeline.json")])
+    folder = a_folder(tmp_path / "bad", campaign)
+    (folder / "histories" / "two.timeline.json").write_text(json.dumps({**TIMELINE, "failed": True}))
+    words = words_of(write_report(folder))
+    assert "1 undecided, 1 unexplained" in words
+    assert "The end of a history of 900 operations" in words
+    assert "No interleaving explains what came of the operations in bold frames." in words
+
+
+def test_results_of_before_faults_were_counted_have_a_report(tmp_path: Path) -> None:
+    campaign = a_campaign()
+    for name in ("faults", "interleavings", "linearized", "timeline"):
+        assert campaign["properties"][0].pop(name)
+    page = write_report(a_folder(tmp_path / "old", campaign))
+    assert "At once" not in words_of(page)
+    assert "**Faults**" not in (page.parent / SUMMARY).read_text()
+    assert not (page.parent / "figures" / "crowd.png").exists()
 
 
 def test_only_the_longest_of_many_words_are_quoted() -> None:
@@ -448,6 +535,13 @@ def spoiled(folder: Path, kind: str) -> Path:
         case "wrong restore":
             restores = [a_restore("plain"), a_restore("plain", torn=1.5)]  # type: ignore[arg-type]
             results.write_text(json.dumps(a_campaign(properties=[a_property("a", restores=restores)])))
+        case "wrong fault":
+            faults = [a_fault("cancel", "start-taken", survived="one")]  # type: ignore[arg-type]
+            results.write_text(json.dumps(a_campaign(properties=[a_property("a", faults=faults)])))
+        case "truncated timeline":
+            (folder / "histories" / "two.timeline.json").write_text(json.dumps(TIMELINE)[:90])
+        case "wrong timeline":
+            (folder / "histories" / "two.timeline.json").write_text(json.dumps({**TIMELINE, "readings": [[1, 2]]}))
         case "no numbers":
             bench.write_text(json.dumps(a_bench()).replace("[1.0, 1.1,", "[NaN, 1.1,"))
         case "binary":
@@ -470,6 +564,9 @@ KINDS = {
     "another schema": "its schema is 2, and this report reads 1",
     "wrong types": 'properties: [0]: seconds: "long" is no number',
     "wrong restore": "properties: [0]: restores: [1]: torn_pages: 1.5 is no whole number",
+    "wrong fault": 'properties: [0]: faults: [0]: survived: "one" is no whole number',
+    "truncated timeline": "two.timeline.json is not a part of a history: it is no JSON, or ends too early",
+    "wrong timeline": "readings: [0]: a reading is a moment, a number of backups, and a limit",
     "no numbers": "is no number",
     "binary": "it is not text",
     "a folder": "bench.json cannot be read",

@@ -4,6 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from model.tour import TransitionClass
+from reports.at_once import (
+    Histories,
+    Injection,
+    Interleaving,
+    Linearized,
+    read_injection,
+    read_interleaving,
+    read_linearized,
+)
 from reports.reading import Foreign, count, field, field_or, listed, many, number, optional, schema, text
 from reports.restores import Restore, read_restore
 from reports.run import Run, read_run
@@ -30,6 +39,9 @@ class Property:
     steps_per_second: float | None
     notes: tuple[str, ...]
     restores: tuple[Restore, ...]
+    faults: tuple[Injection, ...]
+    interleavings: tuple[Interleaving, ...]
+    linearized: tuple[Linearized, ...]
     seen: frozenset[TransitionClass]
     reachable: int
     """How many transition classes it undertook to see."""
@@ -37,6 +49,8 @@ class Property:
     failure: str | None
     """A file in the results folder."""
     history: str | None
+    """A file in the results folder."""
+    timeline: str | None
     """A file in the results folder."""
 
     @property
@@ -67,6 +81,21 @@ class Campaign:
     def restores(self) -> list[Restore]:
         """Of all properties; empty in results of before there were any."""
         return [restore for one in self.properties for restore in one.restores]
+
+    @property
+    def faults(self) -> list[Injection]:
+        """Of all properties; empty in results of before they were counted."""
+        return [injection for one in self.properties for injection in one.faults]
+
+    @property
+    def interleavings(self) -> list[Interleaving]:
+        """Of all properties; empty in results of before they were counted."""
+        return [interleaving for one in self.properties for interleaving in one.interleavings]
+
+    @property
+    def linearized(self) -> list[Histories]:
+        """By property; empty in results of before they were counted."""
+        return [Histories(one.name, one.linearized) for one in self.properties if one.linearized]
 
     def of(self, verdict: str) -> list[Property]:
         """The properties with that verdict."""
@@ -128,11 +157,15 @@ def read_property(data: object) -> Property:
         steps_per_second=field_or(data, "steps_per_second", optional(number), None),
         notes=many(data, "notes", text),
         restores=many(data, "restores", read_restore),
+        faults=many(data, "faults", read_injection),
+        interleavings=many(data, "interleavings", read_interleaving),
+        linearized=many(data, "linearized", read_linearized),
         seen=frozenset(field(data, "classes", lambda found: field(found, "seen", listed(read_class)))),
         reachable=field(data, "classes", lambda found: field(found, "reachable", count)),
         missing=frozenset(field(data, "classes", lambda found: field(found, "missing", listed(read_class)))),
         failure=field_or(data, "failure", optional(text), None),
         history=field_or(data, "history", optional(text), None),
+        timeline=field_or(data, "timeline", optional(text), None),
     )
 
 

@@ -1,12 +1,13 @@
 """A results folder: the results of a campaign (``results.json``), of the benchmarks (``bench.json``), or both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.bench import Bench, read_bench
 from reports.campaign import Campaign, Property, read_campaign
 from reports.history import History, read_event
 from reports.reading import Unreadable, read_file, read_lines
+from reports.timeline import Timeline, read_timeline
 
 CAMPAIGN, BENCH = "results.json", "bench.json"
 END_OF_ESSENCE = "===== All that pytest says ====="
@@ -20,6 +21,7 @@ class Results:
     campaign: Campaign | None
     bench: Bench | None
     histories: tuple[History, ...]
+    timelines: tuple[Timeline, ...]
     failures: dict[str, str]
     """The essential part of each failure, by the property's test."""
 
@@ -38,7 +40,8 @@ def read_folder(folder: Path) -> Results:
     if campaign is None and bench is None:
         raise Unreadable(f"{folder} is no results folder: it has neither {CAMPAIGN} nor {BENCH}.")
     properties = campaign.properties if campaign else ()
-    return Results(folder, campaign, bench, read_histories(folder, properties), read_failures(folder, properties))
+    histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
+    return Results(folder, campaign, bench, histories, timelines, read_failures(folder, properties))
 
 
 def has(folder: Path, name: str) -> bool:
@@ -47,13 +50,27 @@ def has(folder: Path, name: str) -> bool:
 
 
 def read_histories(folder: Path, properties: tuple[Property, ...]) -> tuple[History, ...]:
-    """The histories that were kept, failures first; raises Unreadable. A file that was not copied along is left out."""
+    """The histories that were kept, failures first; raises Unreadable. A file that was not copied along is left out.
+
+    So is one of a history that has a timeline: it is too long for a page.
+    """
     found = []
     for one in sorted(properties, key=lambda one: not one.bad):
         path = folder / "histories" / Path(one.history or "-").name
-        if one.history and path.exists():
+        if one.history and path.exists() and not one.timeline:
             found.append(History(one.name, one.verdict, tuple(read_lines(path, read_event, "a history"))))
     return tuple(history for history in found if history.events)
+
+
+def read_timelines(folder: Path, properties: tuple[Property, ...]) -> tuple[Timeline, ...]:
+    """The parts of concurrent histories; raises Unreadable. A file that was not copied along is left out."""
+    found = []
+    for one in properties:
+        path = folder / "histories" / Path(one.timeline or "-").name
+        if one.timeline and path.exists():
+            part = read_file(path, read_timeline, "a part of a history")
+            found.append(replace(part, title=one.name))
+    return tuple(part for part in found if part.events)
 
 
 def read_failures(folder: Path, properties: tuple[Property, ...]) -> dict[str, str]:

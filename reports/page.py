@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports import words
-from reports.campaign import groups
+from reports.at_once import ANSWERS, all_faults, all_histories, all_orders, faults, orders
+from reports.campaign import Campaign, groups
 from reports.compare import Changes
 from reports.figures.memory import EACH, SERVERS, memory_of
 from reports.figures.picture import Picture
@@ -21,7 +22,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(
-    results: Results, checks: Iterable[Picture], restored: Iterable[Picture], measurements: Iterable[Picture]
+    results: Results,
+    checks: Iterable[Picture],
+    crowds: Iterable[Picture],
+    restored: Iterable[Picture],
+    measurements: Iterable[Picture],
 ) -> str:
     """The report of a results folder."""
     return (
@@ -34,6 +39,8 @@ def page(
             runs=runs_of(results),
             groups=list(groups(results.campaign.properties)) if results.campaign else [],
             checks=list(checks),
+            crowds=list(crowds),
+            **at_once(results.campaign),
             all_restores=together(results.campaign.restores) if results.campaign else None,
             scenarios=scenarios(results.campaign.restores) if results.campaign else [],
             outcomes=OUTCOMES,
@@ -42,6 +49,24 @@ def page(
             fleet=list(fleet_of(results)),
         )
     )
+
+
+def at_once(campaign: Campaign | None) -> dict[str, Any]:
+    """What the section about operations at once shows."""
+    injections, interleavings, linearized = (
+        (campaign.faults, campaign.interleavings, campaign.linearized) if campaign else ([], [], [])
+    )
+    return {
+        "faults": faults(injections),
+        "all_faults": all_faults(injections),
+        "orders": orders(interleavings),
+        "all_orders": all_orders(interleavings),
+        "limits": sorted({one.limit for one in interleavings}),
+        "label_counts": sorted({one.labels for one in interleavings}),
+        "linearized": linearized,
+        "all_linearized": all_histories([history for one in linearized for history in one.found]),
+        "answers": ANSWERS,
+    }
 
 
 def comparison_page(before: Results, after: Results, changes: Changes, pictures: Iterable[Picture]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from reports.figures.coverage import coverage_pictures
+from reports.figures.crowd import crowd_pictures as pictures_of_crowds
 from reports.figures.latency import latency_pictures
 from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
@@ -18,6 +19,11 @@ def campaign_pictures(results: Results) -> Iterator[Picture]:
     if results.campaign:
         yield from coverage_pictures(results.campaign)
     yield from timeline_pictures(results.histories)
+
+
+def crowd_pictures(results: Results) -> Iterator[Picture]:
+    """Operations at once."""
+    yield from pictures_of_crowds(results.timelines)
 
 
 def restore_pictures(results: Results) -> Iterator[Picture]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from reports import words
+from reports.at_once import all_faults, all_histories, all_orders, faults, orders
 from reports.bench import Bench
 from reports.campaign import Campaign
 from reports.compare import Changes, SpreadChange, WordChange
@@ -33,6 +35,9 @@ def summary(results: Results) -> str:
         [
             "## Shared-backup bench",
             *of_campaign(results.campaign),
+            *of_faults(results.campaign),
+            *of_interleavings(results.campaign),
+            *of_histories(results.campaign),
             *of_restores(results.campaign),
             *of_bench(results.bench),
             *of_skipped(results),
@@ -74,9 +79,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Itera
     return "\n".join("| " + " | ".join(map(escaped, row)) + " |" for row in [headings, line, *rows])
 
 
-def escaped(words: str) -> str:
+def escaped(said: str) -> str:
     """Words that stay in their cell."""
-    return " ".join(words.split()).replace("|", "\\|")
+    return " ".join(said.split()).replace("|", "\\|")
 
 
 # Of a campaign
@@ -102,6 +107,36 @@ def of_campaign(campaign: Campaign | None) -> Iterator[str]:
         named = [f"- `{' | '.join(found)}`" for found in campaign.missing[:MOST_MISSING]]
         more = len(campaign.missing) - len(named)
         yield "Not seen:\n\n" + "\n".join([*named, *([f"- and {more:,} more"] if more else [])])
+
+
+def of_faults(campaign: Campaign | None) -> Iterator[str]:
+    """How many faults of each kind were injected, and survived."""
+    everything = all_faults(campaign.faults) if campaign else None
+    if campaign is None or everything is None:
+        return
+    yield f"**Faults**: {words.faults(everything)}."
+    found = faults(campaign.faults)
+    rows = [[one.name, a_count(one.injected), a_count(one.survived), one.where, one.told] for one in found]
+    yield table(["fault", "injected", "survived", "during", "callers were told"], rows, numbers=(1, 2))
+    if lost := [f"- {one.name}: {', '.join(one.lost)}" for one in found if one.lost]:
+        yield "Not survived at:\n\n" + "\n".join(lost)
+
+
+def of_interleavings(campaign: Campaign | None) -> Iterator[str]:
+    """How many orders of which operations were replayed."""
+    everything = all_orders(campaign.interleavings) if campaign else None
+    if campaign is None or everything is None:
+        return
+    yield f"**Interleavings**: {words.orders(everything)}."
+    rows = [[one.name, a_count(one.replayed)] for one in orders(campaign.interleavings)]
+    yield table(["at once", "replayed"], rows, numbers=(1,))
+
+
+def of_histories(campaign: Campaign | None) -> Iterator[str]:
+    """How many histories were linearized."""
+    everything = all_histories([one for some in campaign.linearized for one in some.found]) if campaign else None
+    if everything:
+        yield f"**Histories**: {words.histories(everything)}."
 
 
 def of_restores(campaign: Campaign | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from reports.at_once import UNDECIDED, UNEXPLAINED, Fault, Histories, Orders
 from reports.bench import Ratio, Spread
 from reports.campaign import Property
 from reports.reading import Scalar
@@ -70,6 +71,29 @@ def restores(found: Scenario) -> str:
     counts = [f"{found.of(outcome):,} {outcome}" for outcome in OUTCOMES if found.of(outcome)]
     times = [f"median {found.median:.2f} s", f"longest {found.longest:.2f} s"]
     return ", ".join([*counts, f"{found.torn_pages:,} torn pages survived", *times])
+
+
+def faults(found: Fault) -> str:
+    """``262 faults injected (26 kinds), 262 survived``."""
+    kinds = len({one.fault for one in found.injections})
+    return f"{found.injected:,} faults injected ({kinds} kinds), {found.survived:,} survived"
+
+
+def orders(found: Orders) -> str:
+    """``2,114 interleavings replayed``."""
+    return f"{found.replayed:,} interleavings replayed"
+
+
+def histories(found: Histories) -> str:
+    """``40 histories linearized, the longest of 876 operations by 34 sessions, 0 undecided``."""
+    longest = f"the longest of {found.longest.operations:,} operations by {found.longest.sessions} sessions"
+    bad = [f"{found.of(answer):,} {answer}" for answer in (UNDECIDED, UNEXPLAINED) if found.of(answer)]
+    return ", ".join([f"{len(found.found):,} histories linearized", longest, *(bad or ["none undecided"])])
+
+
+def labels(number: int) -> str:
+    """``one label``."""
+    return {0: "no label", 1: "one label", 2: "two labels"}.get(number, f"{number} labels")
 
 
 def excerpt(said: str) -> str:
