@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg.sql import Literal
 
+from harness import durable
 from harness.cluster import Cluster
 from harness.history import Event, History
 from harness.implementation import STOCK, Implementation
@@ -28,6 +29,7 @@ from model.operations import (
     Disconnect,
     DropRole,
     Grant,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -72,7 +74,8 @@ class Client:
         self.sessions: list[Session | None] = []
         self.now = 0
         self.handed_out: Row = ()
-        """What the last stop returned: the stop point, the label file, and the tablespace map, if any."""
+        """What the last stop returned: the stop point, the label file, and the tablespace map and the control file, if
+        there are any."""
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
         self.prepare()
@@ -91,7 +94,7 @@ class Client:
 
     def recover(self) -> None:
         """A new server process after a failed example: whatever that one left behind is gone."""
-        self.restart("immediate")
+        self.forget_all("immediate")
 
     # An example
 
@@ -122,7 +125,7 @@ class Client:
     def clear(self) -> None:
         """No backup is open or remembered; raises Violation if one stays.
 
-        Time passes until no result is remembered; without a clock to move, a restart forgets them at once.
+        Time passes until no result is remembered; without a clock to move, a restart makes the server forget.
         """
         view, abort = self.implementation.view, self.implementation.abort
         if view is None or abort is None or not (rows := self.admin.execute(view)):
@@ -133,7 +136,7 @@ class Client:
         if self.implementation.has_clock:
             self.move_clock(LONG_ENOUGH)
         else:
-            self.restart("fast")
+            self.forget_all("fast")
         if left := self.admin.execute(view):
             raise Violation(f"nothing should be open or remembered, and the view shows {left}")
 
@@ -200,8 +203,8 @@ class Client:
                 self.connect(number, role)
             case Disconnect(number):
                 self.disconnect(number)
-            case Restart(kind):
-                self.restart(kind)
+            case Restart(kind, hazard):
+                self.restart(kind, hazard)
             case Advance(seconds):
                 self.move_clock(seconds)
             case SetLimit(max_backups):
@@ -274,12 +277,16 @@ class Client:
         return self.lsns[start_point] if start_point < len(self.lsns) else LONG_AGO
 
     def read_stop(self, raw: Row) -> StopRow:
-        """What a stop returned, its label file held to what any backup of a primary must say."""
-        lsn, text, tablespace_map = self.handed_out = raw[:3]
+        """What a stop returned, its label file held to what any backup of a primary must say.
+
+        With a control file it must be of the kind that makes a copy depend on it: that of a standby.
+        """
+        self.handed_out = raw
+        lsn, text, tablespace_map, control_file = (*raw, None)[:4]
         label_file = parse_label_file(text)
         expected = {
             "method": "streamed",
-            "source": "primary",
+            "source": "primary" if control_file is None else "standby",
             "timeline": self.timeline,
             "walfile": self.wal_file(label_file.start_lsn),
         }
@@ -287,7 +294,8 @@ class Client:
         mapped = [(line.partition(" ")[0],) for line in sorted((tablespace_map or "").splitlines())]
         if wrong or mapped != self.tablespaces or not self.points_in_order(label_file, lsn):
             raise Violation(f"the stop at {lsn} returned {label_file} and the tablespace map {tablespace_map!r}")
-        return StopRow(label_file.label, self.start_point(label_file.start_lsn), restorable=True)
+        start_point = self.start_point(label_file.start_lsn)
+        return StopRow(label_file.label, start_point, restorable=True, control_file=control_file is not None)
 
     def points_in_order(self, label_file: LabelFile, stop_lsn: str) -> bool:
         """The redo point, then the checkpoint record, then the end of the backup."""
@@ -358,17 +366,37 @@ class Client:
         if not wait_gone([session.pid], PATIENCE):
             raise Violation(f"the backend {session.pid} was still there {PATIENCE} s after its session had ended")
 
-    def restart(self, kind: str) -> None:
-        """Restarts the server; its sessions and its clock's position are gone."""
-        self.note(f"-- the server is restarted ({kind})")
-        for session in self.sessions:
+    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
+        """Restarts the server; its sessions are gone, and so is its clock's position, unless backups survive.
+
+        ``hazard``: what else happens on the way, to a server whose backups survive.
+        """
+        self.note(f"-- the server is restarted ({kind}{f', {hazard}' if hazard else ''})")
+        self.close_all()
+        if self.implementation.durable:
+            self.admin = durable.restart(self.cluster, kind, hazard)
+            self.compare_clock()
+        else:
+            self.cluster.restart(kind)
+            self.admin = self.cluster.connect()
+            self.freeze()
+
+    def forget_all(self, kind: str) -> None:
+        """Restarts the server in such a way that it remembers no backup."""
+        self.close_all()
+        self.cluster.go_down(kind)
+        if self.implementation.durable:
+            durable.forget(self.cluster)
+        self.cluster.start()
+        self.admin = durable.resumed(self.cluster) if self.implementation.durable else self.cluster.connect()
+        self.freeze()
+
+    def close_all(self) -> None:
+        """Ends every session, the administrator's too, without waiting for the server."""
+        for session in (self.admin, *self.sessions):
             if session is not None:
                 session.close()
         self.sessions = [None] * len(self.sessions)
-        self.cluster.restart(kind)
-        self.admin.close()
-        self.admin = self.cluster.connect()
-        self.freeze()
 
     # Time
 
@@ -377,6 +405,13 @@ class Client:
         if self.implementation.freeze_clock is not None:
             frozen: datetime = self.admin.execute(self.implementation.freeze_clock)[0][0]
             self.epoch = frozen - timedelta(seconds=self.now)
+
+    def compare_clock(self) -> None:
+        """A clock that backups are measured by goes on where it was; raises Violation."""
+        if self.implementation.freeze_clock is not None:
+            shown = self.admin.execute(self.implementation.freeze_clock)[0][0]
+            if shown != self.clock():
+                raise Violation(f"the clock shows {shown} after a restart, and {self.clock()} before")
 
     def clock(self) -> datetime:
         """What the clock shows."""

@@ -142,11 +142,15 @@ class Cluster:
 
     def restart(self, kind: str = "fast") -> None:
         """Restarts the server: ``fast`` or ``immediate`` (a shutdown in that mode, then a start), or ``crash``."""
+        self.go_down(kind)
+        self.start()
+
+    def go_down(self, kind: str) -> None:
+        """Ends the server: ``fast`` or ``immediate`` (a shutdown in that mode), or ``crash``."""
         if kind == "crash":
             self.crash()
         else:
             self.stop(kind)
-        self.start()
 
     def _running(self) -> int:
         if self.pid is None:

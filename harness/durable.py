@@ -1,15 +1,26 @@
-"""Durable backups from outside: when they are back after a restart, and the files that they are in."""
+"""Durable backups from outside: how a server with some is restarted, and the files that they are in."""
 
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.cluster import Cluster, ClusterError
+from harness.postgres import identity
+from harness.probes import set_full_page_writes
 from harness.session import Session, SqlError
+from model.operations import Hazard
 
 SETTINGS = {"shared_backup.durable": "on"}
 
 STATE_DIR = "pg_shared_backup"
 """Within the data directory."""
+
+MEANWHILE: Mapping[Hazard | None, Mapping[str, str]] = {
+    Hazard.WAL_LEVEL: {"wal_level": "minimal", "max_wal_senders": "0"},
+    Hazard.ABSENCE: {"shared_preload_libraries": ""},
+}
+"""Settings of another start, between the end of the server and the start that backups are to survive."""
 
 BUSY = "55006"
 PATIENCE = 60.0
@@ -35,6 +46,44 @@ def resumed(cluster: Cluster) -> Session:
                 f"the backups are not back {PATIENCE:.0f} s after the restart; its log: {cluster.log_since(0)}"
             )
         time.sleep(PAUSE)
+
+
+def restart(cluster: Cluster, kind: str, hazard: Hazard | None = None) -> Session:
+    """Restarts the server, and returns a superuser's session once the backups are back.
+
+    It starts with full_page_writes on, without which no backup survives; later on that may be off, as it was.
+    """
+    settings = dict(cluster.settings)
+    cluster.go_down(kind)
+    try:
+        if hazard is Hazard.COPY:
+            replace_by_copy(cluster)
+        if hazard in MEANWHILE:
+            cluster.configure(MEANWHILE[hazard])
+            cluster.start()
+            cluster.stop()
+            cluster.configure({name: settings.get(name) for name in MEANWHILE[hazard]})
+        cluster.configure({"full_page_writes": "off" if hazard is Hazard.PAGE_WRITES_OFF else "on"})
+        cluster.start()
+    finally:
+        cluster.configure(settings)
+    session = resumed(cluster)
+    set_full_page_writes(cluster, session, on=settings.get("full_page_writes") != "off")
+    return session
+
+
+def replace_by_copy(cluster: Cluster) -> None:
+    """In place of the data directory, a copy of it, as a tool for the files of servers that are down would make it."""
+    original = cluster.data_dir.with_name("original")
+    cluster.data_dir.rename(original)
+    subprocess.run(["cp", "-a", original, cluster.data_dir], check=True, cwd="/", **identity(cluster.user))
+    subprocess.run(["rm", "-r", original], check=True, cwd="/")
+
+
+def forget(cluster: Cluster) -> None:
+    """Removes what is kept of backups, while the server is down."""
+    for file in state_files(cluster):
+        file.unlink()
 
 
 def state_files(cluster: Cluster) -> list[Path]:

@@ -1,7 +1,8 @@
 """What the bench tests: a design, and the SQL that carries out its operations.
 
-An implementation is data. ``SHARED`` is the extension, ``STOCK`` is core's session-bound pair; a user's own comes from
-a TOML file (``load``) with the same fields, and nothing in the bench tells the three apart.
+An implementation is data. ``SHARED`` is the extension, ``DURABLE`` the same with backups that survive restarts,
+``STOCK`` is core's session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing
+in the bench tells them apart.
 """
 
 import tomllib
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.postgres import SetupError
-from model.design import DESIGNS, Design, StopPolicy
+from model.design import DESIGNS, Design, OnRestart, StopPolicy
+from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
 
@@ -20,8 +22,9 @@ class Implementation:
     """SQL for a design's operations; None where the design has no such operation.
 
     Statements take psycopg's named parameters: ``label``, ``fast``, ``ttl`` (an interval as text), ``wait``,
-    ``start_lsn``. A start returns the start point, a stop the columns lsn, labelfile and spcmapfile, a renewal the
-    new deadline, the view label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby.
+    ``start_lsn``. A start returns the start point, a stop the columns lsn, labelfile, spcmapfile and, if there can be
+    one, controlfile, a renewal the new deadline, the view label, state, owner, start_lsn, start_time, expires_at,
+    stop_lsn, stop_time, from_standby.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Implementation:
     view: str | None = None
     preload: str | None = None
     """For shared_preload_libraries."""
+    server_settings: dict[str, str] = field(default_factory=dict)
+    """Settings that its server starts with."""
     prepare: tuple[str, ...] = ()
     """Statements that a superuser runs once in a new database."""
     functions: tuple[str, ...] = ()
@@ -50,6 +55,11 @@ class Implementation:
     def has_clock(self) -> bool:
         """Can time be moved?"""
         return self.freeze_clock is not None and self.advance_clock is not None
+
+    @property
+    def durable(self) -> bool:
+        """Do its backups survive a restart of the server?"""
+        return self.design.on_restart is OnRestart.RESUME
 
 
 STOCK = Implementation(
@@ -88,7 +98,19 @@ SHARED = Implementation(
     settings_loaded="SELECT settings_loaded FROM shared_backup_reaper()",
 )
 
-BUILT_IN = {"shared": SHARED, "stock": STOCK}
+DURABLE = replace(
+    SHARED,
+    name="durable",
+    design=DURABLE_DESIGN,
+    stop="SELECT lsn, labelfile, spcmapfile, controlfile"
+    " FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
+    server_settings={"shared_backup.durable": "on"},
+)
+
+TABLES = ("design", "settings", "server_settings")
+"""The fields that are tables."""
+
+BUILT_IN = {"shared": SHARED, "durable": DURABLE, "stock": STOCK}
 
 
 def without_instruments(implementation: Implementation) -> Implementation:
@@ -104,12 +126,14 @@ def without_instruments(implementation: Implementation) -> Implementation:
 
 
 def find_implementation(name_or_path: str) -> Implementation:
-    """``shared``, ``stock``, or the path of a TOML file; raises SetupError."""
+    """``shared``, ``durable``, ``stock``, or the path of a TOML file; raises SetupError."""
     if name_or_path in BUILT_IN:
         return BUILT_IN[name_or_path]
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        raise SetupError(f'There is no implementation "{name_or_path}": say shared, stock, or name a .toml file.')
+        raise SetupError(
+            f'There is no implementation "{name_or_path}": say {", ".join(BUILT_IN)}, or name a .toml file.'
+        )
     return load(path)
 
 
@@ -130,7 +154,7 @@ def checked(path: Path, table: dict[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in known:
             raise SetupError(f'{path}: there is no field "{key}"; the fields are {", ".join(known)}.')
-        wanted = list if key in ("prepare", "functions") else dict if key in ("design", "settings") else str
+        wanted = list if key in ("prepare", "functions") else dict if key in TABLES else str
         if not isinstance(value, wanted):
             raise SetupError(f'{path}: "{key}" must be a {"table" if wanted is dict else wanted.__name__}.')
     for key in ("name", "design", "start", "stop"):

@@ -12,7 +12,7 @@ from harness.implementation import Implementation
 from harness.labelfile import lsn_to_int
 from harness.points import Points
 from harness.session import Session
-from model.operations import Abort, Advance, Operation, Start, Stop
+from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
 
 BOUNDARIES: Mapping[type[Operation], tuple[str, ...]] = {
@@ -123,7 +123,12 @@ class Stage(Client):
         """A session of its own: it may have to wait until the reaper is let go."""
         return self._timekeeper
 
-    def restart(self, kind: str) -> None:
+    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
         """Restarts the server."""
-        super().restart(kind)
+        super().restart(kind, hazard)
+        self._timekeeper = self.cluster.connect()
+
+    def forget_all(self, kind: str) -> None:
+        """Restarts the server in such a way that it remembers no backup."""
+        super().forget_all(kind)
         self._timekeeper = self.cluster.connect()

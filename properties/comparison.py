@@ -10,7 +10,7 @@ from harness.client import Client, Violation
 from harness.history import describe
 from harness.probes import forced_full_page_writes, live_backups
 from model.explore import ALICE, BOB, CAROL, ROOT
-from model.operations import ListBackups, Operation, Renew
+from model.operations import ListBackups, Operation, Renew, Restart
 from model.outcomes import BackupRow, Ok, Outcome, StopRow
 from model.promises import Transition
 from model.state import initial
@@ -43,6 +43,8 @@ class Comparison:
             raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {wanted}")
         self.model, expected = agreeing[0]
         self.compare_view()
+        if isinstance(operation, Restart) and self.client.implementation.durable:
+            self.probe()
         self.tally.steps += 1
         self.tally.classes.add(classify(Transition(self.design, before, operation, outcome, self.model)))
         return expected

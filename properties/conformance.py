@@ -21,6 +21,7 @@ from model.operations import (
     Disconnect,
     DropRole,
     Grant,
+    Hazard,
     ListBackups,
     Operation,
     Renew,
@@ -112,10 +113,10 @@ class ConformanceMachine(RuleBasedStateMachine):
 
     @initialize(
         roles=st.lists(st.sampled_from(NAMES), min_size=SESSIONS, max_size=SESSIONS),
-        restarts=st.sampled_from([0, 0, 0, 0, 0, 0, 0, 1]),
+        chance=st.integers(0, 7),
     )
-    def connect_everyone(self, roles: list[str], restarts: int) -> None:
-        self.restarts = restarts
+    def connect_everyone(self, roles: list[str], chance: int) -> None:
+        self.restarts = chance % 3 if self.client.implementation.durable else chance // 7  # forgets all: seldom
         for number, role in enumerate(roles):
             self.step(Connect(number, role))
 
@@ -182,10 +183,15 @@ class ConformanceMachine(RuleBasedStateMachine):
         self.step(Disconnect(self.connected(session)))
 
     @precondition(lambda self: self.restarts > 0)
-    @rule(kind=st.sampled_from(RestartKind))
-    def restart(self, kind: RestartKind) -> None:
+    @rule(
+        kind=st.sampled_from(RestartKind),
+        hazard=st.sampled_from([None, None, None, *Hazard]),
+        role=st.sampled_from(NAMES),
+    )
+    def restart(self, kind: RestartKind, hazard: Hazard | None, role: str) -> None:
         self.restarts -= 1
-        self.step(Restart(kind))
+        self.step(Restart(kind, hazard if self.client.implementation.durable else None))
+        self.step(Connect(0, role))
 
     @precondition(lambda self: self.client.implementation.has_clock)
     @rule(seconds=st.sampled_from(MOMENTS))

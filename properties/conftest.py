@@ -14,7 +14,7 @@ from harness.alarms import raised
 from harness.build import Build, Flavour, build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import STOCK, Implementation, find_implementation
+from harness.implementation import DURABLE, SHARED, STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
 from harness.session import Session
 from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
     group.addoption("--profile", choices=["dev", "gate", "nightly"], default="dev", help="how long to look")
     group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
-    group.addoption("--implementation", default="shared", help="shared, stock, or a TOML file that describes one")
+    group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,7 +78,7 @@ def cache_folder() -> Path:
 
 def server_settings(implementation: Implementation) -> dict[str, str]:
     """The settings of the server that most properties share, beside the bench's own."""
-    return {**PROBED, "shared_preload_libraries": implementation.preload or ""}
+    return {**PROBED, "shared_preload_libraries": implementation.preload or "", **implementation.server_settings}
 
 
 @contextmanager
@@ -158,6 +158,15 @@ def stock(instrumented: Build) -> Iterator[Client]:
     """A client of core's own functions, on a server of its own."""
     with open_cluster(instrumented, settings=PROBED) as cluster:
         yield Client(cluster, STOCK)
+
+
+@pytest.fixture(scope="module")
+def durable(instrumented: Build, implementation: Implementation) -> Iterator[Client]:
+    """A client of the extension whose backups survive restarts, on a server of its own."""
+    if implementation != SHARED:
+        pytest.skip("only the extension has durable backups to test beside those that are not")
+    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+        yield Client(cluster, DURABLE)
 
 
 @pytest.fixture

@@ -33,6 +33,11 @@ def test_the_implementation_conforms_to_its_design(client: Client, tally: Tally)
     walk(client, tally)
 
 
+def test_durable_backups_conform_over_restarts(durable: Client, tally: Tally) -> None:
+    """... what the server can vouch for is carried over, what it cannot is said to be lost."""
+    walk(durable, tally, share=0.25)
+
+
 def test_core_conforms_to_the_session_bound_design(stock: Client, tally: Tally) -> None:
     walk(stock, tally, share=0.25)
 

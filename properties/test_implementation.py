@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.implementation import SHARED, STOCK, find_implementation, load
+from harness.implementation import DURABLE, SHARED, STOCK, find_implementation, load
 from harness.postgres import SetupError
 from model.design import StopPolicy
 
@@ -20,8 +20,16 @@ def test_the_extension_described_in_toml_is_the_extension() -> None:
 
 def test_an_implementation_is_found_by_name_or_by_file() -> None:
     assert find_implementation("shared") is SHARED
+    assert find_implementation("durable") is DURABLE
     assert find_implementation("stock") is STOCK
     assert find_implementation(str(SAMPLE)) == SHARED
+
+
+def test_a_file_says_what_settings_its_server_starts_with(tmp_path: Path) -> None:
+    file = tmp_path / "durable.toml"
+    text = SAMPLE.read_text().replace('"shared"', '"durable"').replace(SHARED.stop, DURABLE.stop)
+    file.write_text(text + '[server_settings]\n"shared_backup.durable" = "on"\n')
+    assert load(file) == DURABLE
 
 
 def test_a_design_is_a_named_one_with_differences(tmp_path: Path) -> None:

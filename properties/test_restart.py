@@ -29,7 +29,7 @@ from harness.session import SqlError
 from harness.snapshot import Pace, Snapshot, copying
 from harness.workload import archive_all, big_update, checkpoint, prepare_workload, switch_wal, transfers, truncate
 from model.design import CATALOG, OnRestart
-from model.operations import Connect, Restart, RestartKind, Start, Stop
+from model.operations import Connect, Hazard, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.comparison import Comparison
 from properties.conftest import server_settings
@@ -56,10 +56,10 @@ CARRY_IN = "SELECT shared_backup_carry_in(%(label)s, %(state)s)"
 class CatalogueClient(Client):
     """A client of a server that knows its running backups again after a restart."""
 
-    def restart(self, kind: str) -> None:
+    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
         """Restarts the server; their state is carried over."""
         kept = self.admin.execute(CARRY_OUT)
-        super().restart(kind)
+        super().restart(kind, hazard)
         self.carry_in(kept)
 
     def carry_without_a_restart(self) -> None:

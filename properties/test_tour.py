@@ -6,7 +6,7 @@ A random walk may miss a rare class; the tour may not. Coverage is 100 %, or the
 import pytest
 
 from harness.client import Client, Violation
-from model.operations import Advance
+from model.operations import Advance, Hazard
 from model.tour import tour, walk_plan
 from properties.comparison import Comparison
 from properties.tally import Tally
@@ -14,10 +14,10 @@ from properties.tally import Tally
 pytestmark = pytest.mark.server
 
 
-def take(client: Client, tally: Tally) -> None:
+def take(client: Client, tally: Tally, hazards: tuple[Hazard, ...] = ()) -> None:
     """Walks every path of the plan, each on a cluster made fresh; raises Violation with the history to try by hand."""
     design = client.implementation.design
-    classes = tour(design)
+    classes = tour(design, hazards)
     if not client.implementation.has_clock:
         classes = {seen: path for seen, path in classes.items() if not any(isinstance(op, Advance) for op in path)}
     tally.reachable |= set(classes)
@@ -42,6 +42,13 @@ def take(client: Client, tally: Tally) -> None:
 
 def test_every_reachable_transition_class_is_seen_on_the_cluster(client: Client, tally: Tally) -> None:
     take(client, tally)
+
+
+def test_every_reachable_transition_class_of_durable_backups_is_seen_on_the_cluster(
+    durable: Client, tally: Tally
+) -> None:
+    """... with everything on the way of a restart that makes a server lose them."""
+    take(durable, tally, tuple(Hazard))
 
 
 def test_every_reachable_transition_class_of_core_is_seen_on_the_cluster(stock: Client, tally: Tally) -> None:
