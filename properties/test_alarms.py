@@ -28,6 +28,7 @@ HARMLESS = [
     "[8] LOG:  server process (PID 9) was terminated by signal 9: Killed\n",
     "[8] LOG:  background worker \"shared_backup reaper\" (PID 9) exited with exit code 1\n",
     "[9] ERROR:  label \"TRAP: \" is in use\n",
+    'TRAP: FailedAssertion("latch->maybe_sleeping == false", File: "latch.c", Line: 693, PID: 9)\n',
     "TRAP: failed Assert",  # the rest of the line is still to come
 ]  # fmt: skip
 ALARMS = [
