@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from model.calls import Call, deadline
 from model.design import Design
 from model.operations import ListBackups
-from model.outcomes import Ok
+from model.outcomes import Failed, Ok, SqlState
 from model.schedule import BudgetSpentError, Configuration, Search, Step, Visible, without_ghosts
 from model.state import Cluster
 
@@ -26,8 +26,8 @@ __all__ = ["UNTIL_UNDECIDED", "Answer", "Call", "Explained", "Step", "Undecided"
 UNTIL_UNDECIDED = 500_000
 """Configurations looked at before the search is given up: one or two minutes."""
 
-FOR_THE_WINDOW = 20_000
-"""Configurations looked at to make the window smaller."""
+FOR_THE_WINDOW = 50_000
+"""Configurations looked at to make the window smaller: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,13 @@ class Question:
     def fewest_outcomes(self, begin: Sequence[Configuration], calls: Mapping[int, Call]) -> Window:
         """As few outcomes as contradict each other, by leaving out more and more of them, half of them at first.
 
-        What leaving out a call makes explicable, it makes explicable also when fewer are left: so one round of single
-        calls is enough in the end.
+        What says least goes first. What leaving out a call makes explicable, it makes explicable also when fewer are
+        left: so one round of single calls is enough in the end.
         """
         budget, size = FOR_THE_WINDOW, len(calls)
         while size:
             known = [number for number, call in calls.items() if call.outcome is not None]
+            known.sort(key=lambda number: weight(calls[number]))
             for position in range(0, len(known), size):
                 fewer = without(calls, known[position : position + size])
                 search = self.search(renumbered(begin, list(fewer)), list(fewer.values()), budget)
@@ -155,6 +156,13 @@ class Question:
             tuple(call for call in in_order if call.outcome is not None),
             tuple(call for call in in_order if call.outcome is None),
         )
+
+
+def weight(call: Call) -> int:
+    """How much an outcome says about the others: a missing privilege nothing, a refusal little, what was done most."""
+    if isinstance(call.outcome, Failed):
+        return 0 if call.outcome.sqlstate is SqlState.INSUFFICIENT_PRIVILEGE else 1
+    return 2 if isinstance(call.operation, ListBackups) else 3
 
 
 def inexplicable(search: Search) -> bool:
@@ -175,11 +183,15 @@ def prefix(calls: Sequence[Call], moment: float) -> list[Call]:
 
 
 def without_front(failed: Search) -> tuple[Sequence[Configuration], dict[int, Call]]:
-    """Where a history may have been when the call that it fails with was invoked, and the calls that ended later."""
-    invoked = failed.calls[failed.furthest].invoked
+    """Where a history may have been when the call that it fails with was invoked, and the calls that ended later.
+
+    Those that were invoked after the last completion are nothing to it.
+    """
+    invoked, end = failed.calls[failed.furthest].invoked, deadline(failed.calls[failed.completions - 1])
     ended = sum(deadline(call) < invoked for call in failed.calls)
     begin = list(failed.arrived[ended - 1]) if ended else failed.begin
-    return begin, dict(enumerate(failed.calls[ended:], ended))
+    later = enumerate(failed.calls[ended:], ended)
+    return begin, {number: call for number, call in later if call.invoked <= end}
 
 
 def renumbered(begin: Sequence[Configuration], numbers: Sequence[int]) -> list[Configuration]:

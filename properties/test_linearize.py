@@ -185,6 +185,11 @@ def check_window(window: Window, history: Recorded) -> None:
         if call.invoked <= end
     ]
     assert isinstance(linearize(DESIGN, history.first, earlier), Explained), "it fails before that"
+    begin = min(call.invoked for call in window.calls if call.completed == end)
+    past = [call for call in history.calls if call.outcome is not None and deadline(call) < begin]
+    alone = [*past, *window.calls, *window.others]
+    assert isinstance(linearize(DESIGN, history.first, alone), Unexplained), "what is shown is no contradiction"
+    assert all(call.invoked <= end for call in window.others), "it shows what came later"
     until = [call for call in history.calls if call.invoked <= end]
     for left_out in window.calls:
         others = [call if call in window.calls and call != left_out else replace(call, outcome=None) for call in until]
