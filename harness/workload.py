@@ -125,6 +125,23 @@ def switch_wal(session: Session, chance: Random) -> None:
     session.execute("SELECT pg_switch_wal()")
 
 
+def prepare_transaction(session: Session, chance: Random) -> None:
+    """A transaction of the ledger is prepared, and left open; needs max_prepared_transactions."""
+    gid = f"prepared {chance.random()}"
+    session.execute(f"BEGIN; INSERT INTO ledger (entry) VALUES ('{gid}'); PREPARE TRANSACTION '{gid}'")
+
+
+def finish_prepared(session: Session, chance: Random) -> None:
+    """One of those is committed or rolled back."""
+    if gids := open_transactions(session):
+        session.execute(f"{chance.choice(['COMMIT', 'ROLLBACK'])} PREPARED '{chance.choice(sorted(gids))}'")
+
+
+def open_transactions(session: Session) -> frozenset[str]:
+    """Those that are prepared."""
+    return frozenset(row[0] for row in session.execute("SELECT gid FROM pg_prepared_xacts"))
+
+
 STEPS: tuple[Step, ...] = (
     transfers,
     big_update,
@@ -203,7 +220,9 @@ def committed_from(cluster: Cluster, archive_dir: Path, lsn: str, timeline: int 
     found = set()
     for line in said.stdout.splitlines():
         head, _, description = line.partition("desc: ")
-        if description.startswith("COMMIT"):
+        if description.startswith("COMMIT_PREPARED"):  # by a transaction of another number, or none
+            found.add(int(description.split()[1].rstrip(":")))
+        elif description.startswith("COMMIT"):
             found.add(int(head.partition("tx:")[2].partition(",")[0]))
     return found
 

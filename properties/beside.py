@@ -57,7 +57,7 @@ class Beside:
         row, expected = self.perform(stop, self.implementation.stop, label=label, wait=True, start_lsn=None)
         assert isinstance(expected, Ok)
         assert isinstance(expected.value, StopRow)
-        return Stopped(BackupFiles(*row[:3]), expected.value.restorable)
+        return Stopped(BackupFiles(*row[:4]), expected.value.restorable)
 
     def restart(self, kind: RestartKind) -> None:
         """Restarts the server."""

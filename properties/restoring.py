@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from harness.cluster import Cluster
 from harness.pages import torn_pages
@@ -23,17 +23,19 @@ def check_restore(
     to_the_end: bool = False,
     timeline: int = 1,
     settings: Mapping[str, str] | None = None,
+    look: Callable[[Cluster], Iterable[str]] = lambda _: (),
 ) -> Restore:
     """Restores the snapshot with these files, up to the stop point or to the end of the archive, and examines it.
 
     ``origin`` has the workload (``harness.workload``), and has archived all its WAL. Fails unless the answer is what
-    the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not.
+    the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not. ``look`` finds
+    more flaws than others would, and comes first.
     """
     began = time.perf_counter()
     target = None if to_the_end else files.stop_lsn
     try:
         with restored(origin, snapshot, files, to_the_end=to_the_end, settings=settings) as copy:
-            said = "; ".join(flaws(origin, copy, target, timeline))
+            said = "; ".join([*look(copy), *flaws(origin, copy, target, timeline)])
         log = ""
     except RestoreRefused as refusal:
         said, log = refusal.reason, str(refusal)

@@ -1,0 +1,305 @@
+"""Durable backups on a server that restarts, with the model beside it, and sessions that write all the while."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.durable import SETTINGS, resumed
+from harness.implementation import SHARED, Implementation
+from harness.node import give
+from harness.points import Points
+from harness.probes import prepare_probe
+from harness.scratch import scratch_folder
+from harness.session import Row, Session, SqlError
+from harness.workload import Step, archive_all, prepare_workload, transfers
+from model.design import DURABLE as DESIGN
+from model.operations import Hazard, Restart, RestartKind
+from properties.beside import Beside, Stopped
+from properties.tally import Tally
+
+DURABLE: Implementation = replace(
+    SHARED,
+    name="durable",
+    design=DESIGN,
+    stop="SELECT lsn, labelfile, spcmapfile, controlfile"
+    " FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
+)
+
+SERVER = {
+    **SETTINGS,
+    "shared_preload_libraries": "shared_backup",
+    "shared_buffers": "1MB",  # so little that the server writes pages all the time
+    "max_prepared_transactions": "10",
+    "full_page_writes": "on",
+}
+LONG_GAP = {"wal_keep_size": "256MB"}
+"""For gaps that are held open: nothing but the archive keeps WAL until the reaper reserves it."""
+
+REFUSED = "55000"
+PATIENCE = 30.0
+PAUSE = 0.005
+
+
+class Fall(StrEnum):
+    """How the server goes down."""
+
+    FAST = "fast shutdown"
+    IMMEDIATE = "immediate shutdown"
+    POSTMASTER = "postmaster killed"
+    BACKEND = "backend killed"
+
+    @property
+    def kind(self) -> RestartKind:
+        """What the model calls it."""
+        kinds = {Fall.FAST: RestartKind.FAST, Fall.IMMEDIATE: RestartKind.IMMEDIATE}
+        return kinds.get(self, RestartKind.CRASH)
+
+
+def bring_down_and_up(server: Cluster, fall: Fall) -> None:
+    """Restarts the server, and returns when it accepts connections."""
+    if fall is not Fall.BACKEND:
+        server.restart(fall.kind)
+        return
+    position = server.log_position()
+    os.kill(server.connect().pid, signal.SIGKILL)
+    down = lambda: "all server processes terminated; reinitializing" in server.log_since(position)  # noqa: E731
+    server.wait_until(down, PATIENCE, "the server to go down because a backend was killed")
+    server.wait_until(lambda: answers(server), PATIENCE, "the server to come up again")
+
+
+def answers(server: Cluster) -> bool:
+    """Does it accept connections?"""
+    try:
+        server.connect().close()
+    except SqlError:
+        return False
+    return True
+
+
+@contextmanager
+def archiving(server: Cluster) -> Iterator[None]:
+    """While the block runs, WAL is archived, if need be by hand.
+
+    If all processes crash soon after the start of the server, the archiver does not come back before 10 s have passed
+    since then (PGARCH_RESTART_INTERVAL), and somebody connects.
+    """
+    session, over = server.connect(), threading.Event()
+    there = session.execute("SELECT FROM pg_stat_activity WHERE backend_type = 'archiver'")
+    session.close()
+
+    def archive() -> None:
+        while not over.wait(PAUSE):
+            archive_by_hand(server)
+
+    thread = threading.Thread(target=archive)
+    if there:
+        yield
+        return
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def archive_by_hand(server: Cluster) -> None:
+    """What the archiver would do now."""
+    wal = server.data_dir / "pg_wal"
+    assert server.archive_dir is not None
+    for ready in sorted((wal / "archive_status").glob("*.ready")):
+        part = server.archive_dir / f"{ready.stem}.by_hand"
+        copyfile(wal / ready.stem, part)
+        part.rename(server.archive_dir / ready.stem)
+        ready.rename(ready.with_suffix(".done"))
+
+
+class Durable(Beside):
+    """Backups that survive the restarts of their server, and the model of them."""
+
+    def __init__(self, server: Cluster, tally: Tally) -> None:
+        super().__init__(server, DURABLE, tally)
+        self.session = resumed(server)
+        """A superuser's, of the server as it is up now."""
+
+    def fall(
+        self, fall: Fall, hazard: Hazard | None = None, in_the_gap: Callable[[Session], object] | None = None
+    ) -> None:
+        """Restarts the server, and compares what is live when the backups are back.
+
+        ``in_the_gap``: done after the restart, before anybody tells core again of the backups that were open.
+        """
+        if in_the_gap is not None:
+            Points(self.session).arm("resume-begun")
+            self.session.execute("SELECT shared_backup_points_keep()")
+        self.session.close()
+        bring_down_and_up(self.server, fall)
+        if in_the_gap is not None:
+            points = Points(self.server.connect())
+            assert points.arrived("resume-begun")
+            in_the_gap(points.session)
+            points.disarm()
+            points.session.close()
+        self.back(Restart(fall.kind, hazard))
+
+    def back(self, restart: Restart) -> None:
+        """The server is up again, however that came to be."""
+        self.play(restart)
+        self.session = resumed(self.server)
+        self.agreed()
+
+    def stop(self, label: str) -> Stopped:
+        """Stops a backup."""
+        with archiving(self.server):
+            return super().stop(label)
+
+    def archive(self) -> None:
+        """All WAL written so far."""
+        with archiving(self.server):
+            archive_all(self.server, self.session)
+
+    def refusal(self, label: str) -> SqlError:
+        """How the stop of a lost backup is refused, on which the model agrees."""
+        with pytest.raises(SqlError) as refusal:
+            self.stop(label)
+        assert refusal.value.sqlstate == REFUSED, refusal.value
+        return refusal.value
+
+    def does(self, *steps: Step, chance: Random) -> list[Callable[[], None]]:
+        """These steps, each to be done in the session that there is then."""
+        return [lambda step=step: step(self.session, chance) for step in steps]  # type: ignore[misc]
+
+    def rows(self) -> list[Row]:
+        """Label and state of each backup."""
+        return self.session.execute("SELECT label, state FROM shared_backups ORDER BY label")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A server with the workload, its WAL archived, and a folder for copies."""
+
+    origin: Cluster
+    copies: Path
+    backups: Durable
+
+    @property
+    def session(self) -> Session:
+        """A superuser's."""
+        return self.backups.session
+
+
+@contextmanager
+def scene(
+    build: Build, tally: Tally, settings: Mapping[str, str] | None = None, *, tablespace: bool = False
+) -> Iterator[Scene]:
+    """One example on a fresh server; all is gone when the block ends."""
+    with (
+        tally.example(),
+        TemporaryDirectory(dir=scratch_folder()) as copies,
+        open_cluster(build, settings={**SERVER, **(settings or {})}, archive=True) as origin,
+    ):
+        Path(copies).chmod(0o755)  # for pg_basebackup, which is run by another user
+        session = origin.connect()
+        for statement in DURABLE.prepare:
+            session.execute(statement)
+        if tablespace:
+            place = origin.folder / "space"
+            place.mkdir()
+            give(place, origin.user)
+            session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
+        prepare_workload(session, "space" if tablespace else None)
+        prepare_probe(session)
+        session.close()
+        yield Scene(origin, Path(copies), Durable(origin, tally))
+
+
+# Sessions that write
+
+
+class Writers:
+    """Sessions that do one transaction after another, each in a thread; a restart makes them connect again."""
+
+    def __init__(self, server: Cluster, count: int) -> None:
+        self.server = server
+        self.over = threading.Event()
+        self.connected = 0
+        """How often, all together."""
+        self.threads = [threading.Thread(target=self.write, args=(Random(number),)) for number in range(count)]
+
+    def write(self, chance: Random) -> None:
+        """What one of them does."""
+        while not self.over.is_set():
+            with suppress(SqlError):
+                session = self.server.connect()
+                self.connected += 1
+                try:
+                    while not self.over.is_set():
+                        transfers(session, chance)
+                finally:
+                    session.close()
+            time.sleep(PAUSE)
+
+
+@contextmanager
+def writing(server: Cluster, count: int = 2) -> Iterator[Writers]:
+    """So many of them write while the block runs."""
+    writers = Writers(server, count)
+    for thread in writers.threads:
+        thread.start()
+    try:
+        yield writers
+    finally:
+        writers.over.set()
+        for thread in writers.threads:
+            thread.join()
+
+
+# What a restored server has of them
+
+MISSED_FILE = 'could not remove file "pg_twophase/FFFFFFFF'
+"""PostgreSQL 18 (to 18.6) loses a transaction that was prepared, and written out by a checkpoint, while any base backup
+was made: recovery finds its file too early, removes one of another epoch, and later takes it for restored."""
+
+
+def what_it_remembers(copy: Cluster, label: str | None, prepared: frozenset[str]) -> Iterable[str]:
+    """Flaws of a restored server: it has the state files of the server that it is a copy of, and must not believe them;
+    and it has its prepared transactions, which this rolls back."""
+    session = resumed(copy)
+    try:
+        rows: dict[str, str] = dict(session.execute("SELECT label, state FROM shared_backups"))
+        if label is not None and label not in rows:
+            yield f"the copy knows nothing of the backup {label}"
+        for found, state in rows.items():
+            if state != "lost":
+                yield f"the copy takes the backup {found} for {state}"
+            elif "is a copy of the one" not in (detail := detail_of_stop(session, found)):
+                yield f"the copy says of the backup {found}: {detail}"
+        there = {row[0] for row in session.execute("SELECT gid FROM pg_prepared_xacts")}
+        if there != prepared and not (there < prepared and MISSED_FILE in copy.log_since(0)):
+            yield f"of the prepared transactions {sorted(prepared)} it has {sorted(there)}"
+        for gid in there:
+            session.execute(f"ROLLBACK PREPARED '{gid}'")
+    finally:
+        session.close()
+
+
+def detail_of_stop(session: Session, label: str) -> str:
+    """Why it cannot be stopped."""
+    try:
+        session.execute("SELECT shared_backup_stop(%s, false)", (label,))
+    except SqlError as error:
+        return error.detail or f"{error}"
+    return "it can be stopped"

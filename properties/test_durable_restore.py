@@ -1,0 +1,261 @@
+"""A durable backup that has crossed restarts is as good as any: it is restored, and compared row by row.
+
+Recovery of a copy that was made on a primary gives up at the first restart that it meets. So such a backup is handed
+out as that of a standby would be, with a control file; the negative controls show what each part of that is for.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from random import Random
+
+import pytest
+from hypothesis import Phase, given, note, settings
+
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.implementation import SHARED, Implementation
+from harness.probes import set_full_page_writes
+from harness.restore import BackupFiles, restored
+from harness.session import Session
+from harness.snapshot import Pace, Snapshot
+from harness.workload import Step, big_update, checkpoint, open_transactions, transfers
+from model.operations import Hazard
+from properties.beside import copy_while
+from properties.crossings import Course, Plan, Taken, looking, plans
+from properties.durable import LONG_GAP, Durable, Fall, Scene, scene
+from properties.restoring import check_refusal, check_restore
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+
+TOO_EARLY = "requested recovery stop point is before consistent recovery point"
+NO_STANDBY = "backup_label contains data inconsistent with control file"
+CANCELED = "online backup was canceled, recovery cannot continue"
+NO_CHECKPOINT = "could not locate a valid checkpoint record"
+TORN = "invalid page|checksum verification failed"
+"""What a server says of a copy."""
+NOT_WHOLE = f"{TORN}|rows of the ledger"
+
+FULL_PAGE_WRITES = '"full_page_writes" was off for a while when the server had been restarted.'
+
+CHANGES: tuple[Step, ...] = (checkpoint, big_update, transfers, checkpoint, big_update, transfers, checkpoint)
+"""Pages all over are changed, and written to their files."""
+
+
+class Setting(StrEnum):
+    """That of full_page_writes in the gap."""
+
+    ON = "on"
+    OFF = "off"
+    OFF_AND_ON = "off and on again"
+
+
+@pytest.fixture
+def only_the_extension(implementation: Implementation) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has durable backups")
+
+
+def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build, tally: Tally) -> None:
+    """Whatever restarts it has crossed, and whatever has been written meanwhile and in the gap after each of them."""
+    counts: list[Course] = []
+    examples = min(100, max(2, settings.default.max_examples // 75))  # type: ignore[union-attr]
+
+    # what takes many seconds each is not made smaller: it is small
+    @settings(max_examples=examples, phases=[Phase.generate])
+    @given(plans())
+    def take_and_restore(plan: Plan) -> None:
+        gap = LONG_GAP if any(one.held for one in plan.crossings) else {}
+        with scene(instrumented, tally, gap, tablespace=plan.tablespace) as here:
+            course = Course(here, plan)
+            course.run()
+            note(f"{len(course.taken)} backups were taken, and {len(course.refused)} were lost")
+            restore_all(here, course, tally)
+            counts.append(course)
+
+    take_and_restore()
+    tally.notes.append(summary(counts, tally))
+
+
+def restore_all(here: Scene, course: Course, tally: Tally) -> None:
+    """Each backup: to its stop point, beyond it, and to a point before it, which must be refused."""
+    for one in course.taken:
+        taken = here.origin, one.snapshot, one.files
+        at_stop, at_end = looking(one.label, one.prepared), looking(one.label, course.prepared)
+        end = f"{one.scenario}, to the end"
+        check_restore(tally, end, *taken, restorable=one.restorable, to_the_end=True, look=at_end)
+        if one.files.stop_lsn is not None:
+            check_restore(tally, one.scenario, *taken, restorable=one.restorable, look=at_stop)
+        if one.label is not None:
+            again = here.backups.stop(one.label)
+            assert again.files == one.files, "asked again, another restart later, stop says something else"
+        if one.crossed:
+            early = here.origin, one.snapshot, replace(one.files, stop_lsn=one.early)
+            check_refusal(tally, "control: durable, to a point just before the stop", *early, TOO_EARLY)
+    if crossed := [one for one in course.taken if one.crossed]:
+        go_on(here, crossed[-1], tally, course.plan.seed)
+
+
+def go_on(here: Scene, one: Taken, tally: Tally, seed: int) -> None:
+    """A restored server is written to and backed up again, across a crash of its own; that backup is restored, too."""
+    protected = {"full_page_writes": "on"}
+    with restored(here.origin, one.snapshot, one.files, archive=True, settings=protected) as heir:
+        backups, chance = Durable(heir, tally), Random(seed)
+        assert one.label is not None
+        backups.start(one.label)
+        before = backups.does(transfers, big_update, checkpoint, chance=chance)
+        after = backups.does(big_update, transfers, checkpoint, transfers, chance=chance)
+        turns = [*before, lambda: backups.fall(chance.choice([*Fall])), *after]
+        snapshot = copy_while(heir, here.copies / "heir", turns, Pace(seed))
+        stopped = backups.stop(one.label)
+        prepared = open_transactions(backups.session)
+        transfers(backups.session, chance)
+        backups.archive()
+        scenario, look = "durable, of a restored server, across a restart", looking(one.label, prepared)
+        taken = heir, snapshot, stopped.files
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2, look=look)
+
+
+def summary(courses: list[Course], tally: Tally) -> str:
+    """What there was."""
+    kinds = Counter(crossing.fall for course in courses for crossing in course.plan.crossings)
+    across = [one for one in tally.restores if "across" in one.scenario]
+    return (
+        f"durable: {len(across)} restores across restarts, {sum(one.as_expected for one in across)} of them whole;"
+        f" {sum(len(course.refused) for course in courses)} backups lost, and said to be;"
+        f" restarts: {', '.join(f'{kind} ({number})' for kind, number in sorted(kinds.items()))}"
+    )
+
+
+# Negative controls
+
+
+def taken_across(here: Scene, fall: Fall) -> tuple[Cluster, Snapshot, BackupFiles]:
+    """A backup across one restart, with load before and after it."""
+    chance = Random(1)
+    here.backups.start("a")
+    turns = [*here.backups.does(*CHANGES, chance=chance), lambda: here.backups.fall(fall)]
+    turns += here.backups.does(*CHANGES, chance=chance)
+    snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
+    stopped = here.backups.stop("a")
+    assert stopped.restorable
+    here.backups.archive()
+    return here.origin, snapshot, stopped.files
+
+
+@pytest.mark.parametrize("fall", Fall)
+def test_a_copy_is_not_restored_without_each_part_of_what_stop_hands_out(
+    instrumented: Build, tally: Tally, fall: Fall
+) -> None:
+    with scene(instrumented, tally) as here:
+        origin, snapshot, files = taken_across(here, fall)
+        taken, across = (origin, snapshot), f"across one restart ({fall})"
+        whole = check_restore(tally, f"control: durable, {across}, with all files", *taken, files)
+        assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
+
+        def refused(what: str, wrong: BackupFiles, because: str, *, to_the_end: bool = False) -> None:
+            check_refusal(tally, f"control: durable, {across}, {what}", *taken, wrong, because, to_the_end=to_the_end)
+
+        primary = (files.labelfile or "").replace("BACKUP FROM: standby", "BACKUP FROM: primary")
+        refused("without its control file", replace(files, controlfile=None), NO_STANDBY)
+        refused("without its label file", replace(files, labelfile=None, controlfile=None), NO_CHECKPOINT)
+        refused("with a primary's label file", replace(files, labelfile=primary), CANCELED)
+        naive = replace(files, labelfile=primary, controlfile=None)
+        refused("with a primary's label file and the control file as copied", naive, CANCELED, to_the_end=True)
+
+
+def test_the_control_file_of_another_backup_ends_recovery_too_early_or_too_late(
+    instrumented: Build, tally: Tally
+) -> None:
+    """An earlier one lets the server start before the copy is whole, and nothing but the copy tells; a later one keeps
+    it from starting until the later backup's stop point. Restored to the end, both are whole."""
+    with scene(instrumented, tally) as here:
+        backups, chance = here.backups, Random(1)
+        backups.start("early")
+        backups.start("a")
+        backups.fall(Fall.FAST)
+        early: list[BackupFiles] = []
+        turns: list[Callable[[], object]] = [lambda: early.append(backups.stop("early").files)]
+        turns += backups.does(*CHANGES, *CHANGES, chance=chance)
+        snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
+        backups.start("late")
+        files = backups.stop("a").files
+        transfers(here.session, chance)
+        backups.fall(Fall.FAST)
+        late = backups.stop("late").files
+        backups.archive()
+        taken = here.origin, snapshot
+        check_restore(tally, "control: durable, with its own control file", *taken, files)
+        for which, other in (("an earlier", early[0]), ("a later", late)):
+            wrong, scenario = (
+                replace(files, controlfile=other.controlfile),
+                f"control: durable, with {which} control file",
+            )
+            check_restore(tally, f"{scenario}, to the end", *taken, wrong, to_the_end=True)
+        too_early = replace(files, controlfile=early[0].controlfile, stop_lsn=early[0].stop_lsn)
+        check_refusal(
+            tally, "control: durable, with an earlier control file, to its stop point", *taken, too_early, "."
+        )
+        scenario = "control: durable, with a later control file, to the own stop point"
+        check_refusal(tally, scenario, *taken, replace(files, controlfile=late.controlfile), TOO_EARLY)
+
+
+@pytest.mark.parametrize("setting", [Setting.ON, Setting.OFF, Setting.OFF_AND_ON])
+def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
+    instrumented: Build, tally: Tally, setting: Setting
+) -> None:
+    """full_page_writes off in the gap: the same copy, handed out nevertheless, is torn; with it on, it is whole."""
+    with scene(instrumented, tally, LONG_GAP) as here:
+        backups, chance = here.backups, Random(1)
+        backups.start("a")
+        labelfile = standby_label(here.session)
+        if setting is Setting.OFF:
+            set_full_page_writes(here.origin, here.session, on=False)
+
+        def change(session: Session) -> None:
+            if setting is Setting.OFF_AND_ON:
+                set_full_page_writes(here.origin, session, on=False)
+            for step in CHANGES:
+                step(session, chance)
+            if setting is Setting.OFF_AND_ON:
+                set_full_page_writes(here.origin, session, on=True)
+
+        hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
+        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, change)]
+        snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
+        set_full_page_writes(here.origin, here.session, on=True)
+        if hazard is None:
+            backups.stop("a")
+        else:
+            refusal = backups.refusal("a")
+            assert refusal.detail == FULL_PAGE_WRITES, refusal.detail
+            tally.notes.append(f"durable: full_page_writes {setting} in the gap: stop says: {refusal.detail}")
+        files = control_file_of_another(here, labelfile)
+        scenario = f"control: durable, full_page_writes {setting} in the gap, with files made by hand"
+        taken = here.origin, snapshot, files
+        if hazard is None:
+            assert check_restore(tally, scenario, *taken).torn_pages > 0, "no page of the copy is torn"
+        else:
+            check_refusal(tally, scenario, *taken, TORN)
+
+
+def standby_label(session: Session) -> str:
+    """The label file of a backup that has just been started, as that of a standby."""
+    redo, location, walfile, timeline = session.execute(
+        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
+    )[0]
+    return (
+        f"START WAL LOCATION: {redo} (file {walfile})\nCHECKPOINT LOCATION: {location}\nBACKUP METHOD: streamed\n"
+        f"BACKUP FROM: standby\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: by hand\nSTART TIMELINE: {timeline}\n"
+    )
+
+
+def control_file_of_another(here: Scene, labelfile: str) -> BackupFiles:
+    """That label file, with the stop point and the control file of a later backup: late enough for any earlier copy."""
+    here.backups.start("another")
+    here.backups.fall(Fall.FAST)
+    later = here.backups.stop("another").files
+    here.backups.archive()
+    return replace(later, labelfile=labelfile)
