@@ -49,6 +49,8 @@ class Linearized(NamedTuple):
 
     operations: int
     sessions: int
+    unknown: int
+    """Operations of which nobody knows whether they took place."""
     answer: Answer
 
 
@@ -66,6 +68,7 @@ def counted_histories(histories: Sequence[Linearized]) -> dict[str, int]:
     return {
         "histories": len(histories),
         "operations": sum(one.operations for one in histories),
+        "unknown": sum(one.unknown for one in histories),
         "longest": max((one.operations for one in histories), default=0),
         "sessions": max((one.sessions for one in histories), default=0),
         **{str(answer): sum(one.answer is answer for one in histories) for answer in Answer},
@@ -96,13 +99,13 @@ def interleavings_in_words(interleavings: Interleavings) -> Iterator[str]:
 def histories_in_words(histories: Sequence[Linearized]) -> Iterator[str]:
     """A sentence, if there were any."""
     if histories:
-        operations, sessions, _ = max(histories)
+        operations, sessions, *_ = max(histories)
         found = counted_histories(histories)
         bad = [f"{found[one]:,} {one}" for one in (Answer.UNDECIDED, Answer.UNEXPLAINED) if found[one]]
         yield ", ".join(
             [
                 f"{len(histories):,} linearized",
-                f"{found['operations']:,} operations in all",
+                f"{found['operations']:,} operations in all ({found['unknown']:,} of unknown outcome)",
                 f"the longest of {operations:,} by {sessions} sessions",
                 *(bad or ["none undecided"]),
             ]

@@ -1,10 +1,12 @@
 """What a crowd of sessions does, at once: drawn by Hypothesis, and carried out in whatever order it happens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from random import Random
+from threading import Lock
 from time import monotonic
 
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ from model.operations import (
 from model.outcomes import Ok
 from model.state import Cluster, initial
 from properties.comparison import ROLES
-from properties.timeline import Reading
+from properties.timeline import Blow, Reading, Watched
 
 MEMBERS = ("alice", "bob", "root", "bob", "carol")
 """The roles of the sessions, in turn."""
@@ -45,6 +47,37 @@ LABELS = ("a", "b", "c")
 TTL = 10
 PAUSE = 0.005
 """Seconds, at most, between two things that an administrator does, or from the start to the stop of core's backups."""
+
+BUSY = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND state = 'active' ORDER BY query_start"
+"""Most are idle most of the time."""
+CANCELLED = Stop | Abort | Renew | ListBackups
+"""What may be cancelled. A start that is cancelled when it has been published is aborted at once: that is no single
+event, and the model does not have it."""
+
+
+class Doings:
+    """What members are doing, for somebody who interferes with it."""
+
+    def __init__(self, members: int) -> None:
+        self._locks = [Lock() for _ in range(members)]
+        self._doings: list[Operation | None] = [None] * members
+
+    @contextmanager
+    def doing(self, member: int, operation: Operation) -> Iterator[None]:
+        """A member does something."""
+        with self._locks[member]:
+            self._doings[member] = operation
+        try:
+            yield
+        finally:
+            with self._locks[member]:
+                self._doings[member] = None
+
+    @contextmanager
+    def staying(self, member: int) -> Iterator[Operation | None]:
+        """Until this ends the member does nothing else."""
+        with self._locks[member]:
+            yield self._doings[member]
 
 
 @dataclass(frozen=True)
@@ -68,6 +101,8 @@ class Plan:
     """Sessions that take one backup after the other by core's own functions."""
     tool: bool
     """pg_basebackup runs again and again."""
+    cancels: bool
+    """Now and then a member is cancelled."""
     seed: int
 
     @property
@@ -139,6 +174,7 @@ def mixtures(draw: st.DrawFn, operations: int) -> Plan:
         changes=draw(st.booleans()),
         stock=draw(st.integers(0, 2)),
         tool=draw(st.sampled_from([False, False, False, True])),
+        cancels=draw(st.booleans()),
         seed=draw(st.integers(0, 999)),
     )
 
@@ -146,31 +182,34 @@ def mixtures(draw: st.DrawFn, operations: int) -> Plan:
 # What is done
 
 
-def carry_out(crowd: Crowd, plan: Plan, readings: list[Reading]) -> None:
+def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
     """The whole example, from the first connection to a fresh start and stop at its end; raises Violation.
 
-    ``readings``: is to have what the watcher sees.
+    ``watched``: what happened beside the operations goes there.
     """
     beginning = plan.beginning(crowd)
     crowd.begin(ROLES, len(plan.roles), beginning.settings)
     for number, role in enumerate(plan.roles):
         crowd.act(Connect(number, role))
     seen: dict[str, int] = {}
-    companions = [partial(watch, crowd, readings), partial(administrate, crowd, plan)]
+    doings = Doings(plan.members)
+    companions = [partial(watch, crowd, watched.readings), partial(administrate, crowd, plan)]
+    companions += [partial(cancel, crowd, plan, doings, watched.blows)] * plan.cancels
     companions += [partial(take_stock_backups, crowd, number) for number in plan.stock_sessions]
     companions += [partial(run_pg_basebackup, crowd)] * plan.tool
-    crowd.rush([partial(act, crowd, plan, number, seen) for number in range(plan.members)], companions)
+    crowd.rush([partial(act, crowd, plan, number, seen, doings) for number in range(plan.members)], companions)
     settle(crowd, plan)
 
 
-def act(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int]) -> None:
+def act(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int], doings: Doings) -> None:
     """A member of the crowd; ``seen``: the start points that were returned last, by label."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=plan.rounds):
         if crowd.over.is_set():
             return
         operation = kind(plan, chance, session, chance.choice(plan.labels), seen)
-        outcome = crowd.act(operation)
+        with doings.doing(session, operation):
+            outcome = crowd.act(operation)
         if isinstance(operation, Start) and isinstance(outcome, Ok) and isinstance(outcome.value, int):
             seen[str(operation.label)] = outcome.value
 
@@ -184,6 +223,21 @@ def administrate(crowd: Crowd, plan: Plan) -> None:
     chance = Random(plan.seed)
     while choices and not crowd.over.wait(chance.random() * PAUSE):
         crowd.act(chance.choice(choices))
+
+
+def cancel(crowd: Crowd, plan: Plan, doings: Doings, blows: list[Blow]) -> None:
+    """Cancels whatever one or the other member is doing: it takes place, or leaves no trace."""
+    session = crowd.cluster.connect()
+    numbers = {member.pid: number for number, member in enumerate(crowd.sessions[: plan.members]) if member}
+    while not crowd.over.wait(PAUSE):
+        with crowd.door.passing():  # who is alone there, is not disturbed
+            for (pid,) in session.execute(BUSY, (list(numbers),)):
+                with doings.staying(numbers[pid]) as operation:
+                    if isinstance(operation, CANCELLED):
+                        session.execute("SELECT pg_cancel_backend(%s)", (pid,))
+                        blows.append(Blow(monotonic(), numbers[pid], "cancelled"))
+                        break
+    session.close()
 
 
 def watch(crowd: Crowd, readings: list[Reading]) -> None:

@@ -34,8 +34,8 @@ Beside the circumstances of the run (``harness.results``) it has:
                           ``told`` (how often callers were told what, if it was survived: ok, or an SQLSTATE)
     ``interleavings``     that it replayed, a list: ``at_once`` (what), ``labels`` (about how many), ``limit``,
                           ``where`` (what else was special), ``replayed`` (in how many orders)
-    ``linearized``        histories, a list: ``operations``, ``sessions``, ``answer`` (explained, undecided or
-                          unexplained)
+    ``linearized``        histories, a list: ``operations``, ``sessions``, ``unknown`` (operations of unknown
+                          outcome), ``answer`` (explained, undecided or unexplained)
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
     ``failure``           the file with everything about the failure, relative to the folder
     ``history``           the file with an example's history, relative to the folder; null: none was kept
@@ -48,8 +48,8 @@ Beside the circumstances of the run (``harness.results``) it has:
                     (null: none was made)
 ``faults``          of all properties together: kinds, injected, survived
 ``interleavings``   of all properties together: replayed
-``linearized``      of all properties together: histories, operations, longest, sessions (at most), and how many were
-                    explained, undecided, unexplained
+``linearized``      of all properties together: histories, operations, unknown (operations of unknown outcome),
+                    longest, sessions (at most), and how many were explained, undecided, unexplained
 ``examples``, ``steps``, ``stepping``, ``steps_per_second``  of all properties together
 
 A transition class is a list of four strings: operation, state of the label, relation of the caller, outcome.

@@ -27,7 +27,7 @@ from properties.linearize import came_of, told
 from properties.overlap import breach
 from properties.recorded import written
 from properties.tally import Tally
-from properties.timeline import Reading, best_part, failed_part
+from properties.timeline import Watched, best_part, failed_part
 
 pytestmark = pytest.mark.server
 
@@ -76,18 +76,18 @@ def test_whatever_a_crowd_does_the_model_explains_it(
     def check(plan: Plan) -> None:
         if plan in found:
             raise found[plan]
-        readings: list[Reading] = []
+        watched = Watched()
         with tally.example():
             try:
-                carry_out(crowd, plan, readings)
+                carry_out(crowd, plan, watched)
                 crowd.end()
                 save(crowd, plan, saved)
                 explain(crowd, plan, tally)
-                tally.keep_timeline(best_part(crowd.history, readings))
+                tally.keep_timeline(best_part(crowd.history, watched))
             except Exception as error:
                 save(crowd, plan, saved)
                 inexplicable = error.concerns if isinstance(error, InexplicableError) else lambda event: False
-                tally.keep_timeline(failed_part(crowd.history, readings, inexplicable))
+                tally.keep_timeline(failed_part(crowd.history, watched, inexplicable))
                 tally.saved = saved.read_text(encoding="utf-8")
                 error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
                 found[plan] = error
@@ -114,7 +114,8 @@ def explain(crowd: Crowd, plan: Plan, tally: Tally) -> None:
         raise Violation(found)
     calls = calls_of(crowd.history)
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
-    tally.linearized.append(Linearized(len(calls), len(plan.roles), ANSWERS[type(answer)]))
+    unknown = sum(call.outcome is None for call in calls)
+    tally.linearized.append(Linearized(len(calls), len(plan.roles), unknown, ANSWERS[type(answer)]))
     if isinstance(answer, Unexplained):
         words = {
             (event.invoked, event.operation): f"{event.who}: {event.operation}: {came_of(event.outcome)}"

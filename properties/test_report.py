@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from harness.history import Event, History
+from model.operations import Abort
+from model.outcomes import Ok
+from properties.timeline import MOST, Blow, Reading, Watched, best_part, failed_part
 from reports.__main__ import main
 from reports.bench import read_bench, sweeps
 from reports.compare import compared
@@ -18,6 +22,7 @@ from reports.figures.memory import memory_of
 from reports.folder import read_folder
 from reports.report import PAGE, SUMMARY, report_beside, write_comparison, write_report
 from reports.restores import read_restore, scenarios
+from reports.timeline import read_timeline
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph")  # a letter that the font of the figures lacks
 
@@ -87,7 +92,7 @@ INTERLEAVINGS = [
     {"at_once": "stop / expiry", "labels": 1, "limit": 2, "where": "the reaper held at <x>", "replayed": 3},
 ]
 LINEARIZED = [
-    {"operations": 300, "sessions": 34, "answer": "explained"},
+    {"operations": 300, "sessions": 34, "unknown": 7, "answer": "explained"},
     {"operations": 900, "sessions": 12, "answer": "explained"},
     {"operations": 800, "sessions": 20, "answer": "undecided"},
 ]
@@ -140,6 +145,7 @@ TIMELINE: dict[str, Any] = {
         an_event("Restart", "the world", 3.0, 5.0, arguments={"kind": "crash"}),
         an_event("Abort", "session 9 (bob)", 2.5, None, arguments={"session": 9, "label": "a"}),
     ],
+    "blows": [[2.75, "session 9", "cancelled"]],
     "readings": [[-0.5, 0, 1], [0.75, 1, 1], [2.5, 1, None]],
 }  # fmt: skip
 
@@ -332,8 +338,9 @@ def test_the_page_shows_what_was_done_at_once(whole: Path) -> None:
     assert "start / stop 20 1,100 20 1,100 1,120" in words
     assert "stop / expiry (the reaper held at <x>) 3 3 3" in words
     assert "all 23 1,100 20 1,103 1,123" in words
-    assert "two is even 3 2,000 900 34 2 1 0" in words
+    assert "two is even 3 2,000 7 900 34 2 1 0" in words
     assert "5 of them, from 0.250 s on" in words
+    assert "Triangles: an operation was cancelled" in words
     assert "“two is even”, event by event" not in words
 
 
@@ -354,6 +361,26 @@ def test_an_inexplicable_history_stands_out(tmp_path: Path) -> None:
     assert "1 undecided, 1 unexplained" in words
     assert "The end of a history of 900 operations" in words
     assert "No interleaving explains what came of the operations in bold frames." in words
+
+
+def test_a_part_of_a_history_is_read_as_the_campaign_writes_it() -> None:
+    """The part shown is the end of what nothing explains, or where most happens; what struck it is shown with it."""
+    events = [Event(Abort(number % 4, "a"), f"session {number % 4} (bob)", number, [], Ok(), number + 1.5)
+              for number in range(200)]  # fmt: skip
+    events[100].outcome, odd = None, events[150]
+    blows = [Blow(100.5, 0, "cancelled"), Blow(101.5, 1, "cancelled")]
+    watched = Watched([Reading(number + 0.25, 1, None) for number in range(0, 200, 5)], blows)
+    part = read_timeline(json.loads(best_part(History(events), watched).to_json()))
+    assert len(part.events) == MOST
+    assert part.operations == 200
+    assert [(one.row, one.name, round(part.began + one.moment, 3)) for one in part.blows] == [
+        ("session 0", "cancelled", 100.5)
+    ]
+    assert [event.result for event in part.events].count("unknown") == 1
+    assert all(event.invoked <= part.end for event in part.events)
+    failed = read_timeline(json.loads(failed_part(History(events), watched, lambda event: event is odd).to_json()))
+    assert failed.unexplained == {MOST - 1}
+    assert failed.began + failed.events[-1].invoked == odd.invoked
 
 
 def test_results_of_before_faults_were_counted_have_a_report(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ Its file is one JSON object. Times are milliseconds since the part began.
 ``failed``      the history failed
 ``events``      the operations of the part: as ``harness.history`` writes them, without SQL
 ``unexplained`` those of them, by position, that no interleaving explains
+``blows``       what struck single sessions: a list of moment, row, and what it was
 ``readings``    what the view showed meanwhile to one who did nothing but look: a list of moment, live backups, limit
                 (null: there is none)
 """
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from harness.history import Event, History, event_to_dict
@@ -24,6 +25,8 @@ MOST = 64
 """Operations."""
 ROWS = 14
 """Sessions: with more of them a part is worth less."""
+MOST_FAULTS = 4
+"""Of a kind, that make a part worth more: what befalls all holds them up, and more would leave nothing else to see."""
 SIGNS = 60
 """Of what is told of an outcome."""
 
@@ -38,6 +41,23 @@ class Reading(NamedTuple):
     """On live backups, at that time; None: there is none."""
 
 
+class Blow(NamedTuple):
+    """What struck one session."""
+
+    moment: float
+    """Seconds, monotonic."""
+    session: int
+    name: str
+
+
+@dataclass
+class Watched:
+    """What there is to tell of a concurrent history beside its operations."""
+
+    readings: list[Reading] = field(default_factory=list)
+    blows: list[Blow] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Timeline:
     """A part of a history."""
@@ -47,6 +67,7 @@ class Timeline:
     failed: bool
     events: tuple[dict[str, Any], ...]
     unexplained: tuple[int, ...]
+    blows: tuple[tuple[float, str, str], ...]
     readings: tuple[tuple[float, int, int | None], ...]
     worth: int
     """How much there is to see."""
@@ -56,22 +77,27 @@ class Timeline:
         return json.dumps({name: value for name, value in asdict(self).items() if name != "worth"}, default=str)
 
 
-def best_part(history: History, readings: Sequence[Reading]) -> Timeline:
+def best_part(history: History, watched: Watched) -> Timeline:
     """The part of a history in which most happens."""
     events = in_order(history)
     starts = range(0, max(1, len(events) - MOST + 1), MOST // 8)
     parts = [events[start : start + MOST] for start in starts]
-    return timeline(history, max(parts, key=worth), readings)
+
+    def to_see(part: Sequence[Event]) -> int:
+        looks = between(watched.readings, part[0].invoked, part[-1].invoked) if part else []
+        return worth(part) + min(8, len(looks) // 4)
+
+    return timeline(history, max(parts, key=to_see), watched)
 
 
 def failed_part(
-    history: History, readings: Sequence[Reading], unexplained: Callable[[Event], bool] = lambda event: False
+    history: History, watched: Watched, unexplained: Callable[[Event], bool] = lambda event: False
 ) -> Timeline:
     """The part of a history that failed: up to the last operation that nothing explains, or the end of it all."""
     events = in_order(history)
     last = max((number for number, event in enumerate(events) if unexplained(event)), default=len(events) - 1)
     part = events[max(0, last + 1 - MOST) : last + 1]
-    return timeline(history, part, readings, [event for event in part if unexplained(event)], failed=True)
+    return timeline(history, part, watched, [event for event in part if unexplained(event)], failed=True)
 
 
 def in_order(history: History) -> list[Event]:
@@ -87,7 +113,10 @@ def worth(part: Sequence[Event]) -> int:
     befell = {str(event.operation) for event in part if not of_session(event)}
     rows = {event.operation.session for event in sessions}  # type: ignore[union-attr]
     arrivals = sum(isinstance(event.operation, Connect) for event in sessions)
-    return 2 * len(done) + len(refused) + 2 * len(befell) - 3 * max(0, len(rows) - ROWS) - arrivals
+    unknown = min(MOST_FAULTS, sum(event.outcome is None for event in sessions))
+    faults = 2 * min(MOST_FAULTS, len(befell)) + 4 * unknown
+    crowd = min(ROWS, len(rows)) - 3 * max(0, len(rows) - ROWS)
+    return 2 * len(done) + len(refused) + faults + crowd - arrivals
 
 
 def of_session(event: Event) -> bool:
@@ -98,7 +127,7 @@ def of_session(event: Event) -> bool:
 def timeline(
     history: History,
     part: Sequence[Event],
-    readings: Sequence[Reading],
+    watched: Watched,
     unexplained: Collection[Event] = (),
     *,
     failed: bool = False,
@@ -122,9 +151,24 @@ def timeline(
         failed=failed,
         events=tuple(map(told, part)),
         unexplained=tuple(number for number, event in enumerate(part) if any(event is one for one in unexplained)),
-        readings=tuple((since(one.moment), one.live, one.limit) for one in between(readings, begin, end)),
+        blows=tuple((since(one.moment), f"session {one.session}", one.name) for one in felt(watched.blows, part)),
+        readings=tuple((since(one.moment), one.live, one.limit) for one in between(watched.readings, begin, end)),
         worth=worth(part),
     )
+
+
+def felt(blows: Sequence[Blow], part: Sequence[Event]) -> list[Blow]:
+    """Those that struck an operation after which it was not known whether it had taken place."""
+    struck = [event for event in part if of_session(event) and event.outcome is None]
+    return [
+        blow
+        for blow in blows
+        if any(
+            event.operation.session == blow.session  # type: ignore[union-attr]
+            and event.invoked <= blow.moment <= (event.completed or blow.moment)
+            for event in struck
+        )
+    ]
 
 
 def between(readings: Sequence[Reading], begin: float, end: float) -> list[Reading]:

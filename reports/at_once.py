@@ -42,6 +42,8 @@ class Linearized:
 
     operations: int
     sessions: int
+    unknown: int
+    """Operations of unknown outcome."""
     answer: str
 
 
@@ -128,6 +130,11 @@ class Histories:
         return sum(one.operations for one in self.found)
 
     @property
+    def unknown(self) -> int:
+        """Operations of unknown outcome."""
+        return sum(one.unknown for one in self.found)
+
+    @property
     def longest(self) -> Linearized:
         return max(self.found, key=lambda one: (one.operations, one.sessions))
 
@@ -204,5 +211,6 @@ def read_linearized(data: object) -> Linearized:
     return Linearized(
         operations=field(data, "operations", count),
         sessions=field(data, "sessions", count),
+        unknown=field_or(data, "unknown", count, 0),
         answer=field(data, "answer", text),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from reports.history import Event, read_event
-from reports.reading import Foreign, count, field, flag, listed, many, number, optional
+from reports.reading import Foreign, count, field, flag, listed, many, number, optional, text
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,15 @@ class Reading:
     live: int
     limit: int | None
     """None: there is none."""
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What struck one session."""
+
+    moment: float
+    row: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Timeline:
     events: tuple[Event, ...]
     unexplained: frozenset[int]
     """Those of the events, by position, that no interleaving explains."""
+    blows: tuple[Blow, ...]
     readings: tuple[Reading, ...]
 
     @property
@@ -46,6 +56,7 @@ def read_timeline(data: object) -> Timeline:
         began=field(data, "began", number),
         events=field(data, "events", listed(read_part)),
         unexplained=frozenset(many(data, "unexplained", count)),
+        blows=many(data, "blows", read_blow),
         readings=many(data, "readings", read_reading),
     )
 
@@ -55,6 +66,13 @@ def read_part(data: object) -> Event:
     event = read_event(data)
     completed = None if event.completed is None else event.completed / 1000
     return replace(event, invoked=event.invoked / 1000, completed=completed)
+
+
+def read_blow(data: object) -> Blow:
+    """A moment, a row, and what it was; raises Foreign."""
+    if not isinstance(data, list) or len(data) != 3:
+        raise Foreign("a blow is a moment, a row, and what it was")
+    return Blow(number(data[0]) / 1000, text(data[1]), text(data[2]))
 
 
 def read_reading(data: object) -> Reading:

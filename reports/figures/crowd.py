@@ -16,7 +16,7 @@ from reports.style import BLUE, INK, ORANGE, VERMILLION
 from reports.timeline import Timeline
 
 MEANINGS = {"ok": "took place", "refused": "refused", "unknown": "outcome not known"}
-SHORT = {"ListBackups": "view", "StockStart": "core's start", "StockStop": "core's stop", "Advance": "clock"}
+SHORT = {"ListBackups": "view", "StockStart": "core start", "StockStop": "core stop", "Advance": "clock"}
 FAULT = "#FBE3B5"
 
 WIDTH, SIZE, SMALLEST = 11.5, 6.0, 4.6
@@ -53,8 +53,12 @@ def caption(one: Timeline) -> str:
         words.append("No interleaving explains what came of the operations in bold frames.")
     if faults(one):
         words.append("Diamonds: what an administrator did, and time; it concerns every row.")
+    if one.blows:
+        words.append(f"Triangles: an operation was {blows(one)}, and either took place or left no trace.")
     if one.readings:
-        words.append("Below: the live backups that the view showed to one who did nothing but look, and the limit.")
+        words.append(
+            "Below: the live backups that the view showed to one who did nothing but look (dots), and the limit."
+        )
     return " ".join(words)
 
 
@@ -75,13 +79,18 @@ def draw(one: Timeline) -> Figure:
         axes.grid(visible=False)
     above.tick_params(axis="x", labelbottom=not one.readings)
     (below if one.readings else above).set_xlabel("ms")
-    figure.legend(handles=legend(one), loc="outside lower center", ncols=7)
+    figure.legend(handles=legend(one), loc="outside lower center", ncols=8)
     return figure
 
 
 def faults(one: Timeline) -> list[Event]:
     """What no session did."""
     return [event for event in one.events if not event.row.startswith("session")]
+
+
+def blows(one: Timeline) -> str:
+    """What struck single sessions."""
+    return " or ".join(dict.fromkeys(blow.name for blow in one.blows))
 
 
 def by_number(row: str) -> tuple[int, int, str]:
@@ -113,6 +122,10 @@ def draw_rows(axes: Axes, one: Timeline, rows: list[str]) -> None:
             axes.annotate(
                 fault_words(event), ((begin + end) / 2, -1.35), rotation=30, fontsize=SIZE, annotation_clip=False
             )
+    for blow in one.blows:
+        if blow.row in rows:
+            axes.plot(blow.moment * 1000, rows.index(blow.row) - 0.4, marker="v", markersize=6, color=INK,
+                      markeredgecolor="white", zorder=5)  # fmt: skip
     places = [*range(len(rows)), *([-1] if faults(one) else [])]
     axes.set_yticks(places, [*rows, *(["faults"] if faults(one) else [])])
     axes.set_ylim(len(rows) - 0.4, -1.5 if faults(one) else -0.6)
@@ -124,7 +137,9 @@ def write(axes: Axes, one: Timeline, event: Event, place: int) -> None:
     begin, end = span(one, event)
     room = (end - begin) / max(one.end * 1000, 0.001) * (WIDTH - NAMES) * 72
     kind, about = SHORT.get(event.kind, event.kind.lower()), drawable(event.words[1].strip("'"))
-    for words in (f"{kind} {about}".strip(), f"{kind[:BEGINNING]} {about}".strip(), kind[:BEGINNING]):
+    *core, last = kind.split()
+    short = ".".join([*(word[0] for word in core), last[:BEGINNING]])
+    for words in (f"{kind} {about}".strip(), f"{short} {about}".strip(), short):
         size = min(SIZE, room / (LETTER * len(words)))
         if size >= SMALLEST:
             axes.text((begin + end) / 2, place, words, ha="center", va="center", fontsize=size, zorder=4,
@@ -147,6 +162,7 @@ def draw_strip(axes: Axes, one: Timeline) -> None:
     moments = [max(0.0, reading.moment * 1000) for reading in readings] + [one.end * 1000]
     live = [reading.live for reading in readings]
     axes.fill_between(moments, [*live, live[-1]], step="post", color=BLUE, alpha=0.75, linewidth=0)
+    axes.plot(moments[:-1], live, marker=".", markersize=4, color=INK, linestyle="none", clip_on=False)
     limits = [float("nan") if reading.limit is None else reading.limit for reading in readings]
     axes.step(moments, [*limits, limits[-1]], where="post", color=VERMILLION, linestyle="--", linewidth=1.6)
     highest = max([*live, *(limit for limit in limits if limit == limit), 1])
@@ -166,6 +182,8 @@ def legend(one: Timeline) -> list[Patch | Line2D]:
         handles.append(Patch(facecolor="white", edgecolor=INK, linewidth=2.2, label="not explained"))
     if faults(one):
         handles.append(Line2D([], [], color=ORANGE, marker="D", markeredgecolor=INK, linestyle="none", label="fault"))
+    if one.blows:
+        handles.append(Line2D([], [], color=INK, marker="v", linestyle="none", label=blows(one)))
     if one.readings:
         handles.append(Patch(facecolor=BLUE, alpha=0.75, label="live backups"))
     if any(reading.limit is not None for reading in one.readings):
