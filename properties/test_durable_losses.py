@@ -1,0 +1,314 @@
+"""A durable backup that nobody can vouch for is lost: its stop says why, core is not held, and backups go on.
+
+Beside what has to do with full_page_writes, which stands with the restores.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster, open_standby
+from harness.durable import resumed
+from harness.implementation import SHARED, Implementation
+from harness.node import give
+from harness.postgres import identity
+from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.programs import run_program
+from harness.scratch import scratch_folder
+from harness.session import Session, SqlError
+from harness.snapshot import Pace
+from harness.workload import checkpoint, prepare_workload, transfers
+from model.operations import Hazard, Restart, RestartKind
+from properties.beside import copy_while
+from properties.durable import DURABLE, REFUSED, SERVER, Durable, Fall
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+
+LABEL = "a"
+START = "SELECT shared_backup_start('a', true, %s::interval)"
+CALLS = {
+    "stop": "SELECT shared_backup_stop('a', false)",
+    "abort": "SELECT shared_backup_abort('a')",
+    "renew": "SELECT shared_backup_renew('a', '1 hour')",
+}
+SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
+
+ABSENCE = 'The server has run without shared_backup, or without "shared_backup.durable", since the backup was started.'
+COPY = "The data directory is a copy of the one in which the backup was started."
+RECOVERY = "The server was in recovery when it was restarted."
+TIMELINE = "The server has changed to another timeline since the backup was started."
+
+
+@pytest.fixture(scope="module")
+def only_the_extension(implementation: Implementation) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has durable backups")
+
+
+def open_server(build: Build, stack: ExitStack) -> Cluster:
+    """A server with the workload and the probe, its WAL archived."""
+    server = stack.enter_context(open_cluster(build, settings=SERVER, archive=True))
+    session = server.connect()
+    for statement in DURABLE.prepare:
+        session.execute(statement)
+    prepare_workload(session)
+    prepare_probe(session)
+    session.close()
+    return server
+
+
+@pytest.fixture(scope="module")
+def server(instrumented: Build, only_the_extension: None) -> Iterator[Cluster]:
+    """One that keeps its timeline."""
+    with ExitStack() as stack:
+        yield open_server(instrumented, stack)
+
+
+# What is to be seen
+
+
+def check_lost(session: Session, tally: Tally, case: str, detail: str) -> None:
+    """The view says so, and every call that needs the backup is refused with the reason."""
+    assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "lost")]
+    for call, statement in CALLS.items():
+        with pytest.raises(SqlError) as refusal:
+            session.execute(statement)
+        said = refusal.value.sqlstate, refusal.value.detail
+        assert said == (REFUSED, detail), f"{call}: {refusal.value}"
+        tally.steps += 1
+    tally.notes.append(f"durable: {case}: {detail}")
+
+
+def check_released(server: Cluster, session: Session) -> None:
+    """Core counts no backup, and nothing is left of the reading of WAL."""
+    set_full_page_writes(server, session, on=False)
+    assert not forced_full_page_writes(session), "core still counts a backup"
+    set_full_page_writes(server, session, on=True)
+    assert session.execute(SLOTS) == [(0,)], "the slot that reserves WAL is still there"
+
+
+def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
+    """Another backup under the same label is taken across a restart, and restored."""
+    backups, chance = Durable(server, tally), Random(1)
+    backups.start(LABEL)
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        turns = backups.does(transfers, checkpoint, chance=chance)
+        turns += [lambda: backups.fall(Fall.IMMEDIATE), *backups.does(transfers, checkpoint, chance=chance)]
+        snapshot = copy_while(server, Path(folder) / "copy", turns, Pace(rounds=1))
+        stopped = backups.stop(LABEL)
+        backups.archive()
+        scenario = "durable, begun anew after a loss, across a restart"
+        taken = server, snapshot, stopped.files
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline)
+
+
+# The server was another in between
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that happens while the server is down."""
+
+    name: str
+    happen: Callable[[Cluster], None]
+    detail: str
+    hazard: Hazard = Hazard.ABSENCE
+
+
+def with_settings(**settings: str) -> Callable[[Cluster], None]:
+    """It is started with other settings, written to, and shut down again."""
+
+    def happen(server: Cluster) -> None:
+        before = {name: server.settings.get(name) for name in settings}
+        server.configure(settings)
+        server.start()
+        session = server.connect()
+        transfers(session, Random(0))
+        session.close()
+        server.stop()
+        server.configure(before)
+
+    return happen
+
+
+def single_user(server: Cluster) -> None:
+    """It is started in single-user mode, and written to."""
+    command: list[str | Path] = [
+        server.build.postgres.binary("postgres"),
+        "--single",
+        "-D",
+        server.data_dir,
+        "postgres",
+    ]
+    said = subprocess.run(
+        command,
+        input="UPDATE pgbench_accounts SET filler = 'single'\n",
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=server.build.postgres.environment() | server.build.environment,
+        **identity(server.user),
+    )
+    assert said.returncode == 0, said.stderr
+    assert "ERROR" not in said.stderr, said.stderr
+
+
+def clone(server: Cluster) -> None:
+    """In place of the data directory comes a copy of it."""
+    original = server.data_dir.with_name("original")
+    server.data_dir.rename(original)
+    subprocess.run(["cp", "-a", original, server.data_dir], check=True, cwd="/", **identity(server.user))
+    subprocess.run(["rm", "-r", original], check=True, cwd="/")
+
+
+def reset_wal(server: Cluster) -> None:
+    """Its WAL is thrown away."""
+    said = run_program(server, "pg_resetwal", "-D", server.data_dir)
+    assert said.returncode == 0, said.stderr
+
+
+CASES = (
+    Case(
+        "wal_level minimal in between",
+        with_settings(wal_level="minimal", max_wal_senders="0", archive_mode="off"),
+        '"wal_level" was "minimal" when the server had been restarted.',
+        Hazard.WAL_LEVEL,
+    ),
+    Case("without the extension in between", with_settings(shared_preload_libraries=""), ABSENCE),
+    Case("durable off in between", with_settings(**{"shared_backup.durable": "off"}), ABSENCE),
+    Case(
+        "single-user mode in between",
+        single_user,
+        "The server has run in single-user mode since the backup was started.",
+    ),
+    Case("cloned data directory", clone, COPY, Hazard.COPY),
+    Case("WAL reset", reset_wal, "The WAL has been reset since the backup was started."),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, tally: Tally, case: Case) -> None:
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        position = server.log_position()
+        case.happen(server)
+        server.start()
+        backups.back(Restart(RestartKind.FAST, case.hazard))
+        check_lost(backups.session, tally, case.name, case.detail)
+        assert f'shared backup "{LABEL}" was lost in a restart' in server.log_since(position), "the log says nothing"
+        check_released(server, backups.session)
+        check_going_on(server, tally)
+
+
+def test_a_loss_is_remembered_over_another_restart(server: Cluster, tally: Tally) -> None:
+    """... whatever that one is like."""
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        with_settings(shared_preload_libraries="")(server)
+        server.start()
+        backups.back(Restart(RestartKind.FAST, Hazard.ABSENCE))
+        for fall in Fall:
+            backups.fall(fall)
+            check_lost(backups.session, tally, f"a loss, then a restart ({fall})", ABSENCE)
+        check_released(server, backups.session)
+
+
+# Timelines
+
+
+def test_a_server_that_becomes_a_standby_loses_its_backups(instrumented: Build, tally: Tally) -> None:
+    """... and when it is promoted, it does not find them again."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        Durable(server, tally).start(LABEL)
+        server.stop()
+        signal = server.data_dir / "standby.signal"
+        signal.touch()
+        give(signal, server.user)
+        server.start()
+        session = resumed(server)
+        check_lost(session, tally, "restarted into a standby", RECOVERY)
+        promote(server, session)
+        check_lost(session, tally, "restarted into a standby, and promoted", RECOVERY)
+        check_released(server, session)
+        session.close()
+        check_going_on(server, tally, timeline=2)
+
+
+def test_a_standby_has_lost_the_backups_of_its_primary(instrumented: Build, tally: Tally) -> None:
+    """The primary goes on with its own."""
+    with tally.example(), ExitStack() as stack:
+        primary = open_server(instrumented, stack)
+        backups = Durable(primary, tally)
+        backups.start(LABEL)
+        standby = stack.enter_context(open_standby(primary))
+        session = resumed(standby)
+        check_lost(session, tally, "a standby made of the server", COPY)
+        promote(standby, session)
+        check_lost(session, tally, "a standby made of the server, and promoted", COPY)
+        check_released(standby, session)
+        session.close()
+        assert backups.stop(LABEL).restorable
+        check_going_on(standby, tally, timeline=2)
+
+
+def test_a_backup_that_began_before_the_promotion_is_lost_in_the_next_restart(
+    instrumented: Build, tally: Tally
+) -> None:
+    with tally.example(), ExitStack() as stack:
+        primary = open_server(instrumented, stack)
+        standby = stack.enter_context(open_standby(primary))
+        session = resumed(standby)
+        session.execute(START, (None,))
+        promote(standby, session)
+        session.close()
+        standby.restart("fast")
+        session = resumed(standby)
+        check_lost(session, tally, "restarted after a promotion", TIMELINE)
+        check_released(standby, session)
+        session.close()
+        check_going_on(standby, tally, timeline=2)
+
+
+def promote(standby: Cluster, session: Session) -> None:
+    """Makes a standby a primary."""
+    assert session.execute("SELECT pg_promote(true, 60)") == [(True,)]
+
+
+# Time
+
+
+@pytest.mark.parametrize("kind", [RestartKind.FAST, RestartKind.CRASH])
+def test_a_backup_expires_while_the_server_is_down(server: Cluster, tally: Tally, kind: RestartKind) -> None:
+    with tally.example():
+        session = resumed(server)
+        session.execute(START, ("1 second",))
+        session.close()
+        server.crash() if kind is RestartKind.CRASH else server.stop(kind)
+        time.sleep(1.2)
+        server.start()
+        session = resumed(server)
+        assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "expired")]
+        with pytest.raises(SqlError) as refusal:
+            session.execute(CALLS["stop"])
+        assert refusal.value.sqlstate == REFUSED, refusal.value
+        assert "expired" in refusal.value.message, refusal.value
+        check_released(server, session)
+        session.close()
+        check_going_on(server, tally)
