@@ -83,12 +83,13 @@ def await_orphans(keep: Iterable[int], timeout: float = 5) -> bool:
 def kill_server(pid: int) -> None:
     """Kills a postmaster and everything below it at once, as a crash of the machine would, and waits until all is gone.
 
-    The postmaster is stopped first, so that it starts nothing while its children are counted.
+    The postmaster is stopped first, so that it starts nothing while its children are counted, and killed last: they
+    notice when it is gone, and would clean up.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
     doomed = [pid, *descendants(pid)]
-    for process in doomed:
+    for process in reversed(doomed):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     if not wait_gone(doomed, timeout=30):

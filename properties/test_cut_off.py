@@ -1,0 +1,46 @@
+"""A restart between any two phases of an operation leaves what the model says, and never a wrong yes.
+
+What the state files keep decides: a start that was not published is absent, a backup whose end core was told of does
+not go on, and what goes on is protected without a gap. Afterwards the label works as ever.
+"""
+
+import pytest
+
+from harness.client import Client, Violation
+from model.operations import RestartKind
+from properties.comparison import Comparison
+from properties.cut_off import STATES, Cut, cuts, play
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, pytestconfig: pytest.Config) -> None:
+    hows = (
+        set(RestartKind) if pytestconfig.getoption("--profile") == "nightly" else {RestartKind.CRASH, RestartKind.FAST}
+    )
+    left: dict[str, int] = {}
+    for cut in cuts():
+        if cut.kind != kind or cut.restart not in hows:
+            continue
+        with tally.example():
+            state = cut_off(durable, tally, cut)
+            left[state] = left.get(state, 0) + 1
+    words = ", ".join(f"{state} ({number})" for state, number in sorted(left.items()))
+    tally.notes.append(f"a restart between two phases: {words} afterwards")
+
+
+def cut_off(client: Client, tally: Tally, cut: Cut) -> str:
+    """One of them, on a cluster made fresh; returns what there is under the label after the restart."""
+    comparison = Comparison(client, tally)
+    failed = True
+    try:
+        state = play(client, comparison, cut)
+        failed = False
+    except Violation as violation:
+        raise Violation(f"{cut}\n{violation}\n\nTo see it by hand:\n{client.history.script()}") from None
+    finally:
+        tally.keep(client.history, failed)
+        comparison.finish(failed)
+    return state
