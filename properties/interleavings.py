@@ -12,7 +12,20 @@ from harness.stage import BOUNDARIES, Place, Stage, Standing
 from model.design import Design
 from model.explore import ALICE, BOB, ROOT
 from model.interleave import Run, Schedule, Step, in_turn, interleavings
-from model.operations import Abort, Advance, Connect, Grant, Operation, Renew, Revoke, SetLimit, Start, Stop
+from model.operations import (
+    Abort,
+    Advance,
+    Connect,
+    Grant,
+    Operation,
+    Renew,
+    Restart,
+    RestartKind,
+    Revoke,
+    SetLimit,
+    Start,
+    Stop,
+)
 from model.outcomes import Ok, Outcome
 from model.state import Cluster, initial
 from model.transition import Pending, run, view
@@ -42,9 +55,12 @@ NAME_LABELS = ("start", "stop", "abort", "renew")
 GIVEN: Mapping[str, Callable[[str], tuple[Operation, ...]]] = {
     "absent": lambda label: (),
     "active": lambda label: (Start(0, label, TTL),),
+    "carried": lambda label: (Start(0, label, TTL), Restart(RestartKind.CRASH), *connections()),
     "stopped": lambda label: (Start(0, label, TTL), Stop(0, label)),
 }
-"""What there may be under a label before, and how it came to be there."""
+"""What there may be under a label before, and how it came to be there. Only durable backups can be carried over."""
+
+LIVE = ("active", "carried")
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,7 @@ def scopes(kinds: Sequence[str], states: Sequence[str]) -> list[Scope]:
         about = sorted({*labels} - {""}) if "start" not in kinds else ["a", "b"]
         for given in product(states, repeat=len(about)):
             for limit in (1, 2) if "start" in kinds else (2,):
-                if given.count("active") <= limit:
+                if sum(state in LIVE for state in given) <= limit:
                     scope = Scope(tuple(kinds), labels, tuple(zip(about, given, strict=True)), limit)
                     found.setdefault(scope.shape(), scope)
     return list(found.values())

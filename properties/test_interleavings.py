@@ -12,12 +12,12 @@ import pytest
 from harness.build import Build
 from harness.client import Violation
 from harness.cluster import open_cluster
-from harness.implementation import SHARED, Implementation
+from harness.implementation import DURABLE, SHARED, Implementation
 from harness.stage import Stage
 from model.design import SHARED as DESIGN
 from model.design import Design
 from model.interleave import Run, Schedule, interleavings
-from model.operations import Abort, Start, Stop
+from model.operations import Abort, Advance, Start, Stop
 from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
 from properties.conftest import server_settings
@@ -85,12 +85,28 @@ def theatre(instrumented: Build, implementation: Implementation) -> Iterator[Sta
         yield Stage(cluster, implementation)
 
 
+@pytest.fixture(scope="module")
+def durable_theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
+    if implementation != SHARED:
+        pytest.skip("only the extension has durable backups to test beside those that are not")
+    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+        yield Stage(cluster, DURABLE)
+
+
 @pytest.fixture
 def stage(theatre: Stage) -> Iterator[Stage]:
     """With all sessions connected."""
     connect(theatre)
     yield theatre
     theatre.end()
+
+
+@pytest.fixture
+def durable_stage(durable_theatre: Stage) -> Iterator[Stage]:
+    """The same, where backups survive restarts."""
+    connect(durable_theatre)
+    yield durable_theatre
+    durable_theatre.end()
 
 
 def connect(stage: Stage) -> None:
@@ -178,3 +194,52 @@ def test_three_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally
     replay(stage, tally, cases)
     if left := len(cases_of(design, everything)) - len(cases):
         tally.notes.append(f"{left:,} more, about two labels, are for longer profiles")
+
+
+# Where backups survive restarts, and each phase that matters is in a file first
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
+def test_two_at_once_about_durable_backups(
+    kinds: tuple[str, ...], profile: str, durable_stage: Stage, tally: Tally
+) -> None:
+    """... some of which have crossed a restart."""
+    everything = scopes(kinds, ("absent", "active", "carried"))
+    if profile == "nightly":
+        everything += [scope for scope in scopes(kinds, ("absent", "active", "stopped")) if scope not in everything]
+    limit = min(scope.limit for scope in everything)
+    small = [scope for scope in everything if len({*scope.labels} - {""}) == 1 and scope.limit == limit]
+    cases = cases_of(DURABLE.design, everything if profile == "nightly" else small)
+    replay(durable_stage, tally, [case for case in cases if not holds_the_clock(*case)])
+
+
+def holds_the_clock(scope: Scope, schedule: Schedule, runs: Sequence[Run]) -> bool:
+    """Is time to pass while a stop tells core of the end? A test can not move the clock then.
+
+    What is in the state file and in the registry is of one time: the lock on the file is held, and the clock waits.
+    """
+    calls, counted = scope.calls(), [label for label, state in scope.given if state == "active"]
+    return any(
+        isinstance(calls[number], Advance)
+        and any(
+            isinstance(call, Stop) and call.label in counted and len(steps) == 2 and isinstance(steps[1], Pending)
+            for call, steps in (
+                (call, [step.result for step in runs[0][:position] if step.call == other])
+                for other, call in enumerate(calls)
+            )
+        )
+        for position, number in enumerate(schedule)
+    )
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kinds", TRIPLES, ids=" / ".join)
+def test_three_at_once_about_durable_backups(
+    kinds: tuple[str, ...], profile: str, durable_stage: Stage, tally: Tally
+) -> None:
+    if profile == "nightly":
+        among = scopes(kinds, ("absent", "active"))
+    else:
+        among = [scope for scope in scopes(kinds, ("active",)) if len({*scope.labels}) == 1]
+    replay(durable_stage, tally, cases_of(DURABLE.design, among))
