@@ -2,7 +2,8 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.cluster import Cluster, ClusterError
@@ -17,10 +18,11 @@ STATE_DIR = "pg_shared_backup"
 """Within the data directory."""
 
 MEANWHILE: Mapping[Hazard | None, Mapping[str, str]] = {
-    Hazard.WAL_LEVEL: {"wal_level": "minimal", "max_wal_senders": "0"},
-    Hazard.ABSENCE: {"shared_preload_libraries": ""},
+    Hazard.WAL_LEVEL: {"wal_level": "minimal", "max_wal_senders": "0", "full_page_writes": "on"},
+    Hazard.ABSENCE: {"shared_preload_libraries": "", "full_page_writes": "on"},
 }
-"""Settings of another start, between the end of the server and the start that backups are to survive."""
+"""Settings of another start, between the end of the server and the start that backups are to survive. Nothing else is
+wrong with it."""
 
 BUSY = "55006"
 PATIENCE = 60.0
@@ -49,27 +51,38 @@ def resumed(cluster: Cluster) -> Session:
 
 
 def restart(cluster: Cluster, kind: str, hazard: Hazard | None = None) -> Session:
-    """Restarts the server, and returns a superuser's session once the backups are back.
+    """Restarts the server, and returns a superuser's session once the backups are back: see ``start``."""
+    cluster.go_down(kind)
+    if hazard is Hazard.COPY:
+        replace_by_copy(cluster)
+    if hazard in MEANWHILE:
+        with configured(cluster, MEANWHILE[hazard]):
+            cluster.start()
+        cluster.stop()
+    return start(cluster, full_page_writes=hazard is not Hazard.PAGE_WRITES_OFF)
+
+
+def start(cluster: Cluster, *, full_page_writes: bool = True) -> Session:
+    """Starts the server, and returns a superuser's session once the backups are back.
 
     It starts with full_page_writes on, without which no backup survives; later on that may be off, as it was.
     """
-    settings = dict(cluster.settings)
-    cluster.go_down(kind)
-    try:
-        if hazard is Hazard.COPY:
-            replace_by_copy(cluster)
-        if hazard in MEANWHILE:
-            cluster.configure(MEANWHILE[hazard])
-            cluster.start()
-            cluster.stop()
-            cluster.configure({name: settings.get(name) for name in MEANWHILE[hazard]})
-        cluster.configure({"full_page_writes": "off" if hazard is Hazard.PAGE_WRITES_OFF else "on"})
+    with configured(cluster, {"full_page_writes": "on" if full_page_writes else "off"}):
         cluster.start()
-    finally:
-        cluster.configure(settings)
     session = resumed(cluster)
-    set_full_page_writes(cluster, session, on=settings.get("full_page_writes") != "off")
+    set_full_page_writes(cluster, session, on=cluster.settings.get("full_page_writes") != "off")
     return session
+
+
+@contextmanager
+def configured(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[None]:
+    """These settings are in the configuration file for a while, to be read by what starts meanwhile."""
+    before = {name: cluster.settings.get(name) for name in settings}
+    cluster.configure(settings)
+    try:
+        yield
+    finally:
+        cluster.configure(before)
 
 
 def replace_by_copy(cluster: Cluster) -> None:

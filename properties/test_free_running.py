@@ -5,20 +5,22 @@ order of events is the machine's own, so a failure is not made smaller by trying
 part of it that no interleaving explains is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from harness.build import Build
 from harness.client import Violation
 from harness.cluster import open_cluster
 from harness.crowd import Crowd
 from harness.history import Event, History
-from harness.implementation import Implementation
+from harness.implementation import DURABLE, SHARED, Implementation
 from model.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
+from properties import crowds_and_restarts
 from properties.at_once import Answer, Linearized, counted_histories
 from properties.comparison import ROLES
 from properties.conftest import server_settings
@@ -41,6 +43,9 @@ ROWS, TURNS = 2_000, 250
 turns were seen to overlap."""
 
 
+Carry = Callable[[Crowd, Plan, Watched], None]
+
+
 @pytest.fixture(scope="module")
 def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
     """A crowd on a cluster of its own."""
@@ -50,6 +55,15 @@ def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd
         pytest.skip("without a view, and a clock that tests can move, there is too little to compare")
     with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
         yield Crowd(cluster, implementation)
+
+
+@pytest.fixture(scope="module")
+def durable_crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+    """A crowd whose backups survive restarts."""
+    if implementation not in (SHARED, DURABLE):
+        pytest.skip("only the extension has durable backups")
+    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+        yield Crowd(cluster, DURABLE)
 
 
 class InexplicableError(Violation):
@@ -68,11 +82,31 @@ def test_whatever_a_crowd_does_the_model_explains_it(
     crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """... the limit is never exceeded, core's own backups are never disturbed, and nothing is left half done."""
+    look(crowd, tally, tmp_path, plans(OPERATIONS[pytestconfig.getoption("--profile")]), carry_out)
+
+
+def test_whatever_a_crowd_does_about_durable_backups_the_model_explains_it(
+    durable_crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """... while all that they are told is in files first."""
+    look(durable_crowd, tally, tmp_path, plans(OPERATIONS[pytestconfig.getoption("--profile")]), carry_out, share=0.2)
+
+
+def test_whatever_a_restart_cuts_off_the_model_explains_it(durable_crowd: Crowd, tally: Tally, tmp_path: Path) -> None:
+    """... from what the crowd is told when the server is up again, and goes on."""
+    look(durable_crowd, tally, tmp_path, crowds_and_restarts.plans(), crowds_and_restarts.carry_out, share=0.2)
+
+
+def look(
+    crowd: Crowd, tally: Tally, tmp_path: Path, drawn: SearchStrategy[Plan], carry_out: Carry, share: float = 1.0
+) -> None:
+    """Explains a number of histories; ``share``: of the profile's."""
     saved = tmp_path / "history.jsonl"
     found: dict[Plan, Exception] = {}  # another run of the same plan would take another course
+    examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
-    @settings(max_examples=max(2, settings.default.max_examples // 15), phases=[Phase.generate])  # type: ignore[union-attr]
-    @given(plans(OPERATIONS[pytestconfig.getoption("--profile")]))
+    @settings(max_examples=max(2, examples), phases=[Phase.generate])
+    @given(drawn)
     def check(plan: Plan) -> None:
         if plan in found:
             raise found[plan]

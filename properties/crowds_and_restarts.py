@@ -1,0 +1,100 @@
+"""A crowd whose server goes down in the middle of what it does, and which goes on when its backups are back."""
+
+from functools import partial
+from random import Random
+from time import monotonic, sleep
+
+from hypothesis import strategies as st
+
+from harness import durable
+from harness.crowd import Crowd
+from harness.history import Event
+from model.design import StopPolicy
+from model.operations import Connect, Restart, RestartKind
+from model.outcomes import Ok
+from properties.comparison import ROLES
+from properties.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, settle
+from properties.timeline import Watched
+
+HOWS = (RestartKind.CRASH, RestartKind.IMMEDIATE)
+"""Nothing is cleaned up. Before a fast shutdown, a start whose caller is cut off is taken back: that is no single event,
+and the model does not have it."""
+
+SHORTEST, LONGEST = 0.05, 0.15
+"""Seconds from the first operation to the end of the server."""
+ENOUGH = 2_000
+"""Operations that a member has in mind before: more than there is time for."""
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """The first half of the members is there before the restart, the other half after it."""
+    often, seldom = st.integers(1, 4), st.integers(0, 2)
+    return Plan(
+        members=2 * draw(st.integers(4, 8)),
+        rounds=20,
+        labels=LABELS[: draw(st.sampled_from([3, 2, 2, 1]))],
+        limit=draw(st.sampled_from([1, 2, None])),
+        policy=draw(st.sampled_from([StopPolicy.ANY, StopPolicy.OWNER])),
+        weights=tuple(draw(weight) for weight in (often, often, seldom, often, seldom, often)),
+        expiry=False,
+        changes=False,
+        stock=0,
+        tool=False,
+        cancels=False,
+        seed=draw(st.integers(0, 999)),
+    )
+
+
+def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
+    """The whole example; raises Violation."""
+    beginning, half, seen = plan.beginning(crowd), plan.members // 2, dict[str, int]()
+    crowd.begin(ROLES, len(plan.roles), beginning.settings)
+    roles = [*enumerate(plan.roles)]
+    for number, role in roles[:half]:
+        crowd.act(Connect(number, role))
+    crowd.rush(
+        [partial(act_until_cut_off, crowd, plan, number, seen) for number in range(half)],
+        [partial(bring_down, crowd, plan)],
+    )
+    come_up(crowd, plan)
+    for number, role in roles[half:]:
+        crowd.act(Connect(number, role))
+    doings = Doings(plan.members)
+    crowd.rush([partial(act, crowd, plan, number, seen, doings) for number in range(half, plan.members)])
+    settle(crowd, plan)
+
+
+def act_until_cut_off(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int]) -> None:
+    """A member that is there before."""
+    chance = Random(f"{plan.seed}, {session}")
+    for kind in chance.choices(KINDS, plan.weights, k=ENOUGH):
+        outcome = crowd.act(operation := kind(plan, chance, session, chance.choice(plan.labels), seen))
+        if outcome is None:
+            return
+        if isinstance(outcome, Ok) and isinstance(outcome.value, int):
+            seen[str(getattr(operation, "label", None))] = outcome.value
+
+
+def how(plan: Plan) -> RestartKind:
+    """How the server goes down."""
+    return HOWS[plan.seed % len(HOWS)]
+
+
+def bring_down(crowd: Crowd, plan: Plan) -> None:
+    """The server goes down, whatever anybody is doing."""
+    sleep(Random(plan.seed).uniform(SHORTEST, LONGEST))
+    restart = Event(Restart(how(plan)), "the world", monotonic(), sql=[f"-- the server is restarted ({how(plan)})"])
+    crowd.history.events.append(restart)
+    crowd.cluster.go_down(how(plan))
+
+
+def come_up(crowd: Crowd, plan: Plan) -> None:
+    """It comes up again, with its backups; raises Violation."""
+    restart = next(event for event in crowd.history.events if isinstance(event.operation, Restart))
+    crowd.close_all()
+    crowd.admin = durable.start(crowd.cluster)
+    restart.completed, restart.outcome = monotonic(), Ok()
+    crowd.compare_clock()
+    live = [row.label for row in crowd.rows() if row.state == "active"]
+    expect_forced(crowd, bool(live), f"after the restart, with {len(live)} live backups in the view")
