@@ -17,8 +17,8 @@ from properties.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, s
 from properties.timeline import Watched
 
 HOWS = (RestartKind.CRASH, RestartKind.IMMEDIATE)
-"""Nothing is cleaned up. Before a fast shutdown, a start whose caller is cut off is taken back: that is no single event,
-and the model does not have it."""
+"""Nothing is cleaned up. Before a fast shutdown, a start whose caller is cut off is taken back: that is no single
+event, and the model does not have it."""
 
 SHORTEST, LONGEST = 0.05, 0.15
 """Seconds from the first operation to the end of the server."""
