@@ -26,7 +26,7 @@ from harness.workload import (
 )
 from model.operations import Hazard
 from properties.backups import Kind, copy_slowly, tool_backup
-from properties.durable import Fall, Scene, what_it_remembers, writing
+from properties.durable import PARTS, Fall, Scene, change, what_it_remembers, writing
 
 Result = TypeVar("Result")
 
@@ -103,7 +103,7 @@ class Taken:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """One to three restarts; the first backup crosses all of them, and beside it are one or two others."""
-    seldom = st.sampled_from([False, False, False, False, False, True])
+    seldom = st.sampled_from([False, False, False, True])
     crossing = st.builds(Crossing, st.sampled_from(Fall), st.booleans(), seldom)
     crossings = tuple(draw(st.lists(crossing, min_size=1, max_size=3)))
     last = len(crossings)
@@ -139,6 +139,8 @@ class Course:
     refused: list[str] = field(default_factory=list)
     """What was said of the backups that were lost."""
     lost: set[int] = field(default_factory=set)
+    gaps: int = 0
+    """So many were held open."""
     prepared: frozenset[str] = frozenset()
     """Prepared transactions that are open in the end."""
 
@@ -158,12 +160,16 @@ class Course:
                     self.cross(self.plan.crossings[span - 1])
                 self.begin(span)
                 self.protect(forced=True)
-                for turn in turns:
+                for turn in (*turns, *self.turns_of(span)):
                     self.turn(turn)
                 self.end(span)
         assert writers.connected > len(self.plan.crossings), "the writers have not connected again after each restart"
         self.prepared = open_transactions(self.session)
         self.here.backups.archive()
+
+    def turns_of(self, part: int) -> list[int | Step]:
+        """Pages that were not changed before are changed twice, and the copies proceed."""
+        return [*self.copies, change(part), *self.copies, change(part)]
 
     def cross(self, crossing: Crossing) -> None:
         """The server restarts."""
@@ -176,7 +182,9 @@ class Course:
 
     def in_the_gap(self, session: Session) -> None:
         """The server writes, and the copies proceed."""
-        for step in GAP:
+        self.gaps += 1
+        part = change(PARTS - self.gaps)
+        for step in (*GAP, part, part):
             step(session, self.chance)
             for number in list(self.copies):
                 self.proceed(number)

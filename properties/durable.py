@@ -48,6 +48,15 @@ SERVER = {
 LONG_GAP = {"wal_keep_size": "256MB"}
 """For gaps that are held open: nothing but the archive keeps WAL until the reaper reserves it."""
 
+PARTS = 8
+RESERVE = (
+    "CREATE TABLE reserve (part int, ballast text) WITH (fillfactor = 50)",
+    "INSERT INTO reserve SELECT part, repeat('x', 100)"
+    f" FROM generate_series(0, {PARTS - 1}) part, generate_series(1, 1500) ORDER BY part",
+)
+"""Pages that nobody changes for a while. Once the WAL of a backup has a page as a whole, it mends that page whenever it
+is torn: what protects the copy later on shows in pages that are new to it."""
+
 REFUSED = "55000"
 PATIENCE = 30.0
 PAUSE = 0.005
@@ -74,9 +83,11 @@ def bring_down_and_up(server: Cluster, fall: Fall) -> None:
         server.restart(fall.kind)
         return
     position = server.log_position()
-    os.kill(server.connect().pid, signal.SIGKILL)
+    victim = server.connect()
+    os.kill(victim.pid, signal.SIGKILL)
     down = lambda: "all server processes terminated; reinitializing" in server.log_since(position)  # noqa: E731
     server.wait_until(down, PATIENCE, "the server to go down because a backend was killed")
+    victim.close()
     server.wait_until(lambda: answers(server), PATIENCE, "the server to come up again")
 
 
@@ -222,8 +233,20 @@ def scene(
             session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
         prepare_workload(session, "space" if tablespace else None)
         prepare_probe(session)
+        for statement in RESERVE:
+            session.execute(statement)
         session.close()
         yield Scene(origin, Path(copies), Durable(origin, tally))
+
+
+def change(part: int) -> Step:
+    """All pages of a part of the reserve are changed, and written to their file."""
+
+    def step(session: Session, chance: Random) -> None:
+        session.execute(f"UPDATE reserve SET ballast = repeat('{chance.choice('abcdefgh')}', 100) WHERE part = {part}")
+        session.execute("CHECKPOINT")
+
+    return step
 
 
 # Sessions that write

@@ -20,11 +20,11 @@ from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles, restored
 from harness.session import Session
 from harness.snapshot import Pace, Snapshot
-from harness.workload import Step, big_update, checkpoint, open_transactions, transfers
+from harness.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
 from model.operations import Hazard
 from properties.beside import copy_while
 from properties.crossings import Course, Plan, Taken, looking, plans
-from properties.durable import LONG_GAP, Durable, Fall, Scene, scene
+from properties.durable import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
@@ -39,6 +39,13 @@ TORN = "invalid page|checksum verification failed"
 NOT_WHOLE = f"{TORN}|rows of the ledger"
 
 FULL_PAGE_WRITES = '"full_page_writes" was off for a while when the server had been restarted.'
+
+UNREADABLE = (
+    "The WAL from after the restart of the server, which would show whether all pages were protected,"
+    " could not be read."
+)
+SEGMENTS = 4
+"""Of WAL, in a gap: more than a server with the settings of the bench keeps for a checkpoint or two."""
 
 CHANGES: tuple[Step, ...] = (checkpoint, big_update, transfers, checkpoint, big_update, transfers, checkpoint)
 """Pages all over are changed, and written to their files."""
@@ -129,15 +136,55 @@ def summary(courses: list[Course], tally: Tally) -> str:
     )
 
 
+@pytest.mark.parametrize("fall", [Fall.FAST, Fall.BACKEND])
+def test_the_wal_of_a_long_gap_is_kept_until_it_has_been_read(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    """Telling core takes a checkpoint, which would remove it; unless an earlier one did, the backup goes on."""
+    with scene(instrumented, tally) as here:
+        backups, chance = here.backups, Random(1)
+
+        def write(session: Session) -> None:
+            for _ in range(SEGMENTS):
+                big_update(session, chance)
+                switch_wal(session, chance)
+            with archiving(here.origin):
+                archive_all(here.origin, session)
+
+        def write_and_have_it_removed(session: Session) -> None:
+            write(session)
+            for _ in range(2):
+                checkpoint(session, chance)
+
+        backups.start("a")
+        turns = [lambda: None, lambda: backups.fall(fall, None, write)]
+        snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
+        stopped = backups.stop("a")
+        backups.archive()
+        scenario = f"durable, across {fall}, with a long gap"
+        check_restore(tally, scenario, here.origin, snapshot, stopped.files, restorable=stopped.restorable)
+        backups.start("b")
+        backups.fall(Fall.FAST, Hazard.PAGE_WRITES_OFF, write_and_have_it_removed)  # it may have been, for all we know
+        detail = backups.refusal("b").detail
+        assert detail == UNREADABLE, detail
+        tally.notes.append(f"durable: WAL of the gap removed: stop says: {detail}")
+
+
 # Negative controls
 
 
 def taken_across(here: Scene, fall: Fall) -> tuple[Cluster, Snapshot, BackupFiles]:
-    """A backup across one restart, with load before and after it."""
+    """A backup across one restart, with load before and after it.
+
+    Core alone protects it: full_page_writes is on during the restart only.
+    """
     chance = Random(1)
+
+    def switch(on: bool) -> Callable[[], None]:
+        return lambda: set_full_page_writes(here.origin, here.session, on=on)
+
     here.backups.start("a")
-    turns = [*here.backups.does(*CHANGES, chance=chance), lambda: here.backups.fall(fall)]
-    turns += here.backups.does(*CHANGES, chance=chance)
+    before = here.backups.does(transfers, change(0), change(0), chance=chance)
+    after = here.backups.does(transfers, change(1), change(1), big_update, change(1), chance=chance)
+    turns = [switch(False), *before, switch(True), lambda: here.backups.fall(fall), switch(False), *after]
     snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
     stopped = here.backups.stop("a")
     assert stopped.restorable
@@ -214,7 +261,7 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
         if setting is Setting.OFF:
             set_full_page_writes(here.origin, here.session, on=False)
 
-        def change(session: Session) -> None:
+        def write(session: Session) -> None:
             if setting is Setting.OFF_AND_ON:
                 set_full_page_writes(here.origin, session, on=False)
             for step in CHANGES:
@@ -223,7 +270,7 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
                 set_full_page_writes(here.origin, session, on=True)
 
         hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
-        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, change)]
+        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, write)]
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         set_full_page_writes(here.origin, here.session, on=True)
         if hazard is None:
