@@ -154,12 +154,12 @@ def stock_backup(comparison: Comparison, session: int, folder: Path, pace: Pace)
     return Taken(Kind.STOCK, snapshot, BackupFiles(*comparison.client.handed_out), outcome.value.restorable)
 
 
-def copy_slowly(cluster: Cluster, folder: Path, pace: Pace) -> Generator[None, None, Snapshot]:
-    """Copies the data directory, and pauses after each ``BREATH``."""
-    pause = BREATH
+def copy_slowly(cluster: Cluster, folder: Path, pace: Pace, breath: int = BREATH) -> Generator[None, None, Snapshot]:
+    """Copies the data directory, and pauses after each breath (bytes)."""
+    pause = breath
     for snapshot in copying(cluster.data_dir, folder, pace):
         if snapshot.bytes >= pause:
-            pause += BREATH
+            pause += breath
             yield
     return snapshot
 

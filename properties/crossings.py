@@ -26,7 +26,8 @@ from harness.workload import (
 )
 from model.operations import Hazard
 from properties.backups import Kind, copy_slowly, tool_backup
-from properties.durable import PARTS, Fall, Scene, change, what_it_remembers, writing
+from properties.beside import SPAN
+from properties.durable import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
 
 Result = TypeVar("Result")
 
@@ -76,7 +77,8 @@ class Plan:
 
     def fallen(self, backup: Backup) -> str:
         """The restarts that a backup crosses, in words."""
-        return " and ".join(sorted({one.fall for one in self.crossings[backup.begin : backup.end]})) or "no restart"
+        crossed = {one.fall for one in self.crossings[backup.begin : backup.end]}
+        return f"across {' and '.join(sorted(crossed))}" if crossed else "no restart"
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def plans(draw: st.DrawFn) -> Plan:
     crossing = st.builds(Crossing, st.sampled_from(Fall), st.booleans(), seldom)
     crossings = tuple(draw(st.lists(crossing, min_size=1, max_size=3)))
     last = len(crossings)
-    pace = st.builds(Pace, st.integers(0, 999), st.sampled_from([1024, 2048, 4096]), st.integers(1, 3))
-    begin = draw(st.integers(0, last))
+    pace = st.builds(Pace, st.integers(0, 999), st.sampled_from([1024, 2048, 4096]), st.sampled_from([1, 1, 2]))
+    begin = draw(st.integers(0, last - 1) | st.integers(0, last))
     backups = [
         Backup(Kind.SHARED, 0, last, draw(pace)),
         Backup(Kind.SHARED, begin, draw(st.integers(begin, last)), draw(pace)),
@@ -219,10 +221,12 @@ class Course:
         for number, backup in enumerate(self.plan.backups):
             if backup.begin == span and backup.kind is Kind.SHARED:
                 self.here.backups.start(label_of(number))
-                self.copies[number] = copy_slowly(self.here.origin, self.folder(number), backup.pace)
+                breath = SPAN // (4 * (1 + backup.end - backup.begin))
+                self.copies[number] = copy_slowly(self.here.origin, self.folder(number), backup.pace, breath)
                 self.proceed(number)
             elif backup.begin == span:
-                self.taken.append(core_s_own(self.here.origin, backup, self.folder(number)))
+                with archiving(self.here.origin):
+                    self.taken.append(core_s_own(self.here.origin, backup, self.folder(number)))
 
     def end(self, span: int) -> None:
         """Stops the backups of the span, each when its copy is whole."""
@@ -247,7 +251,7 @@ class Course:
         assert backup.crosses == (stopped.files.controlfile is not None), (
             f"a control file is handed out if a restart was crossed: {backup}"
         )
-        scenario = f"durable, across {self.plan.fallen(backup)}"
+        scenario = f"durable, {self.plan.fallen(backup)}"
         self.taken.append(Taken(scenario, label, snapshot, stopped.files, stopped.restorable, early, prepared))
 
     def folder(self, number: int) -> Path:

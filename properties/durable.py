@@ -271,6 +271,7 @@ class Writers:
                 try:
                     while not self.over.is_set():
                         transfers(session, chance)
+                        time.sleep(PAUSE)  # or else nothing else of this program gets anywhere
                 finally:
                     session.close()
             time.sleep(PAUSE)
@@ -308,8 +309,8 @@ def what_it_remembers(copy: Cluster, label: str | None, prepared: frozenset[str]
         for found, state in rows.items():
             if state != "lost":
                 yield f"the copy takes the backup {found} for {state}"
-            elif "is a copy of the one" not in (detail := detail_of_stop(session, found)):
-                yield f"the copy says of the backup {found}: {detail}"
+        if label in rows and "is a copy of the one" not in (detail := detail_of_stop(session, label)):
+            yield f"the copy says of the backup {label}: {detail}"
         there = {row[0] for row in session.execute("SELECT gid FROM pg_prepared_xacts")}
         if there != prepared and not (there < prepared and MISSED_FILE in copy.log_since(0)):
             yield f"of the prepared transactions {sorted(prepared)} it has {sorted(there)}"
@@ -319,7 +320,7 @@ def what_it_remembers(copy: Cluster, label: str | None, prepared: frozenset[str]
         session.close()
 
 
-def detail_of_stop(session: Session, label: str) -> str:
+def detail_of_stop(session: Session, label: str | None) -> str:
     """Why it cannot be stopped."""
     try:
         session.execute("SELECT shared_backup_stop(%s, false)", (label,))

@@ -21,7 +21,7 @@ from harness.implementation import SHARED, Implementation
 from harness.node import give
 from harness.postgres import identity
 from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
-from harness.programs import run_program
+from harness.programs import address, run_program
 from harness.scratch import scratch_folder
 from harness.session import Session, SqlError
 from harness.snapshot import Pace
@@ -211,6 +211,41 @@ def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, t
         assert f'shared backup "{LABEL}" was lost in a restart' in server.log_since(position), "the log says nothing"
         check_released(server, backups.session)
         check_going_on(server, tally)
+
+
+def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Cluster, tally: Tally) -> None:
+    """Into the folders of the original, as some tools do it, so that nothing else tells."""
+    with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
+        copy = Path(folder) / "copy"
+        give(Path(folder), server.user)
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        said = run_program(
+            server,
+            "pg_basebackup",
+            "-D",
+            copy,
+            "--wal-method=fetch",
+            "--checkpoint=fast",
+            "--no-sync",
+            *address(server),
+        )
+        assert said.returncode == 0, said.stderr
+        backups.session.close()
+        server.stop()
+        put_back(copy, server.data_dir)
+        server.start()
+        backups.back(Restart(RestartKind.FAST, Hazard.COPY))
+        check_lost(backups.session, tally, "restored in place", COPY)
+        check_released(server, backups.session)
+
+
+def put_back(copy: Path, data_dir: Path) -> None:
+    """Files are copied over those of the same name, and others removed; folders stay."""
+    for path in data_dir.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    subprocess.run(["cp", "-a", f"{copy}/.", data_dir], check=True, cwd="/")
 
 
 def test_a_loss_is_remembered_over_another_restart(server: Cluster, tally: Tally) -> None:

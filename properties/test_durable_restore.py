@@ -68,7 +68,7 @@ def only_the_extension(implementation: Implementation) -> None:
 def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build, tally: Tally) -> None:
     """Whatever restarts it has crossed, and whatever has been written meanwhile and in the gap after each of them."""
     counts: list[Course] = []
-    examples = min(100, max(2, settings.default.max_examples // 100))  # type: ignore[union-attr]
+    examples = min(100, max(2, settings.default.max_examples // 75))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
     @settings(max_examples=examples, phases=[Phase.generate])
