@@ -151,10 +151,12 @@ class Question:
                 budget = search.budget
             size //= 2
         in_order = sorted(calls.values(), key=lambda call: call.invoked)
+        known_calls = tuple(call for call in in_order if call.outcome is not None)
+        end = max(deadline(call) for call in known_calls)
         return Window(
             tuple(dict.fromkeys(configuration.cluster for configuration in begin)),
-            tuple(call for call in in_order if call.outcome is not None),
-            tuple(call for call in in_order if call.outcome is None),
+            known_calls,
+            tuple(call for call in in_order if call.outcome is None and call.invoked <= end),
         )
 
 
