@@ -105,7 +105,7 @@ class Taken:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """One to three restarts; the first backup crosses all of them, and beside it are one or two others."""
-    seldom = st.sampled_from([False, False, False, True])
+    seldom = st.sampled_from([False, False, False, False, False, True])
     crossing = st.builds(Crossing, st.sampled_from(Fall), st.booleans(), seldom)
     crossings = tuple(draw(st.lists(crossing, min_size=1, max_size=3)))
     last = len(crossings)
