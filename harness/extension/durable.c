@@ -137,6 +137,28 @@ DurableForget(const BackupLabel *label, uint64 file, int elevel)
 }
 
 /*
+ * Remove the state file of a backup that has left nothing to remember.
+ *
+ * What it replaced must not come back in a restart, and its starter may not
+ * have removed the file of that yet.
+ */
+void
+DurableForgetEnded(const BackupLabel *label, const BackupRecord *record,
+				   int elevel)
+{
+	if (record->replaces != 0)
+	{
+		DurableLock(record->replaces);
+		DurableForget(label, record->replaces, elevel);
+		DurableUnlock(record->replaces);
+	}
+
+	DurableLock(record->file);
+	DurableForget(label, record->file, elevel);
+	DurableUnlock(record->file);
+}
+
+/*
  * Make sense of a state file.  Returns why that is not possible, or NULL.
  */
 static const char *

@@ -31,6 +31,8 @@ extern bool DurableSave(const BackupLabel *label, const BackupRecord *record,
 						BackupPhase phase, bool ending,
 						const BackupFiles *files, int elevel);
 extern void DurableForget(const BackupLabel *label, uint64 file, int elevel);
+extern void DurableForgetEnded(const BackupLabel *label,
+							   const BackupRecord *record, int elevel);
 extern List *DurableLoadAll(void);
 
 #endif							/* DURABLE_H */

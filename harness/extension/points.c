@@ -62,8 +62,8 @@ static const Point points[] = {
 	{"start-requested", true},	/* session: the request is in a slot */
 	{"start-taken", true},		/* worker: it has the request */
 	{"start-point-taken", true},	/* worker: core has started the backup */
-	{"start-published", true},	/* worker: the backup is ACTIVE */
-	{"start-accepted", true},	/* session: the worker has been told */
+	{"start-published", false}, /* worker: the backup is ACTIVE */
+	{"start-accepted", true},	/* session: it knows that, too */
 
 	{"stop-claimed", true},		/* the backup is STOPPING */
 	{"stop-core-ended", true},	/* core has ended it; an error loses it */

@@ -193,18 +193,19 @@ UpdateStateFile(const ReapedBackup *item)
 	BackupFiles no_files = {0};
 	BackupSnapshot snapshot;
 
-	DurableLock(file);
 	if (item->forgotten)
-		DurableForget(label, file, LOG);
-	else
 	{
-		/* unless it has been replaced since; then others remove the file */
-		(void) RegistryLookup(label, ClockNow(), &snapshot);
-		if (snapshot.serial != 0 && snapshot.record.file == file &&
-			!DurableSave(label, &item->record, BACKUP_EXPIRED, false,
-						 &no_files, LOG))
-			DurableForget(label, file, LOG);
+		DurableForgetEnded(label, &item->record, LOG);
+		return;
 	}
+
+	DurableLock(file);
+	/* unless it has been replaced since; then others remove the file */
+	(void) RegistryLookup(label, ClockNow(), &snapshot);
+	if (snapshot.serial != 0 && snapshot.record.file == file &&
+		!DurableSave(label, &item->record, BACKUP_EXPIRED, false,
+					 &no_files, LOG))
+		DurableForget(label, file, LOG);
 	DurableUnlock(file);
 }
 

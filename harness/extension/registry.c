@@ -605,37 +605,25 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 }
 
 /*
- * Put back what was there before a backup whose files, if any, have been taken
- * out of the entry, which must be locked for a change, and unlock.
- */
-static void
-RestorePrior(BackupEntry *entry, const BackupRecord *prior)
-{
-	if (prior->phase == BACKUP_ABSENT)
-		DeleteEntry(entry);
-	else
-	{
-		TimestampTz forget_at = prior->forget_at;
-
-		entry->phase = prior->phase;
-		entry->record = *prior;
-		UnlockEntry(entry);
-		NoteDue(forget_at);
-	}
-}
-
-/*
- * Give up a reservation.
+ * Give up a reservation, and put back what was there before.
  */
 void
 RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
-	BackupRecord prior = entry->record;
 	BackupRecord reserved = {0};
 
 	(void) LowerLive(&reserved);
-	RestorePrior(entry, &prior);
+	if (entry->record.phase == BACKUP_ABSENT)
+		DeleteEntry(entry);
+	else
+	{
+		TimestampTz forget_at = entry->record.forget_at;
+
+		entry->phase = entry->record.phase;
+		UnlockEntry(entry);
+		NoteDue(forget_at);
+	}
 }
 
 /*
@@ -655,56 +643,25 @@ RegistrySetStartTime(BackupRecord *record, int64 ttl)
  * could be behind by whatever it had to wait for the locks, unless there is a
  * state file that has them.
  *
- * *prior is set to the record that was replaced, whose files the caller has to
- * free once it is sure that it need not call RegistryRetractStart().
+ * From here on the start has taken place, whatever becomes of its caller: others
+ * see the backup and may have ended it already.  Returns the number of the
+ * state file of the backup that was replaced, which is to be removed, or 0.
  */
-void
+uint64
 RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
-					 BackupRecord *record, BackupRecord *prior)
+					 BackupRecord *record)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STARTING);
 
 	if (record->file == 0)
 		RegistrySetStartTime(record, ttl);
-	*prior = entry->record;
+	RegistryFreeFiles(&entry->record);
+	record->replaces = entry->record.file;
 	entry->record = *record;
 	entry->phase = BACKUP_ACTIVE;
 	NoteDue(record->expires_at);
 	UnlockEntry(entry);
-}
-
-/*
- * Undo RegistryPublishStart(), unless somebody has ended the backup.
- *
- * Returns whether that was done, and whether the caller has to release core.
- * The files of the prior record are either back in the registry or freed.
- */
-bool
-RegistryRetractStart(const BackupLabel *label, uint64 serial,
-					 const BackupRecord *prior, bool *release_core)
-{
-	BackupEntry *entry = FindEntry(label, serial);
-	bool		was_active;
-
-	if (!entry || (entry->phase != BACKUP_ACTIVE &&
-				   entry->phase != BACKUP_EXPIRED))
-	{
-		BackupRecord replaced = *prior;
-
-		if (entry)
-			UnlockEntry(entry);
-		RegistryFreeFiles(&replaced);
-		*release_core = false;
-		return false;
-	}
-
-	was_active = entry->phase == BACKUP_ACTIVE;
-	if (was_active)
-		(void) LowerLive(&entry->record);
-	RegistryFreeFiles(&entry->record);
-	RestorePrior(entry, prior);
-	*release_core = was_active;
-	return true;
+	return record->replaces;
 }
 
 /*

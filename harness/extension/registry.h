@@ -58,6 +58,7 @@ typedef struct BackupRecord
 	TimestampTz stop_time;		/* if STOPPED */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
+	uint64		replaces;		/* file of what it replaced, 0 if none */
 	bool		unsaved;		/* STOPPED, but the state file is behind */
 	dsa_pointer files;			/* one after the other */
 	uint32		files_len[NUM_BACKUP_FILES];
@@ -115,12 +116,8 @@ extern ReserveResult RegistryReserve(const BackupLabel *label, uint64 expected,
 									 uint64 *serial);
 extern void RegistryCancelReservation(const BackupLabel *label, uint64 serial);
 extern void RegistrySetStartTime(BackupRecord *record, int64 ttl);
-extern void RegistryPublishStart(const BackupLabel *label, uint64 serial,
-								 int64 ttl, BackupRecord *record,
-								 BackupRecord *prior);
-extern bool RegistryRetractStart(const BackupLabel *label, uint64 serial,
-								 const BackupRecord *prior,
-								 bool *release_core);
+extern uint64 RegistryPublishStart(const BackupLabel *label, uint64 serial,
+								   int64 ttl, BackupRecord *record);
 
 /* stop, abort and renew */
 extern bool RegistryClaim(const BackupLabel *label, uint64 serial);

@@ -831,11 +831,7 @@ AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
 		HOLD_INTERRUPTS();
 		SHARED_BACKUP_POINT("abort-claimed", label);
 		if (record->file != 0)
-		{
-			DurableLock(record->file);
-			DurableForget(label, record->file, ERROR);
-			DurableUnlock(record->file);
-		}
+			DurableForgetEnded(label, record, ERROR);
 
 		/* from here on, nothing fails */
 		if (!record->carried)

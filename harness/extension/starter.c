@@ -23,9 +23,8 @@
  *	 DECLINED	the reaper's worker has died, or could not be launched, before it
  *				took the request; the caller frees the slot and tries another
  *	 RUNNING	a worker has taken the request, and the reservation with it
- *	 DONE		the backup is ACTIVE; the worker waits to be told that the
- *				caller knows, because until then it may have to undo the start
- *	 ACCEPTED	the caller knows; the worker ends and frees the slot
+ *	 DONE		the backup is ACTIVE, and the worker ends; the caller takes the
+ *				start point and frees the slot
  *	 FAILED		the worker has undone everything and ends; the caller takes the
  *				error and frees the slot
  *
@@ -33,7 +32,8 @@
  * is REQUESTED, and leaves the slot to the reaper's worker if there is one.
  * Later it marks the slot abandoned and terminates the worker, which undoes
  * everything and frees the slot.  So there is one process responsible at any
- * time, and whichever of the two ends early, nothing is left behind.
+ * time, and whichever of the two ends early, nothing is left behind.  Once the
+ * backup is ACTIVE, nothing is undone any more: others have seen it.
  *
  * Any start takes the reaper's worker, be it WARM or LAUNCHING, rather than
  * launch another one: so the warm worker never uses up what a start needs.  No
@@ -93,7 +93,6 @@ typedef enum SlotState
 	SLOT_DECLINED,
 	SLOT_RUNNING,
 	SLOT_DONE,
-	SLOT_ACCEPTED,
 	SLOT_FAILED,
 } SlotState;
 
@@ -151,7 +150,6 @@ typedef struct StarterWork
 	bool		taken;			/* the request in the slot? */
 	bool		published;
 	BackupRecord record;
-	BackupRecord prior;			/* valid if published */
 	StarterError error;
 } StarterWork;
 
@@ -170,7 +168,6 @@ static StarterShared *shared = NULL;
 static StarterWork work;
 static StarterLaunch launch;
 static uint32 wait_event_start = 0;
-static uint32 wait_event_accept = 0;
 static uint32 wait_event_warm = 0;
 static uint32 wait_event_undo = 0;
 
@@ -308,6 +305,7 @@ TakeBackRequest(StarterSlot *slot, uint32 *generation)
 			mine = true;
 			FreeSlot(slot);
 			break;
+		case SLOT_DONE:
 		case SLOT_FAILED:
 			FreeSlot(slot);
 			break;
@@ -431,7 +429,6 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 		SlotState	state;
 		BgwHandleStatus status = BGWH_NOT_YET_STARTED;
 		pid_t		pid;
-		Latch	   *worker = NULL;
 
 		CHECK_FOR_INTERRUPTS();
 
@@ -444,8 +441,7 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 		if (state == SLOT_DONE)
 		{
 			*startpoint = slot->startpoint;
-			slot->state = SLOT_ACCEPTED;
-			worker = slot->worker;
+			FreeSlot(slot);
 		}
 		else if (state == SLOT_FAILED)
 		{
@@ -456,8 +452,6 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 			FreeSlot(slot);
 		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 
-		if (worker)
-			SetLatch(worker);
 		if (state == SLOT_DONE || state == SLOT_FAILED ||
 			state == SLOT_DECLINED)
 			return state;
@@ -533,7 +527,7 @@ ForgetStateFile(const BackupLabel *label, uint64 file)
 }
 
 /*
- * Undo what has been done so far, unless the caller knows of the backup.
+ * Undo what has been done so far, unless the backup is ACTIVE.
  *
  * This and StarterExitReport() run at the exit of the worker, for whatever
  * reason.
@@ -542,72 +536,53 @@ static void
 StarterExitUndo(int code, Datum arg)
 {
 	StarterSlot *slot = work.slot;
-	bool		accepted;
-	bool		undone = true;
-	bool		release_core;
 
-	if (!work.taken)
+	if (!work.taken || work.published)
 		return;
-
-	/* from here on, the caller cannot accept the result */
-	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	accepted = slot->state == SLOT_ACCEPTED;
-	if (!accepted)
-		slot->state = SLOT_RUNNING;
-	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-
-	if (accepted)
-	{
-		RegistryFreeFiles(&work.prior);
-		ForgetStateFile(&slot->label, work.prior.file);
-		return;
-	}
 
 	/* in this order, so that core never counts fewer backups than are live */
-	if (work.published)
-		undone = RegistryRetractStart(&slot->label, slot->serial,
-									  &work.prior, &release_core);
-	else
-	{
-		release_core = get_backup_status() == SESSION_BACKUP_RUNNING;
-		RegistryCancelReservation(&slot->label, slot->serial);
-		RegistryFreeFiles(&work.record);
-	}
-	ForgetStateFile(&slot->label,
-					undone ? work.record.file : work.prior.file);
-	if (release_core)
+	RegistryCancelReservation(&slot->label, slot->serial);
+	RegistryFreeFiles(&work.record);
+	ForgetStateFile(&slot->label, work.record.file);
+	if (get_backup_status() == SESSION_BACKUP_RUNNING)
 		CoreBackupUndoStart();
 }
 
 /*
- * Leave the slot.
+ * Leave the slot, with the start point or with the error.
  */
 static void
-StarterExitReport(int code, Datum arg)
+LeaveSlot(void)
 {
 	StarterSlot *slot = work.slot;
 
-	if (!slot)
-		return;
-
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	slot->worker_pid = 0;
-	if (slot->state == SLOT_WARM || slot->state == SLOT_ACCEPTED)
+	if (slot->state == SLOT_WARM || slot->abandoned)
 		FreeSlot(slot);
+	else if (slot->state == SLOT_REQUESTED)
+		slot->state = SLOT_DECLINED;
+	else if (work.published)
+	{
+		slot->startpoint = work.record.core.startpoint;
+		slot->state = SLOT_DONE;
+	}
 	else
 	{
-		if (slot->abandoned)
-			FreeSlot(slot);
-		else if (slot->state == SLOT_REQUESTED)
-			slot->state = SLOT_DECLINED;
-		else
-		{
-			slot->error = work.error;
-			slot->state = SLOT_FAILED;
-		}
-		SetLatch(slot->caller);
+		slot->error = work.error;
+		slot->state = SLOT_FAILED;
 	}
+	if (work.taken || slot->state == SLOT_DECLINED)
+		SetLatch(slot->caller);
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+	work.slot = NULL;
+}
+
+static void
+StarterExitReport(int code, Datum arg)
+{
+	if (work.slot)
+		LeaveSlot();
 
 	/* there may be a warm worker to replace */
 	ReaperWake();
@@ -705,7 +680,8 @@ StartAndPublish(void)
 	StringInfoData labelfile;
 	StringInfoData spcmapfile;
 	BackupFiles files = {0};
-	Latch	   *caller;
+	BackupLabel label;
+	uint64		replaced_file;
 
 	SHARED_BACKUP_POINT("start-taken", &slot->label);
 
@@ -714,8 +690,6 @@ StartAndPublish(void)
 	CoreBackupStart(slot->label.text, slot->fast, &work.record.core,
 					&labelfile, &spcmapfile);
 
-	/* From here until it is published, only errors can stop us. */
-	HOLD_INTERRUPTS();
 	SHARED_BACKUP_POINT("start-point-taken", &slot->label);
 	files.data[FILE_LABEL] = labelfile.data;
 	files.len[FILE_LABEL] = labelfile.len;
@@ -723,6 +697,10 @@ StartAndPublish(void)
 	files.len[FILE_TABLESPACE_MAP] = spcmapfile.len;
 	RegistryStoreFiles(&work.record, &files);
 	work.record.owner = slot->owner;
+
+	/* From here until it is published, only errors can stop us, then nothing. */
+	CHECK_FOR_INTERRUPTS();
+	HOLD_INTERRUPTS();
 	if (shared_backup_durable)
 	{
 		work.record.file = slot->serial;
@@ -731,45 +709,16 @@ StartAndPublish(void)
 		(void) DurableSave(&slot->label, &work.record, BACKUP_ACTIVE, false,
 						   &files, ERROR);
 	}
-	RegistryPublishStart(&slot->label, slot->serial, slot->ttl, &work.record,
-						 &work.prior);
+	replaced_file = RegistryPublishStart(&slot->label, slot->serial, slot->ttl,
+										 &work.record);
 	work.published = true;
 	if (shared_backup_durable)
 		DurableUnlock(work.record.file);
-	RESUME_INTERRUPTS();
 	SHARED_BACKUP_POINT("start-published", &slot->label);
-
-	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	slot->startpoint = work.record.core.startpoint;
-	slot->state = SLOT_DONE;
-	caller = slot->caller;
-	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-	SetLatch(caller);
-}
-
-/*
- * Wait until the caller knows, which takes microseconds.
- */
-static void
-AwaitAcceptance(void)
-{
-	for (;;)
-	{
-		bool		accepted;
-
-		CHECK_FOR_INTERRUPTS();
-
-		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_SHARED);
-		accepted = work.slot->state == SLOT_ACCEPTED;
-		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-		if (accepted)
-			break;
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0,
-						 SharedBackupWaitEvent(&wait_event_accept,
-											   "SharedBackupStartAccept"));
-		ResetLatch(MyLatch);
-	}
+	label = slot->label;
+	LeaveSlot();
+	ForgetStateFile(&label, replaced_file);
+	RESUME_INTERRUPTS();
 }
 
 static void
@@ -827,7 +776,6 @@ SharedBackupStarterMain(Datum main_arg)
 	}
 	PG_END_TRY();
 
-	AwaitAcceptance();
 	proc_exit(0);
 }
 
