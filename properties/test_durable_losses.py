@@ -44,6 +44,10 @@ CALLS = {
 SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
 
 ABSENCE = 'The server has run without shared_backup, or without "shared_backup.durable", since the backup was started.'
+SHUTDOWN = (
+    "The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was"
+    " started."
+)
 COPY = "The data directory is a copy of the one in which the backup was started."
 RECOVERY = "The server was in recovery when it was restarted."
 TIMELINE = "The server has changed to another timeline since the backup was started."
@@ -141,11 +145,12 @@ def with_settings(**settings: str) -> Callable[[Cluster], None]:
     return happen
 
 
-def single_user(server: Cluster) -> None:
+def single_user(server: Cluster, *options: str) -> None:
     """It is started in single-user mode, and written to."""
     command: list[str | Path] = [
         server.build.postgres.binary("postgres"),
         "--single",
+        *options,
         "-D",
         server.data_dir,
         "postgres",
@@ -191,8 +196,13 @@ CASES = (
         single_user,
         "The server has run in single-user mode since the backup was started.",
     ),
+    Case(
+        "single-user mode without the extension in between",
+        lambda server: single_user(server, "-c", "shared_preload_libraries=", "-c", "full_page_writes=off"),
+        SHUTDOWN,
+    ),
     Case("cloned data directory", clone, COPY, Hazard.COPY),
-    Case("WAL reset", reset_wal, "The WAL has been reset since the backup was started."),
+    Case("WAL reset", reset_wal, SHUTDOWN),
 )
 
 

@@ -43,8 +43,11 @@
  * workers start, where we leave the file again.  When the postmaster makes the
  * shared memory anew after a crash of a process, it knows that it has been
  * there before.  A server in single-user mode removes no such files, so if we
- * are loaded there, we write that down; if we are not loaded there either, we
- * do not know of it.
+ * are loaded there, we write that down.  If we are not loaded there either, it
+ * leaves the checkpoint of its shutdown: the postmaster writes down which one
+ * is that of ours, as the last thing that it does.  So what we do not know of
+ * is a server in single-user mode, without us, that did not even shut down, or
+ * that came after one of ours that did not.
  *
  * A restored or cloned data directory has its backups from another server,
  * which may be writing still, and whose copies are none of ours.  Such a
@@ -79,6 +82,7 @@
 #include "replication/slot.h"
 #include "statefile.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "storage/shmem.h"
 
 #define SERVER_FILE		"server"
@@ -104,6 +108,8 @@ typedef struct Continuity
 	LostReason	reason;			/* why older backups are lost, if they are */
 	GapStart	gap_start;
 	XLogRecPtr	unverified_since;	/* where the first gap starts, 0 if none */
+	XLogRecPtr	closed_at;		/* checkpoint of our last shutdown, 0 if none
+								 * since */
 } Continuity;
 
 typedef struct ContinuityShared
@@ -168,6 +174,10 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_SINGLE_USER;
 	if (!ours)
 		return LOST_ABSENCE;
+	if (before->closed_at != InvalidXLogRecPtr &&
+		(control->state != DB_SHUTDOWNED ||
+		 control->checkPoint != before->closed_at))
+		return LOST_SHUTDOWN;
 	if (control->state == DB_IN_ARCHIVE_RECOVERY ||
 		control->state == DB_SHUTDOWNED_IN_RECOVERY ||
 		FileExists(STANDBY_SIGNAL_FILE) || FileExists(RECOVERY_SIGNAL_FILE))
@@ -228,6 +238,27 @@ BeginContinuity(void)
 		(void) StateFileRemove(SERVER_FILE, NULL, WARNING);
 }
 
+/*
+ * The postmaster ends, or is about to make the shared memory anew.
+ */
+static void
+EndContinuity(int code, Datum arg)
+{
+	bool		crc_ok;
+	ControlFileData *control;
+
+	if (!IsPostmasterEnvironment)
+		return;
+
+	control = get_controlfile(DataDir, &crc_ok);
+	if (crc_ok && control->state == DB_SHUTDOWNED)
+	{
+		shared->written.closed_at = control->checkPoint;
+		(void) WriteDown(WARNING);
+	}
+	pfree(control);
+}
+
 void
 ContinuityShmemInit(void)
 {
@@ -240,7 +271,10 @@ ContinuityShmemInit(void)
 		memset(shared, 0, sizeof(ContinuityShared));
 		pg_atomic_init_u64(&shared->held_since, InvalidXLogRecPtr);
 		if (StateFileMakeDir(WARNING))
+		{
 			BeginContinuity();
+			on_shmem_exit(EndContinuity, (Datum) 0);
+		}
 		else
 			shared->written.reason = LOST_ABSENCE;
 	}
@@ -573,6 +607,8 @@ LostReasonDetail(LostReason reason)
 			return _("The record of the server's restarts could not be read.");
 		case LOST_ABSENCE:
 			return _("The server has run without shared_backup, or without \"shared_backup.durable\", since the backup was started.");
+		case LOST_SHUTDOWN:
+			return _("The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was started.");
 		case LOST_SINGLE_USER:
 			return _("The server has run in single-user mode since the backup was started.");
 		case LOST_RECOVERY:
