@@ -187,11 +187,14 @@ class ConformanceMachine(RuleBasedStateMachine):
         kind=st.sampled_from(RestartKind),
         hazard=st.sampled_from([None, None, None, *Hazard]),
         role=st.sampled_from(NAMES),
+        label=st.sampled_from([None, "a", "b"]),
     )
-    def restart(self, kind: RestartKind, hazard: Hazard | None, role: str) -> None:
+    def restart(self, kind: RestartKind, hazard: Hazard | None, role: str, label: str | None) -> None:
         self.restarts -= 1
         self.step(Restart(kind, hazard if self.client.implementation.durable else None))
         self.step(Connect(0, role))
+        if label is not None:
+            self.step(Stop(0, label))
 
     @precondition(lambda self: self.client.implementation.has_clock)
     @rule(seconds=st.sampled_from(MOMENTS))

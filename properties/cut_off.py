@@ -118,10 +118,7 @@ class Interrupted:
         for _ in range(phases):
             ((self.now, result),) = resume(design, self.now, pending) if pending else invoke(design, before, operation)
             pending = result if isinstance(result, Pending) else None
-            if pending:
-                self.traceless = give_up(self.now, pending)
-            elif not isinstance(operation, Start):  # which is taken back if nobody is there to be told
-                self.traceless = None
+            self.traceless = give_up(self.now, pending) if pending else None
 
     def left_by(self, how: RestartKind, answered: bool) -> list[Cluster]:
         """What a restart may leave. Before a fast one, an operation comes to an end of its own, good or bad."""

@@ -7,9 +7,23 @@ not go on, and what goes on is protected without a gap. Afterwards the label wor
 import pytest
 
 from harness.client import Client, Violation
-from model.operations import RestartKind
+from model.explore import ROOT
+from model.operations import Abort, Connect, Restart, RestartKind
 from properties.comparison import Comparison
-from properties.cut_off import STATES, Cut, cuts, play
+from properties.cut_off import (
+    GIVEN,
+    HELD,
+    LABEL,
+    LATER,
+    OPERATIONS,
+    STATES,
+    Cut,
+    Interrupted,
+    cuts,
+    held,
+    number_start_points,
+    play,
+)
 from properties.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -44,3 +58,23 @@ def cut_off(client: Client, tally: Tally, cut: Cut) -> str:
         tally.keep(client.history, failed)
         comparison.finish(failed)
     return state
+
+
+def test_what_was_replaced_does_not_come_back(durable: Client, tally: Tally) -> None:
+    """... when that which replaced it is given up before its starter has cleared up."""
+    comparison = Comparison(durable, tally)
+    failed = True
+    try:
+        with tally.example():
+            for before in (Connect(HELD, ROOT.name), *GIVEN["stopped"]):
+                comparison.step(before)
+            published = Interrupted(comparison.design, comparison.model, OPERATIONS["start"], 3).now
+            with held(durable, OPERATIONS["start"], "start-published"):
+                comparison.model = published
+                number_start_points(durable)
+                for after in (Connect(LATER, ROOT.name), Abort(LATER, LABEL), Restart(RestartKind.CRASH)):
+                    comparison.step(after)
+            failed = False
+    finally:
+        tally.keep(durable.history, failed)
+        comparison.finish(failed)
