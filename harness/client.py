@@ -73,6 +73,8 @@ class Client:
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
         self.now = 0
+        self.frozen = False
+        """Has the clock been stopped?"""
         self.handed_out: Row = ()
         """What the last stop returned: the stop point, the label file, and the tablespace map and the control file, if
         there are any."""
@@ -405,10 +407,11 @@ class Client:
         if self.implementation.freeze_clock is not None:
             frozen: datetime = self.admin.execute(self.implementation.freeze_clock)[0][0]
             self.epoch = frozen - timedelta(seconds=self.now)
+            self.frozen = True
 
     def compare_clock(self) -> None:
         """A clock that backups are measured by goes on where it was; raises Violation."""
-        if self.implementation.freeze_clock is not None:
+        if self.implementation.freeze_clock is not None and self.frozen:
             shown = self.admin.execute(self.implementation.freeze_clock)[0][0]
             if shown != self.clock():
                 raise Violation(f"the clock shows {shown} after a restart, and {self.clock()} before")

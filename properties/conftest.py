@@ -177,6 +177,13 @@ def multi_session(implementation: Implementation) -> None:
 
 
 @pytest.fixture
+def forgetful(implementation: Implementation) -> None:
+    """For what only a design promises whose backups end with the server; others skip it."""
+    if implementation.durable:
+        pytest.skip("the design is durable: backups survive a restart of the server")
+
+
+@pytest.fixture
 def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Tally]:
     """Counts what the property does; the counts go into the report of the test."""
     tally = Tally()

@@ -10,11 +10,13 @@ from harness import durable
 from harness.crowd import Crowd
 from harness.history import Event
 from model.design import StopPolicy
-from model.operations import Connect, ListBackups, Restart, RestartKind, Stop
+from model.operations import Connect, ListBackups, Restart, RestartKind, Start, Stop
 from model.outcomes import Ok
 from properties.comparison import ROLES
 from properties.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, settle
 from properties.timeline import Watched
+
+HOWS: tuple[RestartKind, ...] = tuple(RestartKind)
 
 SHORTEST, LONGEST = 0.05, 0.15
 """Seconds from the first operation to the end of the server."""
@@ -56,8 +58,9 @@ def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
     come_up(crowd, plan)
     for number, role in roles[half:]:
         crowd.act(Connect(number, role))
-    for operation in (ListBackups(plan.closer), *(Stop(plan.closer, label) for label in plan.labels[1:])):
-        crowd.act(operation)
+    crowd.act(ListBackups(plan.closer))
+    for label in plan.labels[1:]:
+        crowd.act(Stop(plan.closer, label))
     doings = Doings(plan.members)
     crowd.rush([partial(act, crowd, plan, number, seen, doings) for number in range(half, plan.members)])
     settle(crowd, plan)
@@ -67,16 +70,17 @@ def act_until_cut_off(crowd: Crowd, plan: Plan, session: int, seen: dict[str, in
     """A member that is there before."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=ENOUGH):
-        outcome = crowd.act(operation := kind(plan, chance, session, chance.choice(plan.labels), seen))
+        operation = kind(plan, chance, session, chance.choice(plan.labels), seen)
+        outcome = crowd.act(operation)
         if outcome is None:
             return
-        if isinstance(outcome, Ok) and isinstance(outcome.value, int):
-            seen[str(getattr(operation, "label", None))] = outcome.value
+        if isinstance(operation, Start) and isinstance(outcome, Ok) and isinstance(outcome.value, int):
+            seen[str(operation.label)] = outcome.value
 
 
 def how(plan: Plan) -> RestartKind:
     """How the server goes down."""
-    return [*RestartKind][plan.seed % len(RestartKind)]
+    return HOWS[plan.seed % len(HOWS)]
 
 
 def bring_down(crowd: Crowd, plan: Plan) -> None:

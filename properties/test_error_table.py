@@ -168,6 +168,7 @@ def test_a_bad_argument_is_refused_and_leaves_nothing(admin: Session, sql: str, 
 # The backup is not there, or not the caller's, or not in the right state
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_an_unknown_label_tells_since_when_the_server_has_been_up(admin: Session) -> None:
     for function in (STOP, ABORT, RENEW):
         error = refusal(admin, function, "42704", '"a" does not exist')

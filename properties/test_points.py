@@ -203,6 +203,7 @@ def test_an_error_injected_into_the_reaper_is_made_up_for(
     assert [armed.passed for armed in points.armed()] == [1]
 
 
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("point", ["start-point-taken", "stop-core-ended", "abort-claimed", *EXPIRING])
 def test_the_server_can_be_shut_down_while_somebody_waits(
     point: str, points: Points, client: Client, tally: Tally

@@ -36,7 +36,7 @@ from properties.conftest import server_settings
 from properties.restoring import check_restore
 from properties.tally import Tally
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session", "forgetful")]
 
 LABEL = "nightly"
 STARTER, STOPPER = 0, 1

@@ -177,6 +177,7 @@ def test_treated_wrongly_a_copy_of_a_standby_is_not_restored(
         check_refusal(tally, primary, *taken, wrong, "WAL ends before end of online backup", to_the_end=True)
 
 
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("kind", RestartKind)
 def test_a_restart_of_a_standby_forgets_its_backups(
     pair: Pair, implementation: Implementation, tally: Tally, copies: Path, kind: RestartKind
