@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * instruments.c
- *	  A clock that tests can stop and move, a view of our workers, and a way to
- *	  carry the state of a backup over a restart.
+ *	  A clock that tests can stop and move, a view of our workers, a limit to
+ *	  our memory, and a way to carry the state of a backup over a restart.
  *
  * Only in builds with INSTRUMENTS=1.
  *
@@ -60,6 +60,7 @@ PG_FUNCTION_INFO_V1(shared_backup_clock_release);
 PG_FUNCTION_INFO_V1(shared_backup_reaper);
 PG_FUNCTION_INFO_V1(shared_backup_reaper_settle);
 PG_FUNCTION_INFO_V1(shared_backup_starter);
+PG_FUNCTION_INFO_V1(shared_backup_limit_memory);
 PG_FUNCTION_INFO_V1(shared_backup_carry_out);
 PG_FUNCTION_INFO_V1(shared_backup_carry_in);
 
@@ -265,6 +266,25 @@ shared_backup_starter(PG_FUNCTION_ARGS)
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
+}
+
+/*
+ * Let the registry have so many bytes of dynamic shared memory and no more, if
+ * it does not have them already, or for null as many as there are.
+ */
+Datum
+shared_backup_limit_memory(PG_FUNCTION_ARGS)
+{
+	int64		limit = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT64(0);
+
+	CheckPreloaded();
+	if (limit < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a limit to memory must not be negative")));
+
+	RegistryLimitMemory((Size) limit);
+	PG_RETURN_VOID();
 }
 
 /*

@@ -823,6 +823,24 @@ RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 	}
 }
 
+/*
+ * Touch in advance what RegistryStoreFiles() needs for files of this size.
+ * There may be no memory for it, which is nothing to complain about yet.
+ */
+void
+RegistryRehearseStore(Size size)
+{
+	dsa_pointer memory;
+
+	RegistryAttach();
+	HOLD_INTERRUPTS();
+	memory = dsa_allocate_extended(area, size,
+								   DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
+	if (DsaPointerIsValid(memory))
+		dsa_free(area, memory);
+	RESUME_INTERRUPTS();
+}
+
 void
 RegistryFreeFiles(BackupRecord *record)
 {
@@ -1152,6 +1170,17 @@ RegistryOverdueLabel(TimestampTz now)
 	}
 	dshash_seq_term(&status);
 	return label.len > 0 ? &label : NULL;
+}
+
+/*
+ * Let the dynamic shared memory area grow only up to so many bytes.  It keeps
+ * what it has.
+ */
+void
+RegistryLimitMemory(Size limit)
+{
+	RegistryAttach();
+	dsa_set_size_limit(area, limit);
 }
 
 #endif							/* SHARED_BACKUP_INSTRUMENTS */

@@ -132,6 +132,7 @@ extern bool RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 
 /* the files of a backup */
 extern void RegistryStoreFiles(BackupRecord *record, const BackupFiles *files);
+extern void RegistryRehearseStore(Size size);
 extern void RegistryFreeFiles(BackupRecord *record);
 extern bool RegistryReadFiles(const BackupLabel *label,
 							  const BackupSnapshot *snapshot,
@@ -156,6 +157,9 @@ extern bool RegistryExchange(const BackupLabel *label, uint64 serial,
 
 /* for the points that the reaper comes to */
 extern const BackupLabel *RegistryOverdueLabel(TimestampTz now);
+
+/* for tests of what happens without memory */
+extern void RegistryLimitMemory(Size limit);
 #endif
 
 /* arithmetic on times that may be for ever */

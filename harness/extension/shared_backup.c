@@ -619,10 +619,20 @@ EndCarried(const BackupLabel *label, BackupSnapshot *snapshot,
 	ResumeEndCarried(&record->core, files);
 	SHARED_BACKUP_POINT("stop-core-ended", label);
 
-	DurableLock(record->file);
-	RegistrySetStopTime(record);
-	(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+	/* what the state file says must come true, so nothing may fail after it */
 	RegistryStoreFiles(record, files);
+	PG_TRY();
+	{
+		DurableLock(record->file);
+		RegistrySetStopTime(record);
+		(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+	}
+	PG_CATCH();
+	{
+		RegistryFreeFiles(record);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (RegistryPublishStop(label, snapshot->serial, record))
 		CoreBackupRelease();
 	DurableUnlock(record->file);

@@ -38,6 +38,11 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'shared_backup_starter'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_limit_memory(bytes bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'shared_backup_limit_memory'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
 CREATE FUNCTION shared_backup_carry_out(label text)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'shared_backup_carry_out'
@@ -87,6 +92,7 @@ REVOKE ALL ON FUNCTION shared_backup_clock_release() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_reaper_settle() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_starter() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_limit_memory(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_out(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_in(text, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_point_arm(text, text, text) FROM PUBLIC;

@@ -615,17 +615,11 @@ EnterSlot(StarterSlot *slot, uint32 generation)
 static void
 Rehearse(void)
 {
-	static char text[256] = {0};	/* about as long as a label file */
 	BackupLabel label = {0};
 	BackupSnapshot snapshot;
-	BackupRecord record = {0};
-	BackupFiles files = {{text}, {sizeof(text)}};
 
 	(void) RegistryLookup(&label, 0, &snapshot);	/* no label is empty */
-	HOLD_INTERRUPTS();
-	RegistryStoreFiles(&record, &files);
-	RegistryFreeFiles(&record);
-	RESUME_INTERRUPTS();
+	RegistryRehearseStore(256); /* about as long as a label file */
 }
 
 /*

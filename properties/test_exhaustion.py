@@ -1,0 +1,198 @@
+"""Shared memory is used up: a start fails and leaves no trace, whatever it lacked memory for; the rest goes on.
+
+Nothing is injected: the dynamic shared memory area of the instrumented flavour has a limit, and other backups fill it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from random import Random
+
+import pytest
+
+from harness import durable
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import DURABLE, SHARED, Implementation
+from harness.probes import forced_full_page_writes, lowered_too_often, prepare_probe
+from harness.session import SqlError
+from properties.conftest import server_settings
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+OUT_OF_MEMORY = "53200"
+FAULT = "shared memory used up"
+STAGES = ((200, 420_000, (0,)), (300, 500_000, (0,)), (900, 1_500_000, (0, 500, 900, 1000)))
+"""So many operations, within so many bytes, with labels of these lengths beside a number: memory comes in pieces of
+several sizes, and is used up for each of them by itself."""
+
+LARGE_TABLE = 2048
+"""Bytes that the hash table needs when it grows for the first time."""
+WARM = "SELECT warm_pid IS NOT NULL FROM shared_backup_starter()"
+PATIENCE = 5.0
+CARRIED = 10
+"""Backups that cross a restart: there may be room for the results of some."""
+KINDS = ("stop", "abort", "renew", *["start"] * 7)
+PLACES = ("for its label", "for its entry", "for a larger table", "for its files")
+"""What a start asks memory for, one after the other; the last one in its worker, with its start point taken."""
+
+
+class Tight:
+    """A server whose shared memory is used up, and what is open there."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.admin = cluster.connect()
+        self.admin.execute("CREATE EXTENSION IF NOT EXISTS shared_backup")
+        self.admin.execute("CREATE EXTENSION IF NOT EXISTS shared_backup_instruments")
+        self.admin.execute("SELECT shared_backup_clock_freeze()")
+        prepare_probe(self.admin)
+        self.states: dict[str, str] = {}
+        """What the labels should be."""
+
+    def limit(self, size: int | None) -> None:
+        self.admin.execute("SELECT shared_backup_limit_memory(%s)", (size,))
+
+    def start(self, label: str) -> str | None:
+        """A start; returns what there was no memory for, None if it succeeded. Raises AssertionError."""
+        shown, requests = self.shown(label), self.requests()
+        try:
+            self.admin.execute("SELECT shared_backup_start(%s, true, '1 h')", (label,))
+        except SqlError as error:
+            if error.sqlstate != OUT_OF_MEMORY:
+                raise
+            detail = str(error.detail)
+        else:
+            self.states[label] = "active"
+            return None
+        assert self.shown(label) == shown, f"it failed, and there was {shown}, and is {self.shown(label)}"
+        return self.lacking(label, detail, self.requests() > requests)
+
+    def lacking(self, label: str, detail: str, requested: bool) -> str:
+        """What there was no memory for: a request to the worker had come before, or not; by its size."""
+        size = int(detail.removesuffix(".").split()[-1])
+        if requested:
+            return "for its files"
+        if size == len(label):
+            return "for its label"
+        return "for a larger table" if size >= LARGE_TABLE else "for its entry"
+
+    def end(self, function: str, label: str) -> None:
+        """A stop, abort or renewal; these need no memory. Raises SqlError."""
+        more = {"stop": ", wait_for_archive => false", "renew": ", '1 h'"}.get(function, "")
+        self.admin.execute(f"SELECT shared_backup_{function}(%s{more})", (label,))
+        if function == "stop":
+            self.states[label] = "stopped"
+        elif function == "abort":
+            del self.states[label]
+
+    def shown(self, label: str) -> list[tuple[object, ...]]:
+        """What the view shows of a label."""
+        return self.admin.execute("SELECT * FROM shared_backups WHERE label = %s", (label,))
+
+    def requests(self) -> int:
+        """How many starts have come to a worker."""
+        return int(self.admin.execute("SELECT warm_starts + cold_starts FROM shared_backup_starter()")[0][0])
+
+    def check(self) -> None:
+        """The view, the registry's count and core's are as they should be; raises AssertionError."""
+        assert dict(self.admin.execute("SELECT label, state FROM shared_backups")) == self.states
+        live = [*self.states.values()].count("active")
+        assert self.admin.execute("SELECT live FROM shared_backup_reaper()") == [(live,)]
+        forced = forced_full_page_writes(self.admin)
+        assert forced == bool(live), f"{live} are live, and core {'counts' if forced else 'does not count'} a backup"
+
+    def fill(self) -> None:
+        """Large ones use up what is left."""
+        self.limit(0)
+        assert any(self.start(f"{number} " + "x" * 900) for number in range(1000)), "there is still memory"
+
+
+@pytest.fixture
+def tight(request: pytest.FixtureRequest, instrumented: Build, implementation: Implementation) -> Iterator[Tight]:
+    if implementation != SHARED:
+        pytest.skip("the limit is a matter of the extension")
+    with open_cluster(instrumented, settings=server_settings(request.param)) as cluster:
+        yield Tight(cluster)
+
+
+@pytest.mark.parametrize("tight", [SHARED, DURABLE], ids=["shared", "durable"], indirect=True)
+def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> None:
+    """... of itself, or of what it was to replace; meanwhile others can be stopped, aborted and renewed, and expire."""
+    chance, lacked = Random(0), Counter[str]()
+    with tally.example():
+        for rounds, limit, lengths in STAGES:
+            tight.limit(limit)
+            for number in range(rounds):
+                tally.steps += 1
+                label, kind = chance.choice([*tight.states, ""]), chance.choice(KINDS)
+                if kind == "start" and (chance.random() < 0.9 or tight.states.get(label) != "stopped"):
+                    label = f"{limit} {number} " + "x" * chance.choice(lengths)
+                if kind == "start":
+                    if place := tight.start(label):
+                        lacked[place] += 1
+                        tally.strike(FAULT, place, lambda: OUT_OF_MEMORY)
+                elif tight.states.get(label) == "active":
+                    tight.end(kind, label)
+            tight.check()
+        assert set(lacked) == set(PLACES), f"of those that failed, {lacked} had no memory"
+        tally.notes.append(f"starts without memory {', '.join(f'{place}: {lacked[place]}' for place in PLACES)}")
+
+        tight.admin.execute("SELECT shared_backup_clock_advance('1 h')")
+        tight.states = {label: "expired" for label, state in tight.states.items() if state == "active"}
+        tight.check()
+        tight.admin.execute("SELECT shared_backup_clock_advance('1 h')")
+        tight.states = {}
+        tight.check()
+        assert tight.start("fresh") is None, "all others are forgotten, and there is still no memory"
+        tight.limit(None)
+        for number in range(100):
+            assert tight.start(f"{number}" + "x" * 1000) is None, "there is memory again, but not for starts"
+        tight.check()
+        for label in [*tight.states]:
+            tight.end("abort", label)
+        tight.check()
+        assert not lowered_too_often(tight.admin), "core was released more often than backups were started"
+
+
+@pytest.mark.parametrize("tight", [DURABLE], ids=["durable"], indirect=True)
+def test_a_stop_without_memory_for_its_result_leaves_no_trace(tight: Tight, tally: Tally) -> None:
+    """Only a backup that has crossed a restart needs any: its result is longer than it was itself."""
+    with tally.example():
+        for number in range(CARRIED):
+            assert tight.start(f"carried {number}") is None
+        tight.admin = durable.restart(tight.cluster, "crash")
+        tight.fill()
+        for number in range(CARRIED):
+            tally.strike(FAULT, "for the result of a stop", partial(stop, tight, f"carried {number}"))
+            tally.steps += 1
+        tight.check()
+        refused = [label for label, state in tight.states.items() if (label[:7], state) == ("carried", "active")]
+        assert refused, f"there was memory for {CARRIED} results"
+        tight.admin = durable.restart(tight.cluster, "crash")
+        tight.check()
+        for label in refused:
+            tight.end("stop", label)
+        tight.check()
+
+
+@pytest.mark.parametrize("tight", [SHARED], ids=["shared"], indirect=True)
+def test_a_warm_worker_needs_no_memory_until_there_is_a_request(tight: Tight, tally: Tally) -> None:
+    """It is there, waits, and does not complain in the log once a second."""
+    with tally.example():
+        tight.limit(600_000)
+        assert any(tight.start(f"{number:036d}") for number in range(1000)), "there is still memory"
+        tight.cluster.wait_until(lambda: tight.admin.execute(WARM) == [(True,)], PATIENCE, "a warm worker")
+        tally.steps += 1
+
+
+def stop(tight: Tight, label: str) -> str:
+    """Returns what the caller was told."""
+    try:
+        tight.end("stop", label)
+    except SqlError as error:
+        if error.sqlstate != OUT_OF_MEMORY:
+            raise
+        return OUT_OF_MEMORY
+    return "ok"
