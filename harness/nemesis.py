@@ -43,6 +43,8 @@ class Scene:
     points: Points
     caller: Session
     pending: Pending
+    point: str | None = None
+    """The point; None: it is struck at any moment."""
     held: tuple[int, ...] = ()
     start_lsn: str | None = None
     """Of the backup that is to be stopped, if there is one."""
