@@ -27,6 +27,8 @@ STAGES = ((200, 420_000, (0,)), (300, 500_000, (0,)), (900, 1_500_000, (0, 500, 
 """So many operations, within so many bytes, with labels of these lengths beside a number: memory comes in pieces of
 several sizes, and is used up for each of them by itself."""
 
+AGAIN = 100
+"""So often some try again: if a failed start kept something, another thing would be lacking before long."""
 LARGE_TABLE = 2048
 """Bytes that the hash table needs when it grows for the first time."""
 WARM = "SELECT warm_pid IS NOT NULL FROM shared_backup_starter()"
@@ -120,7 +122,7 @@ def tight(request: pytest.FixtureRequest, instrumented: Build, implementation: I
 @pytest.mark.parametrize("tight", [SHARED, DURABLE], ids=["shared", "durable"], indirect=True)
 def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> None:
     """... of itself, or of what it was to replace; meanwhile others can be stopped, aborted and renewed, and expire."""
-    chance, lacked = Random(0), Counter[str]()
+    chance, lacked, tried = Random(0), Counter[str](), set[tuple[str, int]]()
     with tally.example():
         for rounds, limit, lengths in STAGES:
             tight.limit(limit)
@@ -131,6 +133,9 @@ def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> N
                     label = f"{limit} {number} " + "x" * chance.choice(lengths)
                 if kind == "start":
                     if place := tight.start(label):
+                        if (place, len(label)) not in tried:
+                            tried.add((place, len(label)))
+                            assert {tight.start(label) for _ in range(AGAIN)} == {place}, f"{label} lost some memory"
                         lacked[place] += 1
                         tally.strike(FAULT, place, lambda: OUT_OF_MEMORY)
                 elif tight.states.get(label) == "active":
