@@ -79,6 +79,8 @@ class Fault(NamedTuple):
     """The SQLSTATEs that he may see as well if it strikes before the operation has been looked at."""
     points: tuple[str, ...] = ("start", "stop", "abort", "reaper")
     """It strikes at the points whose names begin so; why not at others is said beside it in FAULTS."""
+    briefly: tuple[str, ...] = ()
+    """The only points where it strikes if there is little time, because it takes a second to heal."""
     leaves: frozenset[str] = frozenset()
     """States that it may leave the backup in, beside that from before the operation and that from after it."""
     restarts: bool = False
@@ -330,8 +332,10 @@ FAULTS = (
     Fault("statement_timeout", time_out, frozenset({CANCELED}), points=CALLED,
           before="SET statement_timeout = '100ms'"),
     Fault("terminate caller", terminate_caller, DYING),
-    Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN})),
-    Fault("terminate reaper", terminate("shared_backup reaper")),
+    Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN}),
+          briefly=("start-requested", "start-taken", "start-point-taken")),
+    Fault("terminate reaper", terminate("shared_backup reaper"),
+          briefly=("start-requested", "stop-core-ended", "reaper-expiring", "reaper-expired")),
     Fault("client gone", vanish, DYING, before="SET client_connection_check_interval = '5ms'"),
     Fault("client gone, unnoticed", vanish, DYING),
     Fault("SIGSTOP", suspend),
