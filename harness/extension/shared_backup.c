@@ -94,8 +94,9 @@ typedef struct BackupClaim
 {
 	const BackupLabel *label;
 	uint64		serial;
-	uint64		file;			/* 0 if none */
+	const BackupRecord *record;
 	bool		core_entered;
+	bool		file_locked;
 } BackupClaim;
 
 /*
@@ -482,8 +483,10 @@ ReleaseClaim(int code, Datum arg)
 	/* Core lowers its count before anything in it can fail. */
 	if (claim->core_entered)
 	{
-		if (claim->file != 0)
-			DurableForget(claim->label, claim->file, WARNING);
+		if (claim->file_locked)
+			DurableForget(claim->label, claim->record->file, WARNING);
+		else if (claim->record->file != 0)
+			DurableForgetEnded(claim->label, claim->record, WARNING);
 		(void) RegistryRemove(claim->label, claim->serial);
 	}
 	else
@@ -588,6 +591,7 @@ EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
 	{
 		DurableLock(record->file);
 		(void) DurableSave(label, record, BACKUP_ACTIVE, true, files, ERROR);
+		DurableUnlock(record->file);
 	}
 
 	/* Once core is entered, only errors can stop us. */
@@ -596,13 +600,18 @@ EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
 	SHARED_BACKUP_POINT("stop-core-ended", label);
 	if (record->file != 0)
 	{
+		DurableLock(record->file);
+		claim->file_locked = true;
 		RegistrySetStopTime(record);
 		record->unsaved = !DurableSave(label, record, BACKUP_STOPPED, false,
 									   files, LOG);
 	}
 	(void) RegistryPublishStop(label, snapshot->serial, record);
 	if (record->file != 0)
+	{
+		claim->file_locked = false;
 		DurableUnlock(record->file);
+	}
 }
 
 /*
@@ -649,7 +658,7 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 				 BackupFiles *files)
 {
 	BackupRecord *record = &snapshot->record;
-	BackupClaim claim = {label, snapshot->serial, record->file, false};
+	BackupClaim claim = {label, snapshot->serial, record, false, false};
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{
@@ -834,7 +843,7 @@ static void
 AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
 {
 	const BackupRecord *record = &snapshot->record;
-	BackupClaim claim = {label, snapshot->serial, record->file, false};
+	BackupClaim claim = {label, snapshot->serial, record, false, false};
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{
