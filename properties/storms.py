@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import sleep
 
 from harness.cluster import Cluster, ClusterError
+from harness.durable import state_files
 from harness.labelfile import parse_label_file
 from harness.nemesis import CALLER, Fault, Scene, answers, make_role, titled
 from harness.points import Points
@@ -157,6 +158,7 @@ class Storm:
             self.admin.execute(WORK["abort"])
             self.counted(GONE)
         self.use()
+        self.kept()
         self.alone()
 
     def settled(self) -> str:
@@ -194,6 +196,12 @@ class Storm:
         self.nobody_left()
         memory = self.shared_memory()
         assert memory == self.memory, f"shared memory (main, dynamic) was {self.memory} and is {memory} bytes"
+
+    def kept(self) -> None:
+        """Each backup has its state file, and there is no other."""
+        count = "SELECT count(*) FROM shared_backups WHERE current_setting('shared_backup.durable')::bool"
+        backups = self.admin.execute(count)[0][0]
+        self.eventually(lambda: len(state_files(self.cluster)) == backups, f"{backups} backups, but other files")
 
     def nobody_left(self) -> None:
         """Of the extension's processes there are at most the reaper and one warm worker."""

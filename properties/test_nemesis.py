@@ -1,12 +1,15 @@
 """Whatever strikes an operation, at whatever point: it took place or left no trace, and afterwards all is well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness import durable
 from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
@@ -28,15 +31,29 @@ ANY_MOMENT = tuple(fault for fault in FAULTS if fault.action == "wait" and not f
 LONGEST = 0.01
 """Seconds from the beginning of an operation, within which most have ended."""
 EXAMPLES = {"dev": 30, "gate": 60, "nightly": 3000}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PATIENT = "nightly"
 """The profile that has time for every fault at every point."""
 
 
 @pytest.fixture(scope="module")
 def storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm]:
+    with stormy(instrumented, implementation) as storm:
+        yield storm
+
+
+@pytest.fixture(scope="module")
+def durable_storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm]:
+    with stormy(instrumented, implementation, durable.SETTINGS) as storm:
+        yield storm
+
+
+@contextmanager
+def stormy(build: Build, implementation: Implementation, changes: Mapping[str, str] = NOTHING) -> Iterator[Storm]:
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
-    with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": WORKERS}, archive=True) as cluster:
+    settings = {**PROBED, "max_worker_processes": WORKERS, **changes}
+    with open_cluster(build, settings=settings, archive=True) as cluster:
         yield Storm(cluster)
 
 
@@ -53,14 +70,12 @@ def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> Non
     injected, failed = (not patient and fault.briefly) or struck(fault, storm), []
     for point in injected:
         try:
-            with tally.example():
+            with restarted_if_it_fails(storm), tally.example():
                 tally.strike(fault.name, point, partial(storm.strike, fault, point.partition("-")[0], point))
                 tally.steps += 1
         except Exception as error:
             error.add_note(f"{fault.name} at {point}")
             failed.append(error)
-            storm.cluster.restart("immediate")
-            storm.reconnect()
     if failed:
         raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
     storm.at_full_strength()
@@ -74,14 +89,35 @@ def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
     def strike(fault: Fault, kind: str, delay: float) -> None:
         if not any(point.startswith(kind) for point in struck(fault, storm)):
             kind = fault.points[0].partition("-")[0]
-        try:
-            with tally.example():
-                early = fault._replace(refusals=fault.refusals | fault.early)
-                tally.strike(fault.name, NO_POINT, partial(storm.strike, early, kind, delay=delay))
-                tally.steps += 1
-        except Exception:
-            storm.cluster.restart("immediate")
-            storm.reconnect()
-            raise
+        early = fault._replace(refusals=fault.refusals | fault.early)
+        with restarted_if_it_fails(storm), tally.example():
+            tally.strike(fault.name, NO_POINT, partial(storm.strike, early, kind, delay=delay))
+            tally.steps += 1
 
     strike()
+
+
+def test_a_fault_about_a_durable_backup(durable_storm: Storm, tally: Tally) -> None:
+    """The same at any point, of operations that write state files; test_killed_files.py has the restarts."""
+    storm, lasting = durable_storm, [fault for fault in FAULTS if not fault.restarts]
+
+    @settings(max_examples=EXAMPLES[settings.get_current_profile_name()] // 2)
+    @given(st.sampled_from([(fault, point) for fault in lasting for point in struck(fault, storm)]))
+    def strike(scenario: tuple[Fault, str]) -> None:
+        fault, point = scenario
+        with restarted_if_it_fails(storm), tally.example():
+            tally.strike(fault.name, point, partial(storm.strike, fault, point.partition("-")[0], point))
+            tally.steps += 1
+
+    strike()
+
+
+@contextmanager
+def restarted_if_it_fails(storm: Storm) -> Iterator[None]:
+    """The next example has a server to which nothing has happened."""
+    try:
+        yield
+    except Exception:
+        storm.cluster.restart("immediate")
+        storm.reconnect()
+        raise
