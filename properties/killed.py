@@ -1,0 +1,199 @@
+"""Processes killed while they write or remove state files, and what must be left of the backup."""
+
+import os
+import signal
+
+import pytest
+
+from harness.durable import STATE_DIR, resumed, state_files
+from harness.labelfile import parse_label_file
+from harness.nemesis import Fault, Scene, kill_postmaster, kill_whoever_is_there
+from harness.probes import lowered_too_often, set_full_page_writes
+from harness.session import Row, SqlError
+from properties.storms import GONE, PATIENCE, START, Storm, end_of
+from properties.writing import LIVE, STOP, Place, Second
+
+KILLS = (
+    Fault("SIGKILL of a backend", kill_whoever_is_there),
+    Fault("SIGKILL of the postmaster", kill_postmaster),
+)
+AGAIN = "{}, and of the reaper at the restart"
+"""The name of two in a row."""
+
+CANCELLED, TERMINATED, FAILED = "pg_cancel_backend", "terminate reaper", "error"
+"""How a reaper can end while the server goes on."""
+
+LATER = "state = 'active' AND expires_at > start_time + interval '10 s'"
+SHOWN = f"SELECT label, CASE WHEN {LATER} THEN 'renewed' ELSE state END, start_lsn FROM shared_backups ORDER BY label"
+REFUSED = {GONE: "42704", "expired": "55000", "lost": "55000"}
+"""How the stop of a backup in such a state ends."""
+
+# One server, killed again and again
+
+
+class Killing(Storm):
+    """One server with durable backups, of which processes are killed, and what must be left of a backup."""
+
+    def kill(self, kill: Fault, place: Place, second: Second | None = None, *, protected: bool = True) -> str:
+        """Somebody is killed at a place, and then, if that is said, the reaper where it takes up what was left.
+
+        ``protected``: full-page writes are on when the server comes up first. Returns what the caller was told. Raises
+        AssertionError if all is not well afterwards.
+        """
+        self.begin_anew(place.work.given)
+        if place.work.carried:
+            self.cluster.restart("crash")
+            self.resumed()
+        self.at_full_strength()
+        position = self.cluster.log_position()
+        if second is not None:
+            self.arm_next_start(second.point)
+        scene = self.bring(place)
+        self.protect(on=protected)
+        kill.strike(scene)
+        self.reconnect()
+        if second is not None:
+            self.protect(on=True)
+            scene.held = (self.come_to(second.point, second.earlier),)
+            kill.strike(scene)
+        end = end_of(scene.pending)
+        scene.caller.close()
+        self.resumed()
+        self.check_left({"lost"} if not protected else place.comes_up)
+        assert "ignoring file" not in self.cluster.log_since(position), "a file that was being written was believed in"
+        return end.sqlstate or "ok"
+
+    def begin_anew(self, given: tuple[str, ...]) -> None:
+        """What is given, on a server that comes up protected."""
+        self.resumed()
+        self.protect(on=True)
+        self.clear()
+        for statement in given:
+            self.admin.execute(statement)
+
+    def protect(self, *, on: bool) -> None:
+        """Turns full_page_writes on, with which no backup is lost, or off, so that core's counter can be read."""
+        if on != (self.cluster.settings["full_page_writes"] == "on"):
+            set_full_page_writes(self.cluster, self.admin, on=on)
+
+    def resumed(self) -> None:
+        """The server is up, and the backups are back."""
+        self.reconnect()
+        self.admin.close()
+        self.points.session = resumed(self.cluster)
+
+    def arm_next_start(self, point: str, action: str = "wait") -> None:
+        """Arms a point for the next start of the server."""
+        self.points.arm(point, action=action)
+        keeper = self.cluster.connect()
+        kept = keeper.submit("SELECT shared_backup_points_keep()")  # by writing a file, with points of its own
+        while not kept.done():
+            self.points.let_go(point)
+        kept.result(PATIENCE)
+        keeper.close()
+        self.points.disarm(point)
+
+    def bring(self, place: Place) -> Scene:
+        """An operation on its way, held there."""
+        caller = self.cluster.connect()
+        if place.work.fails_at is not None:
+            self.points.arm(place.work.fails_at, "held", "error")
+        self.points.arm(place.step.point, "held")
+        pending = caller.submit(place.work.statement)
+        held = self.come_to(place.step.point, place.earlier, "held")
+        return Scene(self.cluster, self.points, caller, pending, place.step.point, (held,))
+
+    def come_to(self, point: str, earlier: int, label: str | None = None) -> int:
+        """Somebody is at that point, and has been there so many times before; returns who."""
+        self.points.arrived(point, label)
+        for _ in range(earlier):
+            self.points.let_go(point, label)
+            self.points.arrived(point, label)
+        return self.points.waiting(point, label)[0]
+
+    # The reaper ends, and the server does not
+
+    def end_reaper(self, ending: str, second: Second) -> str:
+        """The reaper ends at that step, and the next one begins anew; both backups go on until they are stopped.
+
+        Raises AssertionError if all is not well.
+        """
+        self.begin_anew((START, START.replace("held", "other")))
+        started = self.rows()
+        self.strike_reaper(ending, second)
+        for _ in range(2):  # the second time, by what the files say
+            self.resumed()
+            assert self.rows() == started, f"the backups were {started}, and are {self.rows()}"
+            self.clean()
+            self.cluster.restart("crash")
+        self.resumed()
+        self.protect(on=False)
+        for label, state, start_lsn in started:
+            self.counted(state)
+            self.end(state, start_lsn, label)
+        self.good_as_new()
+        return "ok"
+
+    def strike_reaper(self, ending: str, second: Second) -> None:
+        """The server is restarted, and its reaper comes to that step, and not beyond it."""
+        self.arm_next_start(second.point, "error" if ending == FAILED and second.earlier == 0 else "wait")
+        position = self.cluster.log_position()
+        self.cluster.restart("crash")
+        self.reconnect()
+        if ending != FAILED:
+            reaper = self.come_to(second.point, second.earlier)
+            os.kill(reaper, signal.SIGINT if ending == CANCELLED else signal.SIGTERM)
+        elif second.earlier > 0:
+            self.come_to(second.point, second.earlier - 1)
+            self.points.arm(second.point, action="error")
+            self.points.let_go(second.point)
+        ended = 'background worker "shared_backup reaper" (PID'
+        self.eventually(lambda: ended in self.cluster.log_since(position), "the reaper has not ended")
+        self.points.disarm()
+
+    # What is left
+
+    def check_left(self, possible: set[str]) -> None:
+        """The backup is in one of these states, and all is well."""
+        self.protect(on=False)
+        self.settled()
+        _, state, start_lsn = next(iter(self.rows()), ("held", GONE, None))
+        assert state in possible, f"the backup is {state}, not {' or '.join(sorted(possible))}"
+        self.counted("active" if state in LIVE else state)
+        self.clean()
+        self.end(state, start_lsn)
+        self.good_as_new()
+
+    def rows(self) -> list[Row]:
+        """Label, state and start point of each backup."""
+        return self.admin.execute(SHOWN)
+
+    def end(self, state: str, start_lsn: str | None, label: str = "held") -> None:
+        """A stop hands out files that belong together, and the same ones again; or it is refused."""
+        stop = STOP.replace("held", label)
+        if state in REFUSED:
+            with pytest.raises(SqlError, match=REFUSED[state]):
+                self.admin.execute(stop)
+            return
+        row = self.admin.execute(stop)[0]
+        found = parse_label_file(row[1])
+        assert (found.label, found.start_lsn) == (label, start_lsn), f"the stop hands out {found}"
+        assert (found.source == "standby") == (row[3] is not None), "label file and control file do not belong together"
+        assert self.admin.execute(stop) == [row], "a repeated stop differs"
+
+    def good_as_new(self) -> None:
+        """Core has been released as often as it was held; the next backup is good, and nothing is left over."""
+        self.counted("stopped")
+        assert not lowered_too_often(self.admin), "core was released more often than it was held"
+        self.use()
+        self.clean()
+        self.alone()
+
+    def clean(self) -> None:
+        """No file without a backup, no half a file, no slot."""
+        self.kept()
+        known = {"server", "clock", *(file.name for file in state_files(self.cluster))}
+        left = {path.name for path in (self.cluster.data_dir / STATE_DIR).iterdir()} - known
+        assert not left, f"files are left over: {sorted(left)}"
+        slots = [path.name for path in (self.cluster.data_dir / "pg_replslot").iterdir()]
+        assert not slots, f"replication slots are left over: {slots}"

@@ -1,0 +1,110 @@
+"""Killed while a state file is written or removed, a backup is where the model allows it to be, and all is well.
+
+The first kill strikes at each step of each operation that changes files, the second at each step of the reaper that
+takes up what the files say.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import pytest
+
+from harness import durable
+from harness.build import Build
+from harness.cluster import open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.nemesis import Fault
+from properties.conftest import PROBED
+from properties.durable import LONG_GAP
+from properties.killed import AGAIN, KILLS, Killing
+from properties.tally import Tally
+from properties.test_nemesis import restarted_if_it_fails
+from properties.writing import (
+    ENDING,
+    REPLACING,
+    WAY_OF_LOSING,
+    places,
+    steps,
+    way_of_resuming,
+)
+
+pytestmark = pytest.mark.server
+
+Case = tuple[str, str, str, Callable[[], str]]
+"""A fault, a point, what it is about, and how it is injected."""
+
+
+@pytest.fixture(scope="module")
+def killing(instrumented: Build, implementation: Implementation) -> Iterator[Killing]:
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has state files")
+    with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
+        yield Killing(cluster)
+
+
+@pytest.fixture
+def patient(pytestconfig: pytest.Config) -> bool:
+    """Is there time for everything?"""
+    return bool(pytestconfig.getoption("--profile") == "nightly")
+
+
+def check_all(killing: Killing, tally: Tally, cases: Iterable[Case]) -> None:
+    """All of them are survived."""
+    failed = []
+    for fault, point, about, strike in cases:
+        try:
+            with restarted_if_it_fails(killing), tally.example():
+                tally.strike(fault, point, strike)
+                tally.steps += 1
+        except Exception as error:
+            error.add_note(f"{fault} at {point} ({about})")
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {tally.examples} did not survive", failed)
+
+
+each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.replace(" ", "-"))
+
+
+@each_kill
+def test_killed_at_every_step(kill: Fault, killing: Killing, tally: Tally) -> None:
+    """... of writing and removing the file of a backup."""
+    check_all(
+        killing,
+        tally,
+        ((kill.name, place.step.point, str(place), partial(killing.kill, kill, place)) for place in places()),
+    )
+
+
+@each_kill
+def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing, tally: Tally, patient: bool) -> None:
+    """... at every step of that."""
+    check_all(
+        killing,
+        tally,
+        (
+            (AGAIN.format(kill.name), second.point, str(place), partial(killing.kill, kill, place, second))
+            for place in places()
+            if place.surely_left and (patient or place.step.left in (ENDING, REPLACING))
+            for second in steps(way_of_resuming(place))
+        ),
+    )
+
+
+@each_kill
+def test_what_is_lost_stays_lost(kill: Fault, killing: Killing, tally: Tally) -> None:
+    """... however often the server is killed while it finds that out."""
+    place = next(place for place in places() if place.step.left == "renewed")
+    check_all(
+        killing,
+        tally,
+        (
+            (
+                AGAIN.format(kill.name),
+                second.point,
+                "unprotected",
+                partial(killing.kill, kill, place, second, protected=False),
+            )
+            for second in steps(WAY_OF_LOSING)
+        ),
+    )
