@@ -131,9 +131,9 @@ ContinuityShmemSize(void)
  * Write down what has to be verified.
  */
 static bool
-WriteDown(int elevel)
+WriteDown(const Continuity *what, int elevel)
 {
-	StateFilePart part = {&shared->written, sizeof(shared->written)};
+	StateFilePart part = {what, sizeof(*what)};
 
 	return StateFileWrite(SERVER_FILE, &part, 1, NULL, elevel);
 }
@@ -234,7 +234,7 @@ BeginContinuity(void)
 	 * If it cannot be written down, a start that comes before everything is
 	 * decided must not find the file as it was.
 	 */
-	if (!WriteDown(WARNING))
+	if (!WriteDown(&shared->written, WARNING))
 		(void) StateFileRemove(SERVER_FILE, NULL, WARNING);
 }
 
@@ -254,7 +254,7 @@ EndContinuity(int code, Datum arg)
 	if (crc_ok && control->state == DB_SHUTDOWNED)
 	{
 		shared->written.closed_at = control->checkPoint;
-		(void) WriteDown(WARNING);
+		(void) WriteDown(&shared->written, WARNING);
 	}
 	pfree(control);
 }
@@ -510,6 +510,9 @@ ContinuityFindGap(void)
 	XLogRecPtr	redo;
 	char	   *error;
 
+	if (shared->written.unverified_since == InvalidXLogRecPtr)
+		return;
+
 	KeepWal();
 	if (shared->earlier || shared->written.gap_start != GAP_BEFORE_RECOVERY)
 		return;
@@ -521,7 +524,7 @@ ContinuityFindGap(void)
 	{
 		shared->written.gap_start = GAP_AFTER_RECOVERY;
 		shared->written.unverified_since = redo;
-		(void) WriteDown(WARNING);
+		(void) WriteDown(&shared->written, WARNING);
 	}
 	XLogReaderFree(reader);
 }
@@ -529,13 +532,20 @@ ContinuityFindGap(void)
 /*
  * Has every page been protected that was written in the gap, which ends where
  * core was held again?  Returns why not, if not.
+ *
+ * An earlier reaper may have been through with that when it ended.
  */
 LostReason
 ContinuityVerify(void)
 {
-	XLogReaderState *reader = AllocateReader();
-	LostReason	reason = ReadGapIfThere(reader, ContinuityHeldSince());
+	XLogReaderState *reader;
+	LostReason	reason;
 
+	if (shared->written.unverified_since == InvalidXLogRecPtr)
+		return LOST_NOT;
+
+	reader = AllocateReader();
+	reason = ReadGapIfThere(reader, ContinuityHeldSince());
 	XLogReaderFree(reader);
 	LetGoOfWal();
 	return reason;
@@ -576,13 +586,18 @@ ContinuityHeldSince(void)
 
 /*
  * Everything is verified, and what came of it is in the state files.
+ *
+ * If that cannot be written down, the next reaper begins anew with the gap.
  */
 void
 ContinuityDone(void)
 {
-	shared->written.reason = LOST_NOT;
-	shared->written.unverified_since = InvalidXLogRecPtr;
-	(void) WriteDown(ERROR);
+	Continuity	verified = shared->written;
+
+	verified.reason = LOST_NOT;
+	verified.unverified_since = InvalidXLogRecPtr;
+	(void) WriteDown(&verified, ERROR);
+	shared->written = verified;
 }
 
 /*

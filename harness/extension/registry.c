@@ -1012,10 +1012,10 @@ RegistryHoldCarried(void)
 }
 
 /*
- * Put back a backup.  Returns false, and leaves its files to the caller, if
- * there is one of that label already.
+ * Put back a backup.  If there is one of that label already, returns the number
+ * of that one's state file, and leaves the files to the caller; otherwise 0.
  */
-bool
+uint64
 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 			  BackupRecord *record)
 {
@@ -1032,9 +1032,11 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	entry = dshash_find_or_insert(table, &key, &found);
 	if (found)
 	{
+		uint64		file = entry->record.file;
+
 		UnlockEntry(entry);
 		dsa_free(area, text);
-		return false;
+		return file;
 	}
 
 	memset((char *) entry + sizeof(LabelKey), 0,
@@ -1055,7 +1057,7 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 
 	NoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
 	UnlockEntry(entry);
-	return true;
+	return 0;
 }
 
 /*

@@ -146,8 +146,8 @@ extern TimestampTz RegistryNextDue(void);
 /* after a restart */
 extern void RegistryBeginResume(uint64 last_file);
 extern void RegistryHoldCarried(void);
-extern bool RegistryAdopt(const BackupLabel *label, BackupPhase phase,
-						  BackupRecord *record);
+extern uint64 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
+							BackupRecord *record);
 extern bool RegistryEndResume(void);
 
 #ifdef SHARED_BACKUP_INSTRUMENTS

@@ -279,16 +279,23 @@ CheckContinuity(void)
 	return ContinuityVerify();
 }
 
+/*
+ * Put a backup into the registry, unless an earlier reaper has, or it has been
+ * replaced.
+ */
 static void
 PutBack(DurableBackup *backup)
 {
 	BackupRecord *record = &backup->record;
+	uint64		file_there;
 
 	HOLD_INTERRUPTS();
 	RegistryStoreFiles(record, &backup->files);
-	if (!RegistryAdopt(&backup->label, backup->phase, record))
-	{
+	file_there = RegistryAdopt(&backup->label, backup->phase, record);
+	if (file_there != 0)
 		RegistryFreeFiles(record);
+	if (file_there != 0 && file_there != record->file)
+	{
 		DurableLock(record->file);
 		DurableForget(&backup->label, record->file, LOG);
 		DurableUnlock(record->file);
