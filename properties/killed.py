@@ -136,17 +136,21 @@ class Killing(Storm):
 
     def strike_reaper(self, ending: str, second: Second) -> None:
         """The server is restarted, and its reaper comes to that step, and not beyond it."""
-        self.arm_next_start(second.point, "error" if ending == FAILED and second.earlier == 0 else "wait")
+        held = second if ending != FAILED else second.before
+        if held is None:
+            self.arm_next_start(second.point, "error")
+        else:
+            self.arm_next_start(held.point)
         position = self.cluster.log_position()
         self.cluster.restart("crash")
         self.reconnect()
-        if ending != FAILED:
-            reaper = self.come_to(second.point, second.earlier)
-            os.kill(reaper, signal.SIGINT if ending == CANCELLED else signal.SIGTERM)
-        elif second.earlier > 0:
-            self.come_to(second.point, second.earlier - 1)
-            self.points.arm(second.point, action="error")
-            self.points.let_go(second.point)
+        if held is not None:
+            reaper = self.come_to(held.point, held.earlier)
+            if ending == FAILED:
+                self.points.arm(second.point, action="error")
+                self.points.disarm(held.point)
+            else:
+                os.kill(reaper, signal.SIGINT if ending == CANCELLED else signal.SIGTERM)
         ended = 'background worker "shared_backup reaper" (PID'
         self.eventually(lambda: ended in self.cluster.log_since(position), "the reaper has not ended")
         self.points.disarm()

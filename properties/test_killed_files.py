@@ -1,7 +1,7 @@
 """Killed while a state file is written or removed, a backup is where the model allows it to be, and all is well.
 
 The first kill strikes at each step of each operation that changes files, the second at each step of the reaper that
-takes up what the files say.
+takes up what the files say. That may end in other ways, too, and then begins anew.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +16,14 @@ from harness.implementation import SHARED, Implementation
 from harness.nemesis import Fault
 from properties.conftest import PROBED
 from properties.durable import LONG_GAP
-from properties.killed import AGAIN, KILLS, Killing
+from properties.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
 from properties.tally import Tally
 from properties.test_nemesis import restarted_if_it_fails
 from properties.writing import (
     ENDING,
     REPLACING,
     WAY_OF_LOSING,
+    WAY_OF_RESUMING,
     places,
     steps,
     way_of_resuming,
@@ -85,7 +86,8 @@ def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing,
         (
             (AGAIN.format(kill.name), second.point, str(place), partial(killing.kill, kill, place, second))
             for place in places()
-            if place.surely_left and (patient or place.step.left in (ENDING, REPLACING))
+            if kill is not KILLS[1] or place.surely_left
+            if patient or (place.step.left in (ENDING, REPLACING) and place.step.point == "file-renamed")
             for second in steps(way_of_resuming(place))
         ),
     )
@@ -106,5 +108,28 @@ def test_what_is_lost_stays_lost(kill: Fault, killing: Killing, tally: Tally) ->
                 partial(killing.kill, kill, place, second, protected=False),
             )
             for second in steps(WAY_OF_LOSING)
+        ),
+    )
+
+
+BRIEFLY = {
+    CANCELLED: ("resume-begun", "resume-held", "resume-decided", "resume-done"),
+    TERMINATED: ("resume-begun",),  # from then on it has what it needs, and goes on to the end
+    FAILED: ("file-written",),  # as if the disk were full
+}
+"""Points where the reaper is made to end if there is little time: it takes the next one a second to come."""
+
+
+def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, patient: bool) -> None:
+    """... at any step, holds core once, and loses nothing."""
+    check_all(
+        killing,
+        tally,
+        (
+            (ending, second.point, f"step {second.number} of taking up", partial(killing.end_reaper, ending, second))
+            for ending in BRIEFLY
+            for second in steps(WAY_OF_RESUMING)
+            if (patient or second.point in BRIEFLY[ending])
+            and (ending != FAILED or killing.points.may_fail(second.point))
         ),
     )

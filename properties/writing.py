@@ -63,13 +63,17 @@ class Work:
     name: str
     statement: str
     way: tuple[Step, ...]
-    """The points that it comes to, in order, as far as the files of its backup are concerned."""
+    """The points that it comes to, in order, as far as they are about the files of its backup."""
     given: tuple[str, ...] = (START,)
     carried: bool = False
     """After what is given, the server is restarted."""
     fails_at: str | None = None
     """A point where there is an error."""
 
+
+CORE_ENDED = Step("stop-core-ended", ENDING, undone=GONE)
+RELEASED = Step("abort-released", GONE)
+"""Points between two files, where core does not protect the backup any more."""
 
 STOPPED = (START, STOP)
 
@@ -78,12 +82,12 @@ WORKS = (
     Work("start that replaces", START, (*write("stopped", REPLACING, undone="stopped"), *remove("active")), STOPPED),
     Work("start that fails", START, remove(GONE), given=(), fails_at="file-flushed"),
     Work("renewal", RENEW, write("active", RENEWED)),
-    Work("stop", STOP, (*write("active", ENDING), *write(ENDING, "stopped", undone=GONE))),
+    Work("stop", STOP, (*write("active", ENDING), CORE_ENDED, *write(ENDING, "stopped", undone=GONE))),
     Work("stop that fails", STOP, remove(GONE), fails_at="stop-core-ended"),
     Work("stop after a restart", STOP, write("active", "stopped"), carried=True),
-    Work("abort", WORK["abort"], remove(GONE)),
+    Work("abort", WORK["abort"], (*remove(GONE), RELEASED)),
     Work("abort of one that replaced", WORK["abort"], (*remove("active"), *remove(GONE)), (*STOPPED, START)),
-    Work("abort after a restart", WORK["abort"], remove(GONE), carried=True),
+    Work("abort after a restart", WORK["abort"], (*remove(GONE), RELEASED), carried=True),
     Work("expiry", WORK["reaper"], write(OVERDUE, "expired")),
     Work("forgetting", "SELECT shared_backup_clock_advance('1 h')", remove(GONE), STOPPED),
 )
@@ -155,6 +159,11 @@ class Second(NamedTuple):
     @property
     def point(self) -> str:
         return self.way[self.number]
+
+    @property
+    def before(self) -> "Second | None":
+        """The step before it."""
+        return self._replace(number=self.number - 1) if self.number else None
 
     @property
     def earlier(self) -> int:
