@@ -10,6 +10,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from harness.cluster import Cluster
+from harness.implementation import STOCK
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.session import Session
@@ -27,13 +28,15 @@ from harness.workload import (
 from model.operations import Hazard
 from properties.backups import Kind, copy_slowly, tool_backup
 from properties.beside import SPAN
-from properties.durable import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
+from properties.durable import DURABLE, PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
+from properties.passages import Passage
 
 Result = TypeVar("Result")
 
 LOAD = (*STEPS, prepare_transaction, finish_prepared)
 GAP: tuple[Step, ...] = (big_update, checkpoint, transfers)
 """What is done in a gap that is held open."""
+UNPROTECTED = "full_page_writes off when the server starts"
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,9 @@ class Plan:
     tablespace: bool
     seed: int
 
-    def fallen(self, backup: Backup) -> str:
-        """The restarts that a backup crosses, in words."""
-        crossed = {one.fall for one in self.crossings[backup.begin : backup.end]}
-        return f"across {' and '.join(sorted(crossed))}" if crossed else "no restart"
+    def falls(self, backup: Backup) -> tuple[Fall, ...]:
+        """The kinds of restarts that a backup crosses."""
+        return tuple(sorted({one.fall for one in self.crossings[backup.begin : backup.end]}))
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Taken:
     """A backup that has been taken."""
 
     scenario: str
+    passage: Passage
     label: str | None
     """None: it is core's."""
     snapshot: Snapshot
@@ -177,7 +180,8 @@ class Course:
         """The server restarts."""
         set_full_page_writes(self.here.origin, self.session, on=not crossing.unprotected)
         gap = self.in_the_gap if crossing.held else None
-        self.here.backups.fall(crossing.fall, Hazard.PAGE_WRITES_OFF if crossing.unprotected else None, gap)
+        hazard, but = (Hazard.PAGE_WRITES_OFF, UNPROTECTED) if crossing.unprotected else (None, "")
+        self.here.backups.fall(crossing.fall, hazard, gap, but)
         if crossing.unprotected:
             self.lost |= {number for number in range(len(self.plan.backups)) if self.is_open(number)}
             self.protect(forced=False)
@@ -251,8 +255,10 @@ class Course:
         assert backup.crosses == (stopped.files.controlfile is not None), (
             f"a control file is handed out if a restart was crossed: {backup}"
         )
-        scenario = f"durable, {self.plan.fallen(backup)}"
-        self.taken.append(Taken(scenario, label, snapshot, stopped.files, stopped.restorable, early, prepared))
+        passage = self.here.backups.passages[label]
+        assert passage == Passage(DURABLE.name, self.plan.falls(backup)), f"the report would tell of {passage}"
+        scenario = f"durable, across {' and '.join(passage.across)}" if passage.across else "durable, no restart"
+        self.taken.append(Taken(scenario, passage, label, snapshot, stopped.files, stopped.restorable, early, prepared))
 
     def folder(self, number: int) -> Path:
         """Where the copy of a backup goes."""
@@ -277,7 +283,8 @@ def core_s_own(server: Cluster, backup: Backup, folder: Path) -> Taken:
         files = BackupFiles(*session.execute("SELECT lsn, labelfile, spcmapfile FROM pg_backup_stop(false)")[0])
     prepared = open_transactions(session)
     session.close()
-    return Taken(f"durable, {backup.kind} between restarts", None, snapshot, files, True, early, prepared)
+    scenario = f"durable, {backup.kind} between restarts"
+    return Taken(scenario, Passage(STOCK.name), None, snapshot, files, True, early, prepared)
 
 
 def last_of(steps: Generator[None, None, Result]) -> Result:

@@ -28,6 +28,7 @@ from harness.workload import Step, archive_all, prepare_workload, transfers
 from model.design import DURABLE as DESIGN
 from model.operations import Hazard, Restart, RestartKind
 from properties.beside import Beside, Stopped
+from properties.passages import Passage
 from properties.tally import Tally
 
 DURABLE: Implementation = replace(
@@ -145,13 +146,25 @@ class Durable(Beside):
         super().__init__(server, DURABLE, tally)
         self.session = resumed(server)
         """A superuser's, of the server as it is up now."""
+        self.passages: dict[str, Passage] = {}
+        """What each backup has gone through, by its label."""
+
+    def start(self, label: str) -> str:
+        """Starts a backup; returns the start point."""
+        self.passages[label] = Passage(DURABLE.name)
+        return super().start(label)
 
     def fall(
-        self, fall: Fall, hazard: Hazard | None = None, in_the_gap: Callable[[Session], object] | None = None
+        self,
+        fall: Fall,
+        hazard: Hazard | None = None,
+        in_the_gap: Callable[[Session], object] | None = None,
+        but: str = "",
     ) -> None:
         """Restarts the server, and compares what is live when the backups are back.
 
         ``in_the_gap``: done after the restart, before anybody tells core again of the backups that were open.
+        ``but``: what is wrong with them afterwards, in the words of the report.
         """
         if in_the_gap is not None:
             Points(self.session).arm("resume-begun")
@@ -164,6 +177,8 @@ class Durable(Beside):
             in_the_gap(points.session)
             points.disarm()
             points.session.close()
+        for label in (label for label, backup in self.model.backups if backup.live):
+            self.passages[label] = self.passages[label].through(fall, but)
         self.back(Restart(fall.kind, hazard))
 
     def back(self, restart: Restart) -> None:
@@ -187,6 +202,7 @@ class Durable(Beside):
         with pytest.raises(SqlError) as refusal:
             self.stop(label)
         assert refusal.value.sqlstate == REFUSED, refusal.value
+        self.tally.refused(self.passages[label], refusal.value)
         return refusal.value
 
     def does(self, *steps: Step, chance: Random) -> list[Callable[[], None]]:

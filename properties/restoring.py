@@ -9,6 +9,7 @@ from harness.pages import torn_pages
 from harness.restore import BackupFiles, RestoreRefused, restored
 from harness.snapshot import Snapshot
 from harness.soundness import flaws
+from properties.passages import Passage
 from properties.tally import Restore, Tally
 
 
@@ -24,12 +25,13 @@ def check_restore(
     timeline: int = 1,
     settings: Mapping[str, str] | None = None,
     look: Callable[[Cluster], Iterable[str]] = lambda _: (),
+    passage: Passage | None = None,
 ) -> Restore:
     """Restores the snapshot with these files, up to the stop point or to the end of the archive, and examines it.
 
     ``origin`` has the workload (``harness.workload``), and has archived all its WAL. Fails unless the answer is what
     the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not. ``look`` finds
-    more flaws than others would, and comes first.
+    more flaws than others would, and comes first. ``passage``: what the backup went through, if that is to be told.
     """
     began = time.perf_counter()
     target = None if to_the_end else files.stop_lsn
@@ -41,7 +43,7 @@ def check_restore(
         said, log = refusal.reason, str(refusal)
     seconds = time.perf_counter() - began
     torn = sum(torn_pages(folder) for folder in (snapshot.data, *snapshot.tablespaces.values()))
-    restore = Restore(scenario, restorable, said, torn, seconds)
+    restore = Restore(scenario, restorable, said, torn, seconds, passage)
     tally.restores.append(restore)
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
@@ -57,8 +59,11 @@ def check_refusal(
     because: str,
     *,
     to_the_end: bool = False,
+    passage: Passage | None = None,
 ) -> None:
     """A negative control: fails unless the restore is refused, or the copy found not to be whole, for that reason (a
     regular expression)."""
-    restore = check_restore(tally, scenario, origin, snapshot, files, restorable=False, to_the_end=to_the_end)
+    restore = check_restore(
+        tally, scenario, origin, snapshot, files, restorable=False, to_the_end=to_the_end, passage=passage
+    )
     assert re.search(because, restore.said), f"{scenario}: it was refused for another reason: {restore.said}"

@@ -29,7 +29,11 @@ Beside the circumstances of the run (``harness.results``) it has:
     ``notes``             remarks, a list
     ``restores``          backups that it tried to restore, a list: ``scenario``, ``restorable`` (what the model says),
                           ``said`` (why it was refused or is not whole; empty: it was restored whole), ``torn_pages``
-                          (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?)
+                          (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?), ``passage``
+                          (what the backup went through; null: that was not asked): ``design``, ``across`` (the kinds
+                          of restarts between its start and its stop), ``but`` (what was wrong; empty: nothing)
+    ``refusals``          stops that said no, a list: ``design``, ``across``, ``but`` (as above), ``sqlstate``,
+                          ``reason`` (the detail of the error, or else its message), ``refused`` (how often)
     ``faults``            that it injected, a list: ``fault``, ``point`` (or any moment), ``injected``, ``survived``,
                           ``told`` (how often callers were told what, if it was survived: ok, or an SQLSTATE)
     ``interleavings``     that it replayed, a list: ``at_once`` (what), ``labels`` (about how many), ``limit``,
@@ -46,6 +50,7 @@ Beside the circumstances of the run (``harness.results``) it has:
 ``restores``        of all properties together: made, and of these restored (whole) and refused, as the model said, and
                     against (what the model said); torn_pages in those restored whole; median and longest, in seconds
                     (null: none was made)
+``refusals``        of all properties together: made
 ``faults``          of all properties together: kinds, injected, survived
 ``interleavings``   of all properties together: replayed
 ``linearized``      of all properties together: histories, operations, unknown (operations of unknown outcome),
@@ -67,6 +72,7 @@ from harness.history import History
 from harness.results import write_json, writing
 from model.tour import TransitionClass
 from properties.at_once import Faults, counted_histories, survivors
+from properties.passages import refusals_in_json
 from properties.tally import Restore, Tally, counted
 from properties.timeline import Timeline
 from properties.verdict import Property, Recorder, Verdict, coverage, failure_file, totals
@@ -162,6 +168,7 @@ def results_of(recorder: Recorder, profile: str, circumstances: Mapping[str, Any
             "missing": covered.missing,
         },
         "restores": {name: rounded(value) for name, value in counted(everything.restores)._asdict().items()},
+        "refusals": {"made": everything.refusals.total()},
         "faults": {
             "kinds": len({one.fault for one in everything.faults}),
             "injected": everything.faults.total(),
@@ -202,6 +209,7 @@ def property_in_json(one: Property) -> dict[str, Any]:
         **counts(one.tally),
         "notes": tally.notes,
         "restores": [restore_in_json(one) for one in tally.restores],
+        "refusals": list(refusals_in_json(tally.refusals)),
         "faults": faults_in_json(tally.faults),
         "interleavings": [
             {**order._asdict(), "replayed": number} for order, number in sorted(tally.interleavings.items())

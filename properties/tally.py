@@ -9,10 +9,12 @@ from statistics import median
 from typing import NamedTuple
 
 from harness.history import History
+from harness.session import SqlError
 from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
 from properties.at_once import Faults, Injection, Interleavings, Linearized
+from properties.passages import Passage, Refusals, refusal
 from properties.timeline import Timeline
 
 
@@ -30,6 +32,8 @@ class Restore:
     """Pages of the copy that are half old, half new."""
     seconds: float
     """To lay the copy out, recover and check it."""
+    passage: Passage | None = None
+    """What it went through; None: it is not asked of this backup what it survives."""
 
     @property
     def as_expected(self) -> bool:
@@ -87,6 +91,8 @@ class Tally:
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
     restores: list[Restore] = field(default_factory=list)
+    refusals: Refusals = field(default_factory=Counter)
+    """Stops that said no, by what their backups went through, and why."""
     faults: Faults = field(default_factory=Counter)
     """Injected, by what came of them."""
     interleavings: Interleavings = field(default_factory=Counter)
@@ -112,6 +118,10 @@ class Tally:
         finally:
             self.examples += 1
             self.stepping += time.perf_counter() - began
+
+    def refused(self, passage: Passage, error: SqlError) -> None:
+        """Counts a stop that said no."""
+        self.refusals[refusal(passage, error)] += 1
 
     def strike(self, fault: str, point: str, strike: Callable[[], str]) -> None:
         """Counts a fault; ``strike`` injects it, returns what its operation's caller was told, and raises unless it was

@@ -37,6 +37,7 @@ from hypothesis import given, strategies as st
 from model.tour import TransitionClass
 from harness.client import Violation
 from harness.session import SqlError
+from properties.passages import Passage
 from properties.tally import Restore
 
 SEEN, MISSED = TransitionClass("Stop", "active", "owner", "ok"), TransitionClass("Renew", "expired", "other", "55000")
@@ -93,6 +94,8 @@ def test_backups_are_restored(tally):
             Restore("without its label file", False, "PANIC:  no", 3, 1.5),
             Restore("lost", True, "FATAL:  no", 2, 0.75),
         ]
+        for _ in range(2):
+            tally.refused(Passage("durable", ("fast shutdown",), "WAL reset"), SqlError("55000", "lost", "no WAL"))
 
 def test_what_looks_at_nothing(tally):
     pass
@@ -230,6 +233,14 @@ def test_restores_are_told_one_by_one_and_together(mixed: Ended) -> None:
     }  # fmt: skip
     counts = "1 restored whole, 1 refused as expected, 1 against the model, 1,207 torn pages survived"
     assert f"Restores  {counts}, median 0.8 s" in mixed.output
+
+
+def test_stops_that_said_no_are_told_with_their_reason(mixed: Ended) -> None:
+    assert mixed.one("backups are restored")["refusals"] == [
+        {"design": "durable", "across": ["fast shutdown"], "but": "WAL reset", "sqlstate": "55000", "reason": "no WAL",
+         "refused": 2}
+    ]  # fmt: skip
+    assert mixed.json["refusals"] == {"made": 2}
 
 
 def test_a_campaign_without_restores_says_so(tmp_path: Path) -> None:

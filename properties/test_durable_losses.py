@@ -29,6 +29,7 @@ from harness.workload import checkpoint, prepare_workload, transfers
 from model.operations import Hazard, Restart, RestartKind
 from properties.beside import copy_while
 from properties.durable import DURABLE, REFUSED, SERVER, Durable, Fall
+from properties.passages import Passage
 from properties.restoring import check_restore
 from properties.tally import Tally
 
@@ -81,16 +82,20 @@ def server(instrumented: Build, only_the_extension: None) -> Iterator[Cluster]:
 # What is to be seen
 
 
-def check_lost(session: Session, tally: Tally, case: str, detail: str) -> None:
-    """The view says so, and every call that needs the backup is refused with the reason."""
+def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: Fall) -> None:
+    """After these falls of the server, the view says so, and every call that needs the backup is refused with the
+    reason."""
+    passage = Passage(DURABLE.name, falls, case)
     assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "lost")]
     for call, statement in CALLS.items():
         with pytest.raises(SqlError) as refusal:
             session.execute(statement)
         said = refusal.value.sqlstate, refusal.value.detail
         assert said == (REFUSED, detail), f"{call}: {refusal.value}"
+        if call == "stop":
+            tally.refused(passage, refusal.value)
         tally.steps += 1
-    tally.notes.append(f"durable: {case}: {detail}")
+    tally.notes.append(f"durable: {', '.join((case, *falls))}: {detail}")
 
 
 def check_released(server: Cluster, session: Session) -> None:
@@ -113,7 +118,8 @@ def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
         backups.archive()
         scenario = "durable, begun anew after a loss, across a restart"
         taken = server, snapshot, stopped.files
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline)
+        passage = backups.passages[LABEL]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline, passage=passage)
 
 
 # The server was another in between
@@ -217,7 +223,7 @@ def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, t
         case.happen(server)
         server.start()
         backups.back(Restart(RestartKind.FAST, case.hazard))
-        check_lost(backups.session, tally, case.name, case.detail)
+        check_lost(backups.session, tally, case.name, case.detail, Fall.FAST)
         assert f'shared backup "{LABEL}" was lost in a restart' in server.log_since(position), "the log says nothing"
         check_released(server, backups.session)
         check_going_on(server, tally)
@@ -246,7 +252,7 @@ def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Clu
         put_back(copy, server.data_dir)
         server.start()
         backups.back(Restart(RestartKind.FAST, Hazard.COPY))
-        check_lost(backups.session, tally, "restored in place", COPY)
+        check_lost(backups.session, tally, "restored in place", COPY, Fall.FAST)
         check_released(server, backups.session)
 
 
@@ -270,7 +276,7 @@ def test_a_loss_is_remembered_over_another_restart(server: Cluster, tally: Tally
         backups.back(Restart(RestartKind.FAST, Hazard.ABSENCE))
         for fall in Fall:
             backups.fall(fall)
-            check_lost(backups.session, tally, f"a loss, then a restart ({fall})", ABSENCE)
+            check_lost(backups.session, tally, "lost before: without the extension in between", ABSENCE, fall)
         check_released(server, backups.session)
 
 
@@ -288,9 +294,9 @@ def test_a_server_that_becomes_a_standby_loses_its_backups(instrumented: Build, 
         give(signal, server.user)
         server.start()
         session = resumed(server)
-        check_lost(session, tally, "restarted into a standby", RECOVERY)
+        check_lost(session, tally, "restarted into a standby", RECOVERY, Fall.FAST)
         promote(server, session)
-        check_lost(session, tally, "restarted into a standby, and promoted", RECOVERY)
+        check_lost(session, tally, "restarted into a standby, and promoted", RECOVERY, Fall.FAST)
         check_released(server, session)
         session.close()
         check_going_on(server, tally, timeline=2)
@@ -325,7 +331,7 @@ def test_a_backup_that_began_before_the_promotion_is_lost_in_the_next_restart(
         session.close()
         standby.restart("fast")
         session = resumed(standby)
-        check_lost(session, tally, "restarted after a promotion", TIMELINE)
+        check_lost(session, tally, "restarted after a promotion", TIMELINE, Fall.FAST)
         check_released(standby, session)
         session.close()
         check_going_on(standby, tally, timeline=2)
@@ -354,6 +360,8 @@ def test_a_backup_expires_while_the_server_is_down(server: Cluster, tally: Tally
             session.execute(CALLS["stop"])
         assert refusal.value.sqlstate == REFUSED, refusal.value
         assert "expired" in refusal.value.message, refusal.value
+        fall = Fall.POSTMASTER if kind is RestartKind.CRASH else Fall.FAST
+        tally.refused(Passage(DURABLE.name, (fall,), "time to live over before the server was up again"), refusal.value)
         check_released(server, session)
         session.close()
         check_going_on(server, tally)

@@ -23,7 +23,7 @@ from harness.snapshot import Pace, Snapshot
 from harness.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
 from model.operations import Hazard
 from properties.beside import copy_while
-from properties.crossings import Course, Plan, Taken, looking, plans
+from properties.crossings import UNPROTECTED, Course, Plan, Taken, looking, plans
 from properties.durable import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
@@ -57,6 +57,12 @@ class Setting(StrEnum):
     ON = "on"
     OFF = "off"
     OFF_AND_ON = "off and on again"
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it, in the words of the report."""
+        again = "full_page_writes off for a while after the restart"
+        return {Setting.OFF: UNPROTECTED, Setting.OFF_AND_ON: again}.get(self, "")
 
 
 @pytest.fixture
@@ -92,15 +98,18 @@ def restore_all(here: Scene, course: Course, tally: Tally) -> None:
         taken = here.origin, one.snapshot, one.files
         at_stop, at_end = looking(one.label, one.prepared), looking(one.label, course.prepared)
         end = f"{one.scenario}, to the end"
-        check_restore(tally, end, *taken, restorable=one.restorable, to_the_end=True, look=at_end)
+        check_restore(tally, end, *taken, restorable=one.restorable, to_the_end=True, look=at_end, passage=one.passage)
         if one.files.stop_lsn is not None:
-            check_restore(tally, one.scenario, *taken, restorable=one.restorable, look=at_stop)
+            check_restore(tally, one.scenario, *taken, restorable=one.restorable, look=at_stop, passage=one.passage)
         if one.label is not None:
             again = here.backups.stop(one.label)
             assert again.files == one.files, "asked again, another restart later, stop says something else"
         if one.crossed:
             early = here.origin, one.snapshot, replace(one.files, stop_lsn=one.early)
-            check_refusal(tally, "control: durable, to a point just before the stop", *early, TOO_EARLY)
+            passage = one.passage.with_fault("restored to a point just before the stop")
+            check_refusal(
+                tally, "control: durable, to a point just before the stop", *early, TOO_EARLY, passage=passage
+            )
     if crossed := [one for one in course.taken if one.crossed]:
         go_on(here, crossed[-1], tally, course.plan.seed)
 
@@ -121,8 +130,8 @@ def go_on(here: Scene, one: Taken, tally: Tally, seed: int) -> None:
         transfers(backups.session, chance)
         backups.archive()
         scenario, look = "durable, of a restored server, across a restart", looking(one.label, prepared)
-        taken = heir, snapshot, stopped.files
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2, look=look)
+        taken, passage = (heir, snapshot, stopped.files), backups.passages[one.label]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2, look=look, passage=passage)
 
 
 def summary(courses: list[Course], tally: Tally) -> str:
@@ -160,9 +169,11 @@ def test_the_wal_of_a_long_gap_is_kept_until_it_has_been_read(instrumented: Buil
         stopped = backups.stop("a")
         backups.archive()
         scenario = f"durable, across {fall}, with a long gap"
-        check_restore(tally, scenario, here.origin, snapshot, stopped.files, restorable=stopped.restorable)
+        taken, passage = (here.origin, snapshot, stopped.files), backups.passages["a"]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, passage=passage)
         backups.start("b")
-        backups.fall(Fall.FAST, Hazard.PAGE_WRITES_OFF, write_and_have_it_removed)  # it may have been, for all we know
+        hazard = Hazard.PAGE_WRITES_OFF  # they may have been, for all we know
+        backups.fall(Fall.FAST, hazard, write_and_have_it_removed, "WAL from after the restart removed")
         detail = backups.refusal("b").detail
         assert detail == UNREADABLE, detail
         tally.notes.append(f"durable: WAL of the gap removed: stop says: {detail}")
@@ -199,11 +210,13 @@ def test_a_copy_is_not_restored_without_each_part_of_what_stop_hands_out(
     with scene(instrumented, tally) as here:
         origin, snapshot, files = taken_across(here, fall)
         taken, across = (origin, snapshot), f"across one restart ({fall})"
-        whole = check_restore(tally, f"control: durable, {across}, with all files", *taken, files)
+        passage = here.backups.passages["a"]
+        whole = check_restore(tally, f"control: durable, {across}, with all files", *taken, files, passage=passage)
         assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
 
         def refused(what: str, wrong: BackupFiles, because: str, *, to_the_end: bool = False) -> None:
-            check_refusal(tally, f"control: durable, {across}, {what}", *taken, wrong, because, to_the_end=to_the_end)
+            scenario, wrongly = f"control: durable, {across}, {what}", passage.with_fault(what)
+            check_refusal(tally, scenario, *taken, wrong, because, to_the_end=to_the_end, passage=wrongly)
 
         primary = (files.labelfile or "").replace("BACKUP FROM: standby", "BACKUP FROM: primary")
         refused("without its control file", replace(files, controlfile=None), NO_STANDBY)
@@ -234,19 +247,20 @@ def test_the_control_file_of_another_backup_ends_recovery_too_early_or_too_late(
         late = backups.stop("late").files
         backups.archive()
         taken = here.origin, snapshot
-        check_restore(tally, "control: durable, with its own control file", *taken, files)
+        passage = backups.passages["a"]
+        check_restore(tally, "control: durable, with its own control file", *taken, files, passage=passage)
         for which, other in (("an earlier", early[0]), ("a later", late)):
-            wrong, scenario = (
-                replace(files, controlfile=other.controlfile),
-                f"control: durable, with {which} control file",
-            )
-            check_restore(tally, f"{scenario}, to the end", *taken, wrong, to_the_end=True)
+            wrong, what = replace(files, controlfile=other.controlfile), f"with {which} control file, to the end"
+            wrongly = passage.with_fault(what)
+            check_restore(tally, f"control: durable, {what}", *taken, wrong, to_the_end=True, passage=wrongly)
+
+        def refused(what: str, wrong: BackupFiles, because: str) -> None:
+            check_refusal(tally, f"control: durable, {what}", *taken, wrong, because, passage=passage.with_fault(what))
+
         too_early = replace(files, controlfile=early[0].controlfile, stop_lsn=early[0].stop_lsn)
-        check_refusal(
-            tally, "control: durable, with an earlier control file, to its stop point", *taken, too_early, "."
-        )
-        scenario = "control: durable, with a later control file, to the own stop point"
-        check_refusal(tally, scenario, *taken, replace(files, controlfile=late.controlfile), TOO_EARLY)
+        refused("with an earlier control file, to its stop point", too_early, ".")
+        too_late = replace(files, controlfile=late.controlfile)
+        refused("with a later control file, to the own stop point", too_late, TOO_EARLY)
 
 
 @pytest.mark.parametrize("setting", [Setting.ON, Setting.OFF, Setting.OFF_AND_ON])
@@ -270,7 +284,7 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
                 set_full_page_writes(here.origin, session, on=True)
 
         hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
-        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, write)]
+        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, write, setting.fault)]
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         set_full_page_writes(here.origin, here.session, on=True)
         if hazard is None:
@@ -281,11 +295,13 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
             tally.notes.append(f"durable: full_page_writes {setting} in the gap: stop says: {refusal.detail}")
         files = control_file_of_another(here, labelfile)
         scenario = f"control: durable, full_page_writes {setting} in the gap, with files made by hand"
-        taken = here.origin, snapshot, files
+        taken, passage = (here.origin, snapshot, files), backups.passages["a"]
         if hazard is None:
-            assert check_restore(tally, scenario, *taken).torn_pages > 0, "no page of the copy is torn"
+            passage = passage.with_fault("files made by hand")
+            whole = check_restore(tally, scenario, *taken, passage=passage)
+            assert whole.torn_pages > 0, "no page of the copy is torn"
         else:
-            check_refusal(tally, scenario, *taken, TORN)
+            check_refusal(tally, scenario, *taken, TORN, passage=passage)
 
 
 def standby_label(session: Session) -> str:

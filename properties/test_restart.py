@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
+from harness.implementation import SHARED, STOCK, Implementation
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.scratch import scratch_folder
@@ -33,6 +33,8 @@ from model.operations import Connect, Hazard, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.comparison import Comparison
 from properties.conftest import server_settings
+from properties.durable import Fall, archiving, bring_down_and_up
+from properties.passages import Passage
 from properties.restoring import check_restore
 from properties.tally import Tally
 
@@ -53,7 +55,21 @@ CARRY_OUT = "SELECT label, owner, shared_backup_carry_out(label) FROM shared_bac
 CARRY_IN = "SELECT shared_backup_carry_in(%(label)s, %(state)s)"
 
 
-class CatalogueClient(Client):
+class FallingClient(Client):
+    """A client of a server that goes down in one of several ways."""
+
+    fall = Fall.FAST
+
+    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
+        """Restarts the server that way; its sessions are gone, and so is its clock's position."""
+        self.note(f"-- the server is restarted ({self.fall})")
+        self.close_all()
+        bring_down_and_up(self.cluster, self.fall)
+        self.admin = self.cluster.connect()
+        self.freeze()
+
+
+class CatalogueClient(FallingClient):
     """A client of a server that knows its running backups again after a restart."""
 
     def restart(self, kind: str, hazard: Hazard | None = None) -> None:
@@ -115,19 +131,48 @@ def in_step(client: Client, tally: Tally) -> Iterator[Comparison]:
 # Shared memory
 
 
-@pytest.mark.parametrize("kind", RestartKind)
+@pytest.mark.parametrize("fall", Fall)
 def test_a_restart_forgets_a_running_backup(
-    server: Cluster, implementation: Implementation, tally: Tally, kind: RestartKind
+    server: Cluster, implementation: Implementation, tally: Tally, fall: Fall
 ) -> None:
     """... of whatever kind it is: there is nothing to stop, nothing in the view, and core does not count it."""
     if implementation.design.on_restart is not OnRestart.FORGET:
         pytest.skip("the design keeps its backups over a restart")
-    client = Client(server, replace(implementation, prepare=()))
+    client = FallingClient(server, replace(implementation, prepare=()))
+    client.fall = fall
     with in_step(client, tally) as comparison:
-        start_and_restart(comparison, kind)
+        start_and_restart(comparison, fall.kind)
         comparison.probe()
         assert comparison.step(Stop(STOPPER, LABEL)) == Failed(SqlState.UNDEFINED_OBJECT)
         assert client.rows() == (), "nothing of a backup should be left after a restart"
+        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, "start_lsn": None})
+        tally.refused(Passage(implementation.name, (fall,)), refused)
+
+
+def refusal_of(client: Client, stop: str, parameters: dict[str, Any]) -> SqlError:
+    """How a stop is refused."""
+    with pytest.raises(SqlError) as refusal:
+        client.run(STOPPER, stop, parameters)
+    return refusal.value
+
+
+@pytest.mark.parametrize("fall", Fall)
+def test_a_restart_ends_a_backup_of_core_s_own(
+    server: Cluster, only_the_extension: None, tally: Tally, fall: Fall
+) -> None:
+    """The control: it ends with its session, as all sessions do."""
+    with tally.example():
+        session = server.connect()
+        session.execute(STOCK.start, {"label": LABEL, "fast": True})
+        bring_down_and_up(server, fall)
+        session.close()
+        session = server.connect()
+        with pytest.raises(SqlError) as refusal:
+            session.execute(STOCK.stop, {"wait": False})
+        session.close()
+        assert refusal.value.sqlstate == SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE
+        tally.refused(Passage(STOCK.name, (fall,)), refusal.value)
+        tally.steps += 2
 
 
 @pytest.mark.parametrize("kind", RestartKind)
@@ -137,9 +182,8 @@ def test_the_hint_tells_since_when_the_server_is_up(
     client = Client(server, replace(implementation, prepare=()))
     with in_step(client, tally) as comparison:
         before = start_and_restart(comparison, kind)
-        with pytest.raises(SqlError) as refusal:
-            client.run(STOPPER, implementation.stop, {"label": LABEL, "wait": False, "start_lsn": None})
-        hint = refusal.value.hint or ""
+        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, "start_lsn": None})
+        hint = refused.hint or ""
         assert hint.startswith("The server has been up since "), hint
         since = hint.removeprefix("The server has been up since ").partition(";")[0]
         query = "SELECT %s < %s::timestamptz AND %s::timestamptz <= pg_postmaster_start_time()"
@@ -161,13 +205,18 @@ def start_and_restart(comparison: Comparison, kind: RestartKind) -> datetime:
 # A catalogue table
 
 
-@pytest.mark.parametrize("kind", RestartKind)
+@pytest.mark.parametrize("fall", Fall)
 def test_keeping_the_state_over_a_restart_is_not_enough(
-    server: Cluster, only_the_extension: None, tally: Tally, kind: RestartKind
+    server: Cluster, only_the_extension: None, tally: Tally, fall: Fall
 ) -> None:
     """The stop succeeds, with the original start point, and the copy's recovery PANICs at the restart's checkpoint."""
-    scenario = f"catalogue, {kind} restart between start and stop"
-    take_and_restore(server, tally, scenario, lambda comparison: comparison.step(Restart(kind)))
+
+    def restart(comparison: Comparison) -> None:
+        assert isinstance(comparison.client, CatalogueClient)
+        comparison.client.fall = fall
+        comparison.step(Restart(fall.kind))
+
+    take_and_restore(server, tally, f"catalogue, across {fall}", Passage(CATALOGUE.name, (fall,)), restart)
     for restore in tally.restores:
         assert "online backup was canceled" in restore.said, "it was refused, and for another reason"
 
@@ -180,11 +229,11 @@ def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, only_the_exte
         comparison.client.carry_without_a_restart()
         comparison.compare_view()
 
-    take_and_restore(server, tally, "catalogue, carried without a restart", carry)
+    take_and_restore(server, tally, "catalogue, carried without a restart", Passage(CATALOGUE.name), carry)
 
 
 def take_and_restore(
-    server: Cluster, tally: Tally, scenario: str, interruption: Callable[[Comparison], object]
+    server: Cluster, tally: Tally, scenario: str, passage: Passage, interruption: Callable[[Comparison], object]
 ) -> None:
     """Backups of the design ``catalog`` with an interruption; what comes of them is for its model to say."""
     moments = st.just(HALFWAY) | st.integers(0, LAST)
@@ -205,9 +254,10 @@ def take_and_restore(
                 outcome = comparison.step(Stop(STOPPER, LABEL, start_point=1))
             assert isinstance(outcome, Ok)
             assert isinstance(outcome.value, StopRow)
-            archive_all(server, client.admin)
-            files, restorable = BackupFiles(*client.handed_out), outcome.value.restorable
-            check_restore(tally, scenario, server, snapshot, files, restorable=restorable)
+            with archiving(server):
+                archive_all(server, client.admin)
+            taken = server, snapshot, BackupFiles(*client.handed_out)
+            check_restore(tally, scenario, *taken, restorable=outcome.value.restorable, passage=passage)
 
     check()
 

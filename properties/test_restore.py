@@ -18,7 +18,7 @@ from hypothesis import given, note, settings
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import Implementation
+from harness.implementation import STOCK, Implementation
 from harness.node import give
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
@@ -26,8 +26,9 @@ from harness.scratch import scratch_folder
 from harness.session import Session
 from harness.snapshot import Pace, Snapshot, copying
 from harness.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
-from properties.backups import Plan, plans, take_backups
+from properties.backups import Kind, Plan, plans, take_backups
 from properties.comparison import Comparison
+from properties.passages import Passage
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
@@ -140,6 +141,7 @@ def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
             backup.files,
             restorable=backup.restorable,
             to_the_end=to_the_end,
+            passage=Passage(here.client.implementation.name if backup.kind is Kind.SHARED else STOCK.name),
         )
         if backup.files.labelfile is not None:
             bare = replace(backup.files, labelfile=None)

@@ -110,6 +110,7 @@ def totals(properties: Iterable[Property]) -> Tally:
         everything.steps += tally.steps
         everything.stepping += tally.stepping
         everything.restores += tally.restores
+        everything.refusals.update(tally.refusals)
         everything.faults += tally.faults
         everything.interleavings += tally.interleavings
         everything.linearized += tally.linearized
