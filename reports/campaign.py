@@ -16,6 +16,7 @@ from reports.at_once import (
 from reports.reading import Foreign, count, field, field_or, listed, many, number, optional, schema, text
 from reports.restores import Restore, read_restore
 from reports.run import Run, read_run
+from reports.survival import End, read_refusal
 
 SCHEMA = 1
 HOLDS, SKIPPED = "holds", "skipped"
@@ -39,6 +40,7 @@ class Property:
     steps_per_second: float | None
     notes: tuple[str, ...]
     restores: tuple[Restore, ...]
+    refusals: tuple[End, ...]
     faults: tuple[Injection, ...]
     interleavings: tuple[Interleaving, ...]
     linearized: tuple[Linearized, ...]
@@ -81,6 +83,12 @@ class Campaign:
     def restores(self) -> list[Restore]:
         """Of all properties; empty in results of before there were any."""
         return [restore for one in self.properties for restore in one.restores]
+
+    @property
+    def ends(self) -> list[End]:
+        """What became of the backups of which it is known what they went through."""
+        restored = [End(one.passage, one.said) for one in self.restores if one.passage is not None]
+        return restored + [refusal for one in self.properties for refusal in one.refusals]
 
     @property
     def faults(self) -> list[Injection]:
@@ -157,6 +165,7 @@ def read_property(data: object) -> Property:
         steps_per_second=field_or(data, "steps_per_second", optional(number), None),
         notes=many(data, "notes", text),
         restores=many(data, "restores", read_restore),
+        refusals=many(data, "refusals", read_refusal),
         faults=many(data, "faults", read_injection),
         interleavings=many(data, "interleavings", read_interleaving),
         linearized=many(data, "linearized", read_linearized),

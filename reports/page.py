@@ -17,6 +17,7 @@ from reports.folder import Results
 from reports.history import History
 from reports.restores import OUTCOMES, scenarios, together
 from reports.run import Run
+from reports.survival import DESIGNS, kinds, parts, reasons
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,6 +27,7 @@ def page(
     checks: Iterable[Picture],
     crowds: Iterable[Picture],
     restored: Iterable[Picture],
+    survived: Iterable[Picture],
     measurements: Iterable[Picture],
 ) -> str:
     """The report of a results folder."""
@@ -41,10 +43,12 @@ def page(
             checks=list(checks),
             crowds=list(crowds),
             **at_once(results.campaign),
+            **survival(results.campaign),
             all_restores=together(results.campaign.restores) if results.campaign else None,
             scenarios=scenarios(results.campaign.restores) if results.campaign else [],
             outcomes=OUTCOMES,
             restored=list(restored),
+            survived=list(survived),
             measurements=list(measurements),
             fleet=list(fleet_of(results)),
         )
@@ -66,6 +70,16 @@ def at_once(campaign: Campaign | None) -> dict[str, Any]:
         "linearized": linearized,
         "all_linearized": all_histories([history for one in linearized for history in one.found]),
         "answers": ANSWERS,
+    }
+
+
+def survival(campaign: Campaign | None) -> dict[str, Any]:
+    """What the part about restarts shows."""
+    ends = campaign.ends if campaign else []
+    return {
+        "parts": [(part, kinds(part.rows)) for part in parts(ends)],
+        "reasons": reasons(ends),
+        "designs": DESIGNS,
     }
 
 

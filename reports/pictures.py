@@ -9,6 +9,7 @@ from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
 from reports.figures.ratios import ratio_pictures
 from reports.figures.restores import restore_pictures as pictures_of_restores
+from reports.figures.survival import survival_pictures as pictures_of_survival
 from reports.figures.sweep import sweep_pictures
 from reports.figures.timeline import timeline_pictures
 from reports.folder import Results
@@ -30,6 +31,12 @@ def restore_pictures(results: Results) -> Iterator[Picture]:
     """Restores."""
     if results.campaign:
         yield from pictures_of_restores(results.campaign)
+
+
+def survival_pictures(results: Results) -> Iterator[Picture]:
+    """Restarts."""
+    if results.campaign:
+        yield from pictures_of_survival(results.campaign)
 
 
 def bench_pictures(results: Results) -> Iterator[Picture]:

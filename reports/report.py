@@ -10,7 +10,7 @@ from reports.figures.comparison import comparison_pictures
 from reports.figures.picture import Picture
 from reports.folder import Results, read_folder
 from reports.page import comparison_page, page
-from reports.pictures import bench_pictures, campaign_pictures, crowd_pictures, restore_pictures
+from reports.pictures import bench_pictures, campaign_pictures, crowd_pictures, restore_pictures, survival_pictures
 from reports.reading import Unreadable
 from reports.summary import comparison_summary, summary
 
@@ -20,7 +20,7 @@ PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
     results = read_folder(folder)
-    kinds = (campaign_pictures, crowd_pictures, restore_pictures, bench_pictures)
+    kinds = (campaign_pictures, crowd_pictures, restore_pictures, survival_pictures, bench_pictures)
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
 

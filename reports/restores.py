@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from reports.reading import count, field, flag, number, text
+from reports.reading import count, field, field_or, flag, number, optional, text
+from reports.survival import Passage, read_passage
 
 WHOLE, REFUSED, AGAINST = "restored whole", "refused as expected", "against the model"
 OUTCOMES = (WHOLE, REFUSED, AGAINST)
@@ -26,6 +27,8 @@ class Restore:
     """Of the copy."""
     seconds: float
     as_expected: bool
+    passage: Passage | None = None
+    """What the backup went through; None: that was not asked, or not yet in results of that time."""
 
     @property
     def outcome(self) -> str:
@@ -98,4 +101,5 @@ def read_restore(data: object) -> Restore:
         torn_pages=field(data, "torn_pages", count),
         seconds=field(data, "seconds", number),
         as_expected=field(data, "as_expected", flag),
+        passage=field_or(data, "passage", optional(read_passage), None),
     )

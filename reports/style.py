@@ -5,9 +5,9 @@ from typing import Any
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 INK, GREY, PALE = "#222222", "#767676", "#E4E4E4"
 
-COLOURS = {"shared": BLUE, "stock": VERMILLION, "floor": GREEN}
-LINES = {"shared": "-", "stock": "--", "floor": ":"}
-MARKERS = {"shared": "o", "stock": "s", "floor": "^"}
+COLOURS = {"shared": BLUE, "not durable": BLUE, "durable": ORANGE, "stock": VERMILLION, "floor": GREEN}
+LINES = {"shared": "-", "not durable": "-", "durable": "-.", "stock": "--", "floor": ":"}
+MARKERS = {"shared": "o", "not durable": "o", "durable": "D", "stock": "s", "floor": "^"}
 SPARE = ((ORANGE, "-.", "D"), (PURPLE, (0, (5, 1, 1, 1, 1, 1)), "v"), (GREY, (0, (1, 3)), "x"))
 
 VERDICT_COLOURS = {"met": BLUE, "missed": VERMILLION, "none": GREY}
@@ -15,6 +15,9 @@ VERDICT_MARKERS = {"met": "o", "missed": "X", "none": "D"}
 
 OUTCOME_COLOURS = {"restored whole": BLUE, "refused as expected": ORANGE, "against the model": VERMILLION}
 OUTCOME_MARKERS = {"restored whole": "o", "refused as expected": "D", "against the model": "X"}
+
+FATE_COLOURS = {"restored whole": BLUE, "copy not restored": VERMILLION, "stop said no": "#F6DFA8"}
+FATE_SIGNS = {"restored whole": "✓", "copy not restored": "✗", "stop said no": "–"}  # noqa: RUF001
 
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere

@@ -10,6 +10,7 @@ from reports.compare import Changes, SpreadChange, WordChange
 from reports.folder import Results
 from reports.page import runs_of
 from reports.restores import OUTCOMES, Scenario, scenarios, together
+from reports.survival import Row, kinds, parts, reasons
 from reports.words import (
     a_count,
     digits,
@@ -39,6 +40,7 @@ def summary(results: Results) -> str:
             *of_interleavings(results.campaign),
             *of_histories(results.campaign),
             *of_restores(results.campaign),
+            *of_survival(results.campaign),
             *of_bench(results.bench),
             *of_skipped(results),
             *of_runs(results),
@@ -156,6 +158,29 @@ def restore_row(one: Scenario) -> list[str]:
     """A scenario: how often it came out how, and the seconds."""
     counts = [*map(one.of, OUTCOMES), one.torn_pages]
     return [one.name, *(a_count(number or None) for number in counts), f"{one.median:.2f}", f"{one.longest:.2f}"]
+
+
+def of_survival(campaign: Campaign | None) -> Iterator[str]:
+    """Which backups survive a restart, and why stops were refused."""
+    ends = campaign.ends if campaign else []
+    for part in parts(ends):
+        columns = kinds(part.rows)
+        said = [[row.name, *cells(row, columns), quoted(row)] for row in part.rows]
+        yield f"**{part.title}**\n\n" + table(["", *columns, "the servers said"], said)
+    if every := reasons(ends):
+        yield f"**Refused by stop**: {words.refused(every)}."
+        told = [[one.design, one.sqlstate, one.reason, a_count(one.refused)] for one in every]
+        yield table(["design", "SQLSTATE", "reason", "stops"], told, numbers=(3,))
+
+
+def cells(row: Row, columns: Sequence[str]) -> list[str]:
+    """What became of the backups of a row, by the kind of restart."""
+    return [words.fates(row.cell(kind)) for kind in columns]
+
+
+def quoted(row: Row) -> str:
+    """What the servers said of them."""
+    return " / ".join(f"`{excerpt(said)}`" for _, said in row.said)
 
 
 # Of benchmarks

@@ -1,6 +1,6 @@
 """Numbers in words: three digits are enough for a person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from reports.at_once import UNDECIDED, UNEXPLAINED, Fault, Histories, Orders
@@ -8,6 +8,7 @@ from reports.bench import Ratio, Spread
 from reports.campaign import Property
 from reports.reading import Scalar
 from reports.restores import OUTCOMES, Scenario
+from reports.survival import Reason
 
 LONGEST_QUOTE = 240  # letters
 
@@ -71,6 +72,17 @@ def restores(found: Scenario) -> str:
     counts = [f"{found.of(outcome):,} {outcome}" for outcome in OUTCOMES if found.of(outcome)]
     times = [f"median {found.median:.2f} s", f"longest {found.longest:.2f} s"]
     return ", ".join([*counts, f"{found.torn_pages:,} torn pages survived", *times])
+
+
+def fates(found: dict[str, int]) -> str:
+    """``41 restored whole, 3 stop said no``."""
+    return ", ".join(f"{number:,} {fate}" for fate, number in found.items())
+
+
+def refused(found: Sequence[Reason]) -> str:
+    """``37 stops said no, for 11 reasons``; what two designs call by the same words counts once."""
+    stops, different = sum(one.refused for one in found), len({one.reason for one in found})
+    return f"{stops:,} stops said no, for {different:,} {'reason' if different == 1 else 'reasons'}"
 
 
 def faults(found: Fault) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,8 @@ from reports.words import digits
 FEWEST = 5
 """Fewer samples are no distribution."""
 COLUMNS = 2
+LETTERS = 56
+"""So many of a title fit over a panel."""
 TIMES = ("ms", "s", "µs", "us")
 HOW_TO_READ = (
     "A curve tells which share of the operations took at most so long; the further left, the faster. The symbol is the "
@@ -85,4 +88,5 @@ def draw_panel(axes: Axes, one: Benchmark) -> None:
 
 def title_in_lines(one: Benchmark) -> str:
     """The title, and under it the parameters."""
-    return f"{one.title}\n{one.parameter_words}" if one.parameters else one.title
+    lines = wrap(one.title, LETTERS)
+    return "\n".join([*lines, one.parameter_words] if one.parameters else lines)
