@@ -146,8 +146,8 @@ def test_words_that_differ_in_numbers_only_are_quoted_once() -> None:
 def test_the_page_answers_which_backups_survive(page: Path) -> None:
     words = words_of(page)
     assert f"backups {FAST} {SEVERAL} a flood core's own functions stop said no: backup is not in progress" in words
-    assert "durable backups 41 restored whole 1 restored whole" in words
-    assert f"catalogue table copy not restored: {PANIC} 1 copy not restored".replace(":  ", ": ") in words
+    assert "durable backups restored whole: 41 restored whole: 1" in words
+    assert f"catalogue table copy not restored: {PANIC} copy not restored: 1".replace(":  ", ": ") in words
     assert "1,205 stops said no, for 3 reasons" in words
     assert f"durable backups 55000 {RESET} WAL reset 1,200" in words
 
@@ -155,10 +155,10 @@ def test_the_page_answers_which_backups_survive(page: Path) -> None:
 def test_the_summary_answers_which_backups_survive(page: Path) -> None:
     summary = (page.parent / SUMMARY).read_text()
     assert "**Which backups survive a restart?**" in summary
-    assert "| durable backups | 41 restored whole | 1 restored whole |  |  |" in summary
+    assert "| durable backups | restored whole: 41 | restored whole: 1 |  |  |" in summary
     panic = "`PANIC: online backup was canceled, recovery cannot continue`"
-    assert f"| shared memory and a catalogue table | 1 copy not restored |  |  | {panic} |" in summary
-    assert "| WAL reset | 1,200 stop said no, 1 copy not restored |" in summary
+    assert f"| shared memory and a catalogue table | copy not restored: 1 |  |  | {panic} |" in summary
+    assert "| WAL reset | stop said no: 1,200, copy not restored: 1 |" in summary
     assert f"| durable | 55000 | {RESET} | 1,200 |" in summary
 
 

@@ -110,7 +110,7 @@ class Part:
 
 
 HAND_MADE = "Where there is a copy, too, its files were made by hand, to see what stop saved it from."
-NEVERTHELESS = "The same copies are restored whole with what stop had handed out for them."
+OTHERWISE = "Stop had handed these copies out; only the restore was done otherwise than it should be."
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def parts(ends: Sequence[End]) -> list[Part]:
             "survival", "Which backups survive a restart?", "Where stop said no, there was nothing to restore.", alone
         ),
         Part("survival-refused", "What stop refuses, and why", HAND_MADE, down),
-        Part("survival-controls", "Good copies that were restored wrongly", NEVERTHELESS, handed_out),
+        Part("survival-controls", "Good copies that were restored wrongly", OTHERWISE, handed_out),
     )
     return [part for part in every if part.rows]
 

@@ -75,8 +75,8 @@ def restores(found: Scenario) -> str:
 
 
 def fates(found: dict[str, int]) -> str:
-    """``41 restored whole, 3 stop said no``."""
-    return ", ".join(f"{number:,} {fate}" for fate, number in found.items())
+    """``restored whole: 41, stop said no: 3``."""
+    return ", ".join(f"{fate}: {number:,}" for fate, number in found.items())
 
 
 def refused(found: Sequence[Reason]) -> str:

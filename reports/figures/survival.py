@@ -28,8 +28,9 @@ HATCH = {"copy not restored": "////"}
 
 READ = (
     "Each cell counts what became of backups that were open during such a restart; a backup that crossed two of the "
-    "same kind is counted there, too. Copies were restored, and compared row by row with what had been committed. To "
-    "the right, what the servers said."
+    "same kind is counted there, too. Copies were restored, and compared row by row with what had been committed; one "
+    "that was restored to its stop point and to the end of the archive counts twice. To the right, what the servers "
+    "said."
 )
 
 
