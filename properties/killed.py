@@ -5,11 +5,12 @@ import signal
 
 import pytest
 
-from harness.durable import STATE_DIR, resumed, state_files
+from harness.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
 from harness.labelfile import parse_label_file
 from harness.nemesis import Fault, Scene, kill_postmaster, kill_whoever_is_there
 from harness.probes import lowered_too_often, set_full_page_writes
 from harness.session import Row, SqlError
+from model.operations import Hazard
 from properties.storms import GONE, PATIENCE, START, Storm, end_of
 from properties.writing import LIVE, STOP, Place, Second
 
@@ -34,11 +35,10 @@ REFUSED = {GONE: "42704", "expired": "55000", "lost": "55000"}
 class Killing(Storm):
     """One server with durable backups, of which processes are killed, and what must be left of a backup."""
 
-    def kill(self, kill: Fault, place: Place, second: Second | None = None, *, protected: bool = True) -> str:
+    def kill(self, kill: Fault, place: Place, second: Second | None = None) -> str:
         """Somebody is killed at a place, and then, if that is said, the reaper where it takes up what was left.
 
-        ``protected``: full-page writes are on when the server comes up first. Returns what the caller was told. Raises
-        AssertionError if all is not well afterwards.
+        Returns what the caller was told. Raises AssertionError if all is not well afterwards.
         """
         self.begin_anew(place.work.given)
         if place.work.carried:
@@ -49,19 +49,40 @@ class Killing(Storm):
         if second is not None:
             self.arm_next_start(second.point)
         scene = self.bring(place)
-        self.protect(on=protected)
         kill.strike(scene)
-        self.reconnect()
         if second is not None:
-            self.protect(on=True)
-            scene.held = (self.come_to(second.point, second.earlier),)
-            kill.strike(scene)
+            self.kill_reaper(kill, second)
         end = end_of(scene.pending)
         scene.caller.close()
-        self.resumed()
-        self.check_left({"lost"} if not protected else place.comes_up)
+        self.check_left(place.comes_up)
         assert "ignoring file" not in self.cluster.log_since(position), "a file that was being written was believed in"
         return end.sqlstate or "ok"
+
+    def kill_loser(self, kill: Fault, second: Second, hazard: Hazard) -> str:
+        """The reaper is killed where it takes up a backup that is lost by that; and the next start is a good one.
+
+        Raises AssertionError if all is not well afterwards.
+        """
+        self.begin_anew((START,))
+        self.arm_next_start(second.point)
+        self.cluster.stop()
+        if hazard in MEANWHILE:
+            with configured(self.cluster, MEANWHILE[hazard]):
+                self.cluster.start()
+            self.cluster.stop()
+        with configured(self.cluster, {"full_page_writes": "off" if hazard is Hazard.PAGE_WRITES_OFF else "on"}):
+            self.cluster.start()
+        self.reconnect()
+        self.cluster.reload(sessions=[self.admin])
+        self.kill_reaper(kill, second)
+        self.check_left({"lost"})
+        return "ok"
+
+    def kill_reaper(self, kill: Fault, second: Second) -> None:
+        """The reaper comes to that step, and is killed."""
+        self.reconnect()
+        held = (self.come_to(second.point, second.earlier),)
+        kill.strike(Scene(self.cluster, self.points, self.admin, self.admin.submit("SELECT true"), second.point, held))
 
     def begin_anew(self, given: tuple[str, ...]) -> None:
         """What is given, on a server that comes up protected."""
@@ -121,12 +142,9 @@ class Killing(Storm):
         self.begin_anew((START, START.replace("held", "other")))
         started = self.rows()
         self.strike_reaper(ending, second)
-        for _ in range(2):  # the second time, by what the files say
-            self.resumed()
-            assert self.rows() == started, f"the backups were {started}, and are {self.rows()}"
-            self.clean()
-            self.cluster.restart("crash")
         self.resumed()
+        assert self.rows() == started, f"the backups were {started}, and are {self.rows()}"
+        self.clean()
         self.protect(on=False)
         for label, state, start_lsn in started:
             self.counted(state)
@@ -159,6 +177,7 @@ class Killing(Storm):
 
     def check_left(self, possible: set[str]) -> None:
         """The backup is in one of these states, and all is well."""
+        self.resumed()
         self.protect(on=False)
         self.settled()
         _, state, start_lsn = next(iter(self.rows()), ("held", GONE, None))

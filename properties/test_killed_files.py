@@ -14,6 +14,7 @@ from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
 from harness.nemesis import Fault
+from model.operations import Hazard
 from properties.conftest import PROBED
 from properties.durable import LONG_GAP
 from properties.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
@@ -94,20 +95,16 @@ def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing,
 
 
 @each_kill
-def test_what_is_lost_stays_lost(kill: Fault, killing: Killing, tally: Tally) -> None:
-    """... however often the server is killed while it finds that out."""
-    place = next(place for place in places() if place.step.left == "renewed")
+@pytest.mark.parametrize("hazard", [Hazard.PAGE_WRITES_OFF, Hazard.ABSENCE], ids=str)
+def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, tally: Tally, patient: bool) -> None:
+    """... if the server is killed while it finds that out, and nothing is wrong with the next start."""
     check_all(
         killing,
         tally,
         (
-            (
-                AGAIN.format(kill.name),
-                second.point,
-                "unprotected",
-                partial(killing.kill, kill, place, second, protected=False),
-            )
+            (kill.name, second.point, f"lost by {hazard}", partial(killing.kill_loser, kill, second, hazard))
             for second in steps(WAY_OF_LOSING)
+            if patient or kill is KILLS[second.number % 2]
         ),
     )
 
