@@ -22,6 +22,7 @@ from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import SHARED, STOCK, Implementation
+from harness.nemesis import DYING
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.scratch import scratch_folder
@@ -165,6 +166,9 @@ def test_a_restart_ends_a_backup_of_core_s_own(
         session = server.connect()
         session.execute(STOCK.start, {"label": LABEL, "fast": True})
         bring_down_and_up(server, fall)
+        with pytest.raises(SqlError) as ended:
+            session.execute(STOCK.stop, {"wait": False})
+        assert ended.value.sqlstate in DYING, f"its session is still there: {ended.value}"
         session.close()
         session = server.connect()
         with pytest.raises(SqlError) as refusal:
@@ -172,7 +176,7 @@ def test_a_restart_ends_a_backup_of_core_s_own(
         session.close()
         assert refusal.value.sqlstate == SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE
         tally.refused(Passage(STOCK.name, (fall,)), refusal.value)
-        tally.steps += 2
+        tally.steps += 3
 
 
 @pytest.mark.parametrize("kind", RestartKind)
