@@ -10,7 +10,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from harness.cluster import Cluster
-from harness.implementation import STOCK
+from harness.implementation import DURABLE, STOCK
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.session import Session
@@ -28,7 +28,7 @@ from harness.workload import (
 from model.operations import Hazard
 from properties.backups import Kind, copy_slowly, tool_backup
 from properties.beside import SPAN
-from properties.durable import DURABLE, PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
+from properties.durable import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
 from properties.passages import Passage
 
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -18,26 +18,17 @@ import pytest
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster
 from harness.durable import SETTINGS, resumed
-from harness.implementation import SHARED, Implementation
+from harness.implementation import DURABLE
 from harness.node import give
 from harness.points import Points
 from harness.probes import prepare_probe
 from harness.scratch import scratch_folder
 from harness.session import Row, Session, SqlError
 from harness.workload import Step, archive_all, prepare_workload, transfers
-from model.design import DURABLE as DESIGN
 from model.operations import Hazard, Restart, RestartKind
 from properties.beside import Beside, Stopped
 from properties.passages import Passage
 from properties.tally import Tally
-
-DURABLE: Implementation = replace(
-    SHARED,
-    name="durable",
-    design=DESIGN,
-    stop="SELECT lsn, labelfile, spcmapfile, controlfile"
-    " FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
-)
 
 SERVER = {
     **SETTINGS,

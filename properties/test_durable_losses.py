@@ -17,7 +17,7 @@ import pytest
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster, open_standby
 from harness.durable import resumed
-from harness.implementation import SHARED, Implementation
+from harness.implementation import DURABLE, SHARED, Implementation
 from harness.node import give
 from harness.postgres import identity
 from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
@@ -28,7 +28,7 @@ from harness.snapshot import Pace
 from harness.workload import checkpoint, prepare_workload, transfers
 from model.operations import Hazard, Restart, RestartKind
 from properties.beside import copy_while
-from properties.durable import DURABLE, REFUSED, SERVER, Durable, Fall
+from properties.durable import REFUSED, SERVER, Durable, Fall
 from properties.passages import Passage
 from properties.restoring import check_restore
 from properties.tally import Tally
