@@ -17,7 +17,7 @@ from reports.style import BLUE, INK, VERMILLION
 SHARE = LinearSegmentedColormap.from_list("share", ["#FFFFFF", "#BBD9EC", BLUE])
 """From nothing seen to all seen; its darkness alone tells, so that it can be printed."""
 
-STATES = ("absent", "starting", "active", "stopping", "stopped", "expired", "none", "running", "-")
+STATES = ("absent", "starting", "active", "stopping", "stopped", "expired", "lost", "none", "running", "-")
 """The order of a label's life; what becomes of it follows its state."""
 
 Cell = tuple[str, str]
