@@ -7,17 +7,14 @@ import pytest
 
 from harness.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
 from harness.labelfile import parse_label_file
-from harness.nemesis import Fault, Scene, kill_postmaster, kill_whoever_is_there
+from harness.nemesis import FAULTS, Fault, Scene
 from harness.probes import lowered_too_often, set_full_page_writes
 from harness.session import Row, SqlError
 from model.operations import Hazard
 from properties.storms import GONE, PATIENCE, START, Storm, end_of
 from properties.writing import LIVE, STOP, Place, Second
 
-KILLS = (
-    Fault("SIGKILL of a backend", kill_whoever_is_there),
-    Fault("SIGKILL of the postmaster", kill_postmaster),
-)
+KILLS = tuple(fault for fault in FAULTS if fault.name.startswith("SIGKILL"))
 AGAIN = "{}, and of the reaper at the restart"
 """The name of two in a row."""
 
@@ -54,6 +51,7 @@ class Killing(Storm):
             self.kill_reaper(kill, second)
         end = end_of(scene.pending)
         scene.caller.close()
+        assert end.sqlstate in (kill.refusals if place.early else {None, *kill.refusals}), f"the caller was told {end}"
         self.check_left(place.comes_up)
         assert "ignoring file" not in self.cluster.log_since(position), "a file that was being written was believed in"
         return end.sqlstate or "ok"

@@ -114,6 +114,11 @@ class Place(NamedTuple):
         return {COMES_UP.get(left, left) for left in (self.step.left, self.step.undone) if left is not None}
 
     @property
+    def early(self) -> bool:
+        """Is there more to write before the caller may be told anything?"""
+        return any(step.point == "file-renamed" for step in self.work.way[self.number :])
+
+    @property
     def surely_left(self) -> bool:
         """Do the files say the same whether or not it clears up?"""
         return self.step.undone in (None, self.step.left)
