@@ -42,9 +42,14 @@ CALLS = {
     "abort": "SELECT shared_backup_abort('a')",
     "renew": "SELECT shared_backup_renew('a', '1 hour')",
 }
+MARK = "base/pgsql_tmp/pgsql_tmp_shared_backup"
+"""Core removes it at each start, and the extension leaves it."""
 SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
 
-ABSENCE = 'The server has run without shared_backup, or without "shared_backup.durable", since the backup was started.'
+ABSENCE = (
+    'The server has run without shared_backup, its background workers, or "shared_backup.durable" since the backup was'
+    " started."
+)
 SHUTDOWN = (
     "The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was"
     " started."
@@ -60,9 +65,9 @@ def only_the_extension(implementation: Implementation) -> None:
         pytest.skip("only the extension has durable backups")
 
 
-def open_server(build: Build, stack: ExitStack) -> Cluster:
+def open_server(build: Build, stack: ExitStack, **settings: str) -> Cluster:
     """A server with the workload and the probe, its WAL archived."""
-    server = stack.enter_context(open_cluster(build, settings=SERVER, archive=True))
+    server = stack.enter_context(open_cluster(build, settings={**SERVER, **settings}, archive=True))
     session = server.connect()
     for statement in DURABLE.prepare:
         session.execute(statement)
@@ -188,6 +193,11 @@ def reset_wal(server: Cluster) -> None:
     assert said.returncode == 0, said.stderr
 
 
+def remove_mark(server: Cluster) -> None:
+    """Somebody cleans up after it."""
+    (server.data_dir / MARK).unlink()
+
+
 CASES = (
     Case(
         "wal_level minimal in between",
@@ -196,6 +206,7 @@ CASES = (
         Hazard.WAL_LEVEL,
     ),
     Case("without the extension in between", with_settings(shared_preload_libraries=""), ABSENCE),
+    Case("mark of the last start removed", remove_mark, ABSENCE),
     Case("durable off in between", with_settings(**{"shared_backup.durable": "off"}), ABSENCE),
     Case(
         "single-user mode in between",

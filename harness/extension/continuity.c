@@ -621,7 +621,7 @@ LostReasonDetail(LostReason reason)
 		case LOST_RECORD_UNREADABLE:
 			return _("The record of the server's restarts could not be read.");
 		case LOST_ABSENCE:
-			return _("The server has run without shared_backup, or without \"shared_backup.durable\", since the backup was started.");
+			return _("The server has run without shared_backup, its background workers, or \"shared_backup.durable\" since the backup was started.");
 		case LOST_SHUTDOWN:
 			return _("The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was started.");
 		case LOST_SINGLE_USER:

@@ -128,6 +128,7 @@ static void
 HoldCore(void)
 {
 	BackgroundWorker worker;
+	bool		warned = false;
 
 	FillInWorker(&worker, "holder", "SharedBackupHolderMain");
 	worker.bgw_start_time = BgWorkerStart_ConsistentState;
@@ -146,11 +147,15 @@ HoldCore(void)
 			if (ContinuityHeldSince() != InvalidXLogRecPtr)
 				break;
 		}
-		else
+		else if (!warned)
+		{
 			ereport(WARNING,
 					(errmsg("could not get a background worker to resume shared backups"),
+					 errdetail("They cannot be used until there is one."),
 					 errhint("You may need to increase \"%s\".",
 							 "max_worker_processes")));
+			warned = true;
+		}
 
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -242,7 +242,7 @@ CheckRegistry(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("shared backups are being read back after a restart of the server"),
-				 errhint("Try again in a moment.")));
+				 errhint("Try again in a moment.  If that does not help, the server's log tells why; \"max_worker_processes\" may be too low.")));
 }
 
 static void
