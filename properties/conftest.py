@@ -105,6 +105,18 @@ def implementation(request: pytest.FixtureRequest) -> Implementation:
 
 
 @pytest.fixture(scope="session")
+def profile(request: pytest.FixtureRequest) -> str:
+    """How long to look: "dev", "gate" or "nightly"."""
+    return str(request.config.getoption("--profile"))
+
+
+@pytest.fixture(scope="session")
+def patient(profile: str) -> bool:
+    """Is there time for everything?"""
+    return profile == "nightly"
+
+
+@pytest.fixture(scope="session")
 def workdir() -> Path:
     """Where builds go."""
     return cache_folder()

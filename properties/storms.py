@@ -1,8 +1,9 @@
 """Storms: an operation is brought to a named point, a fault strikes, the point is let go; and then all must be well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import sleep
+from typing import NamedTuple
 
 from harness.cluster import Cluster, ClusterError
 from harness.durable import state_files
@@ -12,6 +13,7 @@ from harness.points import Points
 from harness.probes import forced_full_page_writes, prepare_probe
 from harness.processes import runs, wait_gone
 from harness.session import Pending, Row, Session, SqlError
+from properties.tally import Tally
 
 PATIENCE = 30.0
 
@@ -230,3 +232,42 @@ class Storm:
             self.cluster.wait_until(holds, PATIENCE, otherwise)
         except ClusterError:
             raise AssertionError(otherwise) from None
+
+
+# Many of them
+
+
+class Case(NamedTuple):
+    """A fault, and where it strikes."""
+
+    fault: str
+    point: str
+    strike: Callable[[], str]
+    """Injects it, and returns what the caller was told; raises an exception unless all is well afterwards."""
+    about: str = ""
+    """What it strikes, if the point does not tell."""
+
+
+def check(storm: Storm, tally: Tally, case: Case) -> None:
+    """It is survived; or else the next one has a server to which nothing has happened."""
+    try:
+        with tally.example():
+            tally.strike(case.fault, case.point, case.strike)
+            tally.steps += 1
+    except Exception as error:
+        error.add_note(f"{case.fault} at {case.point} {case.about}".rstrip())
+        storm.cluster.restart("immediate")
+        storm.reconnect()
+        raise
+
+
+def check_all(storm: Storm, tally: Tally, cases: Iterable[Case]) -> None:
+    """All of them are survived; each is tried."""
+    failed = []
+    for case in cases:
+        try:
+            check(storm, tally, case)
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {tally.examples} were not survived", failed)

@@ -30,10 +30,8 @@ pytestmark = pytest.mark.server
 
 
 @pytest.mark.parametrize("kind", STATES)
-def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, pytestconfig: pytest.Config) -> None:
-    hows = (
-        set(RestartKind) if pytestconfig.getoption("--profile") == "nightly" else {RestartKind.CRASH, RestartKind.FAST}
-    )
+def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, patient: bool) -> None:
+    hows = set(RestartKind) if patient else {RestartKind.CRASH, RestartKind.FAST}
     left: dict[str, int] = {}
     for cut in cuts():
         if cut.kind != kind or cut.restart not in hows:

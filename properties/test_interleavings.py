@@ -140,11 +140,6 @@ def replay(stage: Stage, tally: Tally, cases: Sequence[Case], reaper_at: str | N
             raise
 
 
-@pytest.fixture
-def profile(pytestconfig: pytest.Config) -> str:
-    return str(pytestconfig.getoption("--profile"))
-
-
 def again(stage: Stage, cases: Sequence[Case], reaper_at: str | None) -> None:
     """On a new server, to see which of these schedules fails by itself: one may have suffered from the one before."""
     for scope, schedule, runs in cases:

@@ -4,7 +4,7 @@ The first kill strikes at each step of each operation that changes files, the se
 takes up what the files say. That may end in other ways, too, and then begins anew.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -18,8 +18,8 @@ from model.operations import Hazard
 from properties.conftest import PROBED
 from properties.durable import LONG_GAP
 from properties.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
+from properties.storms import Case, check_all
 from properties.tally import Tally
-from properties.test_nemesis import restarted_if_it_fails
 from properties.writing import (
     ENDING,
     REPLACING,
@@ -32,9 +32,6 @@ from properties.writing import (
 
 pytestmark = pytest.mark.server
 
-Case = tuple[str, str, str, Callable[[], str]]
-"""A fault, a point, what it is about, and how it is injected."""
-
 
 @pytest.fixture(scope="module")
 def killing(instrumented: Build, implementation: Implementation) -> Iterator[Killing]:
@@ -42,27 +39,6 @@ def killing(instrumented: Build, implementation: Implementation) -> Iterator[Kil
         pytest.skip("only the extension has state files")
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
         yield Killing(cluster)
-
-
-@pytest.fixture
-def patient(pytestconfig: pytest.Config) -> bool:
-    """Is there time for everything?"""
-    return bool(pytestconfig.getoption("--profile") == "nightly")
-
-
-def check_all(killing: Killing, tally: Tally, cases: Iterable[Case]) -> None:
-    """All of them are survived."""
-    failed = []
-    for fault, point, about, strike in cases:
-        try:
-            with restarted_if_it_fails(killing), tally.example():
-                tally.strike(fault, point, strike)
-                tally.steps += 1
-        except Exception as error:
-            error.add_note(f"{fault} at {point} ({about})")
-            failed.append(error)
-    if failed:
-        raise ExceptionGroup(f"{len(failed)} of {tally.examples} did not survive", failed)
 
 
 each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.replace(" ", "-"))
@@ -74,7 +50,7 @@ def test_killed_at_every_step(kill: Fault, killing: Killing, tally: Tally) -> No
     check_all(
         killing,
         tally,
-        ((kill.name, place.step.point, str(place), partial(killing.kill, kill, place)) for place in places()),
+        (Case(kill.name, place.step.point, partial(killing.kill, kill, place), str(place)) for place in places()),
     )
 
 
@@ -85,7 +61,7 @@ def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing,
         killing,
         tally,
         (
-            (AGAIN.format(kill.name), second.point, str(place), partial(killing.kill, kill, place, second))
+            Case(AGAIN.format(kill.name), second.point, partial(killing.kill, kill, place, second), str(place))
             for place in places()
             if kill is not KILLS[1] or place.surely_left
             if patient or (place.step.left in (ENDING, REPLACING) and place.step.point == "file-renamed")
@@ -102,7 +78,7 @@ def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, 
         killing,
         tally,
         (
-            (kill.name, second.point, f"lost by {hazard}", partial(killing.kill_loser, kill, second, hazard))
+            Case(kill.name, second.point, partial(killing.kill_loser, kill, second, hazard), f"lost by {hazard}")
             for second in steps(WAY_OF_LOSING)
             if patient or kill is KILLS[second.number % 2]
         ),
@@ -123,7 +99,9 @@ def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, patient:
         killing,
         tally,
         (
-            (ending, second.point, f"step {second.number} of taking up", partial(killing.end_reaper, ending, second))
+            Case(
+                ending, second.point, partial(killing.end_reaper, ending, second), f"step {second.number} of taking up"
+            )
             for ending in BRIEFLY
             for second in steps(WAY_OF_RESUMING)
             if (patient or second.point in BRIEFLY[ending])

@@ -4,7 +4,6 @@ import os
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
 
 from harness.build import Build
 from harness.cluster import open_cluster
@@ -90,11 +89,11 @@ def cycle(storm: Storm, number: int) -> None:
 
 
 def test_backups_come_and_go_and_leave_nothing(
-    instrumented: Build, implementation: Implementation, tally: Tally
+    instrumented: Build, implementation: Implementation, tally: Tally, profile: str
 ) -> None:
     if implementation.start != SHARED.start:
         pytest.skip("it counts the extension's processes")
-    cycles = CYCLES[settings.get_current_profile_name()]
+    cycles = CYCLES[profile]
     with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
         storm = Storm(cluster)
         make_tablespaces(storm)

@@ -16,7 +16,7 @@ from harness.implementation import SHARED, Implementation
 from harness.nemesis import FAULTS, Fault
 from properties.at_once import NO_POINT
 from properties.conftest import PROBED
-from properties.storms import WORK, Storm
+from properties.storms import WORK, Case, Storm, check, check_all
 from properties.tally import Tally
 from properties.test_points import POINTS
 
@@ -32,8 +32,6 @@ LONGEST = 0.01
 """Seconds from the beginning of an operation, within which most have ended."""
 EXAMPLES = {"dev": 30, "gate": 60, "nightly": 3000}
 NOTHING: Mapping[str, str] = MappingProxyType({})
-PATIENT = "nightly"
-"""The profile that has time for every fault at every point."""
 
 
 @pytest.fixture(scope="module")
@@ -63,61 +61,43 @@ def struck(fault: Fault, storm: Storm) -> list[str]:
     return [point for point in points if fault.action == "wait" or storm.points.may_fail(point)]
 
 
+def kind(point: str) -> str:
+    """What comes to a point."""
+    return point.partition("-")[0]
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally) -> None:
+def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally, patient: bool) -> None:
     """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
-    patient = settings.get_current_profile_name() == PATIENT
-    injected, failed = (not patient and fault.briefly) or struck(fault, storm), []
-    for point in injected:
-        try:
-            with restarted_if_it_fails(storm), tally.example():
-                tally.strike(fault.name, point, partial(storm.strike, fault, point.partition("-")[0], point))
-                tally.steps += 1
-        except Exception as error:
-            error.add_note(f"{fault.name} at {point}")
-            failed.append(error)
-    if failed:
-        raise ExceptionGroup(f"{fault.name}: {len(failed)} of {len(injected)} did not survive", failed)
+    points = (not patient and fault.briefly) or struck(fault, storm)
+    check_all(
+        storm, tally, (Case(fault.name, point, partial(storm.strike, fault, kind(point), point)) for point in points)
+    )
     storm.at_full_strength()
 
 
-def test_a_fault_at_any_moment(storm: Storm, tally: Tally) -> None:
+def test_a_fault_at_any_moment(storm: Storm, tally: Tally, profile: str) -> None:
     """Where no point is."""
 
-    @settings(max_examples=EXAMPLES[settings.get_current_profile_name()])
+    @settings(max_examples=EXAMPLES[profile])
     @given(st.sampled_from(ANY_MOMENT), st.sampled_from(sorted(WORK)), st.floats(0, LONGEST))
-    def strike(fault: Fault, kind: str, delay: float) -> None:
-        if not any(point.startswith(kind) for point in struck(fault, storm)):
-            kind = fault.points[0].partition("-")[0]
+    def strike(fault: Fault, work: str, delay: float) -> None:
+        if not any(point.startswith(work) for point in struck(fault, storm)):
+            work = kind(fault.points[0])
         early = fault._replace(refusals=fault.refusals | fault.early)
-        with restarted_if_it_fails(storm), tally.example():
-            tally.strike(fault.name, NO_POINT, partial(storm.strike, early, kind, delay=delay))
-            tally.steps += 1
+        check(storm, tally, Case(fault.name, NO_POINT, partial(storm.strike, early, work, delay=delay)))
 
     strike()
 
 
-def test_a_fault_about_a_durable_backup(durable_storm: Storm, tally: Tally) -> None:
+def test_a_fault_about_a_durable_backup(durable_storm: Storm, tally: Tally, profile: str) -> None:
     """The same at any point, of operations that write state files; test_killed_files.py has the restarts."""
     storm, lasting = durable_storm, [fault for fault in FAULTS if not fault.restarts]
 
-    @settings(max_examples=EXAMPLES[settings.get_current_profile_name()] // 2)
+    @settings(max_examples=EXAMPLES[profile] // 2)
     @given(st.sampled_from([(fault, point) for fault in lasting for point in struck(fault, storm)]))
     def strike(scenario: tuple[Fault, str]) -> None:
         fault, point = scenario
-        with restarted_if_it_fails(storm), tally.example():
-            tally.strike(fault.name, point, partial(storm.strike, fault, point.partition("-")[0], point))
-            tally.steps += 1
+        check(storm, tally, Case(fault.name, point, partial(storm.strike, fault, kind(point), point)))
 
     strike()
-
-
-@contextmanager
-def restarted_if_it_fails(storm: Storm) -> Iterator[None]:
-    """The next example has a server to which nothing has happened."""
-    try:
-        yield
-    except Exception:
-        storm.cluster.restart("immediate")
-        storm.reconnect()
-        raise
