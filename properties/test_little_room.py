@@ -12,8 +12,8 @@ from harness.implementation import SHARED, Implementation
 from harness.session import SqlError
 from model.operations import Hazard, Restart, RestartKind
 from properties.durable import LONG_GAP, Durable, Fall, bring_down_and_up
+from properties.losses import ABSENCE, LABEL, check_lost, open_server, with_settings
 from properties.tally import Tally
-from properties.test_durable_losses import ABSENCE, LABEL, check_lost, open_server, with_settings
 
 pytestmark = pytest.mark.server
 

@@ -115,11 +115,15 @@ typedef struct Continuity
 typedef struct ContinuityShared
 {
 	Continuity	written;		/* what is written down */
+	bool		is_written;		/* or, at least, nothing else is */
 	bool		earlier;		/* does its gap_start come from an earlier start? */
 	pg_atomic_uint64 held_since;	/* when core was held again, 0 if it is not */
 } ContinuityShared;
 
 static ContinuityShared *shared = NULL;
+
+/* Has this process been here before, and written down what it had to? */
+static bool been_here = false;
 
 Size
 ContinuityShmemSize(void)
@@ -160,10 +164,8 @@ StateDirNumber(void)
 static LostReason
 ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 {
-	static bool been_here = false;	/* in this process */
 	bool		ours = been_here || FileExists(MARK_FILE);
 
-	been_here = true;
 	if (FileExists(BACKUP_LABEL_FILE) ||
 		(before && (before->system_identifier != control->system_identifier ||
 					before->state_dir != shared->written.state_dir)))
@@ -232,10 +234,12 @@ BeginContinuity(void)
 
 	/*
 	 * If it cannot be written down, a start that comes before everything is
-	 * decided must not find the file as it was.
+	 * decided must not find the file as it was; or else not find that we have
+	 * been here.
 	 */
-	if (!WriteDown(&shared->written, WARNING))
-		(void) StateFileRemove(SERVER_FILE, NULL, WARNING);
+	shared->is_written = WriteDown(&shared->written, WARNING) ||
+		StateFileRemove(SERVER_FILE, NULL, WARNING);
+	been_here = shared->is_written;
 }
 
 /*
@@ -287,6 +291,9 @@ void
 ContinuityLeaveMark(void)
 {
 	int			fd;
+
+	if (!shared->is_written)
+		return;
 
 	(void) MakePGDirectory(MARK_DIR);
 	fd = OpenTransientFile(MARK_FILE, O_CREAT | O_WRONLY | PG_BINARY);
@@ -594,10 +601,17 @@ ContinuityDone(void)
 {
 	Continuity	verified = shared->written;
 
+	verified.system_identifier = GetSystemIdentifier();
+	verified.state_dir = StateDirNumber();
 	verified.reason = LOST_NOT;
 	verified.unverified_since = InvalidXLogRecPtr;
 	(void) WriteDown(&verified, ERROR);
 	shared->written = verified;
+	if (!shared->is_written)
+	{
+		shared->is_written = true;
+		ContinuityLeaveMark();
+	}
 }
 
 /*

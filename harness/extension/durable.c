@@ -34,6 +34,7 @@
 #include "storage/fd.h"
 
 #define STATE_SUFFIX	".backup"
+#define FILE_NUMBER_LEN	16
 
 /* The fixed part of a state file; the label and the files follow. */
 typedef struct DurableHeader
@@ -232,21 +233,25 @@ LoadBackup(const char *name)
  * Read all state files, while nobody writes any.  What is left of an
  * interrupted write is removed.
  *
- * Returns a list of DurableBackup, in no particular order.
+ * Returns a list of DurableBackup, in no particular order, and the highest
+ * number of a file, whether or not it can be believed.
  */
 List *
-DurableLoadAll(void)
+DurableLoadAll(uint64 *last_file)
 {
 	List	   *backups = NIL;
 	DIR		   *dir = AllocateDir(STATE_FILE_DIR);
 	struct dirent *de;
 
+	*last_file = 0;
 	while ((de = ReadDirExtended(dir, STATE_FILE_DIR, WARNING)) != NULL)
 	{
 		Size		len = strlen(de->d_name);
 		Size		suffix_len = strlen(STATE_SUFFIX);
 		DurableBackup *backup;
 
+		if (strspn(de->d_name, "0123456789ABCDEF") == FILE_NUMBER_LEN)
+			*last_file = Max(*last_file, strtoull(de->d_name, NULL, 16));
 		if (len > 4 && strcmp(de->d_name + len - 4, ".tmp") == 0 &&
 			len < MAX_STATE_FILE_NAME)
 			(void) StateFileRemove(de->d_name, NULL, WARNING);

@@ -33,6 +33,6 @@ extern bool DurableSave(const BackupLabel *label, const BackupRecord *record,
 extern void DurableForget(const BackupLabel *label, uint64 file, int elevel);
 extern void DurableForgetEnded(const BackupLabel *label,
 							   const BackupRecord *record, int elevel);
-extern List *DurableLoadAll(void);
+extern List *DurableLoadAll(uint64 *last_file);
 
 #endif							/* DURABLE_H */

@@ -34,6 +34,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "resume.h"
+#include "statefile.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -320,7 +321,7 @@ ResumeBackups(void)
 	ListCell   *cell;
 	LostReason	reason = LOST_NOT;
 	bool		any_live = false;
-	uint64		last_file = 0;
+	uint64		last_file;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "shared_backup resume",
 									ALLOCSET_DEFAULT_SIZES);
@@ -329,14 +330,14 @@ ResumeBackups(void)
 	/* if there was no room for the worker that should have done so */
 	ContinuityLeaveMark();
 
-	backups = DurableLoadAll();
+	(void) StateFileMakeDir(ERROR);
+	backups = DurableLoadAll(&last_file);
 	list_sort(backups, CompareBackups);
 	foreach(cell, backups)
 	{
 		DurableBackup *backup = lfirst(cell);
 
 		any_live |= backup->phase == BACKUP_ACTIVE;
-		last_file = Max(last_file, backup->record.file);
 	}
 	RegistryBeginResume(last_file);
 	SHARED_BACKUP_POINT("resume-begun", NULL);

@@ -55,10 +55,12 @@ GetPath(char *path, const char *name, const char *suffix)
 bool
 StateFileMakeDir(int elevel)
 {
+	struct stat st;
+
+	if (stat(STATE_FILE_DIR, &st) == 0 && S_ISDIR(st.st_mode))
+		return true;
 	if (MakePGDirectory(STATE_FILE_DIR) < 0)
 	{
-		if (errno == EEXIST)
-			return true;
 		ereport(elevel,
 				(errcode_for_file_access(),
 				 errmsg("could not create directory \"%s\": %m",

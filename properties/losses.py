@@ -1,0 +1,117 @@
+"""Durable backups that are lost: how a server comes to lose them, what it says of them, and that it goes on."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import DURABLE
+from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.scratch import scratch_folder
+from harness.session import Session, SqlError
+from harness.snapshot import Pace
+from harness.workload import checkpoint, prepare_workload, transfers
+from properties.beside import copy_while
+from properties.durable import REFUSED, SERVER, Durable, Fall
+from properties.passages import Passage
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+LABEL = "a"
+START = "SELECT shared_backup_start('a', true, %s::interval)"
+CALLS = {
+    "stop": "SELECT shared_backup_stop('a', false)",
+    "abort": "SELECT shared_backup_abort('a')",
+    "renew": "SELECT shared_backup_renew('a', '1 hour')",
+}
+MARK = "base/pgsql_tmp/pgsql_tmp_shared_backup"
+"""Core removes it at each start, and the extension leaves it."""
+SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
+
+ABSENCE = (
+    'The server has run without shared_backup, its background workers, or "shared_backup.durable" since the backup was'
+    " started."
+)
+SHUTDOWN = (
+    "The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was"
+    " started."
+)
+COPY = "The data directory is a copy of the one in which the backup was started."
+RECOVERY = "The server was in recovery when it was restarted."
+TIMELINE = "The server has changed to another timeline since the backup was started."
+
+
+def open_server(build: Build, stack: ExitStack, **settings: str) -> Cluster:
+    """A server with the workload and the probe, its WAL archived."""
+    server = stack.enter_context(open_cluster(build, settings={**SERVER, **settings}, archive=True))
+    session = server.connect()
+    for statement in DURABLE.prepare:
+        session.execute(statement)
+    prepare_workload(session)
+    prepare_probe(session)
+    session.close()
+    return server
+
+
+def with_settings(**settings: str) -> Callable[[Cluster], None]:
+    """It is started with other settings, written to, and shut down again."""
+
+    def happen(server: Cluster) -> None:
+        before = {name: server.settings.get(name) for name in settings}
+        server.configure(settings)
+        server.start()
+        session = server.connect()
+        transfers(session, Random(0))
+        session.close()
+        server.stop()
+        server.configure(before)
+
+    return happen
+
+
+# What is to be seen
+
+
+def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: Fall) -> None:
+    """After these falls of the server, the view says so, and every call that needs the backup is refused with the
+    reason."""
+    passage = Passage(DURABLE.name, falls, case)
+    assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "lost")]
+    for call, statement in CALLS.items():
+        with pytest.raises(SqlError) as refusal:
+            session.execute(statement)
+        said = refusal.value.sqlstate, refusal.value.detail
+        assert said == (REFUSED, detail), f"{call}: {refusal.value}"
+        if call == "stop":
+            tally.refused(passage, refusal.value)
+        tally.steps += 1
+    tally.notes.append(f"durable: {', '.join((case, *falls))}: {detail}")
+
+
+def check_released(server: Cluster, session: Session) -> None:
+    """Core counts no backup, and nothing is left of the reading of WAL."""
+    set_full_page_writes(server, session, on=False)
+    assert not forced_full_page_writes(session), "core still counts a backup"
+    set_full_page_writes(server, session, on=True)
+    assert session.execute(SLOTS) == [(0,)], "the slot that reserves WAL is still there"
+
+
+def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
+    """Another backup under the same label is taken across a restart, and restored."""
+    backups, chance = Durable(server, tally), Random(1)
+    backups.start(LABEL)
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        turns = backups.does(transfers, checkpoint, chance=chance)
+        turns += [lambda: backups.fall(Fall.IMMEDIATE), *backups.does(transfers, checkpoint, chance=chance)]
+        snapshot = copy_while(server, Path(folder) / "copy", turns, Pace(rounds=1))
+        stopped = backups.stop(LABEL)
+        backups.archive()
+        scenario = "durable, begun anew after a loss, across a restart"
+        taken = server, snapshot, stopped.files
+        passage = backups.passages[LABEL]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline, passage=passage)

@@ -1,0 +1,331 @@
+"""What is in a state file is believed only if it is what was written there; all else is told, and hinders nobody."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.durable import STATE_DIR, resumed, state_files
+from harness.implementation import SHARED, Implementation
+from harness.node import give
+from harness.session import Session, SqlError
+from properties.durable import LONG_GAP
+from properties.losses import check_released, open_server
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+START = "SELECT shared_backup_start(%s, true)"
+STOP = "SELECT lsn, labelfile, controlfile FROM shared_backup_stop(%s, false)"
+STATE = "SELECT state FROM shared_backups WHERE label = %s"
+STATES = "SELECT label, state FROM shared_backups"
+UNKNOWN = "42704"
+
+HEADER = struct.Struct("=IIQI4x")
+"""Of every state file: magic number, version, length of the contents, checksum of the length and the contents."""
+
+UNREADABLE = "The record of the server's restarts could not be read."
+
+SHORT = "It is shorter than its header."
+LENGTH = "It does not have the length that it should have."
+MAGIC = "It has a wrong magic number."
+VERSION = "It was written by another version."
+CHECKSUM = "It has a wrong checksum."
+FOREIGN = "It belongs to another database system."
+RENAMED = "It has been renamed."
+
+BATCH = 20
+"""Files that are damaged before one start of the server."""
+
+numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has state files")
+    with ExitStack() as stack:
+        yield open_server(instrumented, stack, **LONG_GAP)
+
+
+# Damage
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum that PostgreSQL uses."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def sealed(contents: bytes, magic: int, version: int) -> bytes:
+    """A file with these contents, and a header that fits."""
+    checksum = crc32c(struct.pack("=Q", len(contents)) + contents)
+    return HEADER.pack(magic, version, len(contents), checksum) + contents
+
+
+def rewrite(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """It has other bytes."""
+    return lambda file: overwrite(file, change(file.read_bytes()))
+
+
+def rewrite_contents(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """It has other contents, and the checksum of those."""
+
+    def sealed_again(before: bytes) -> bytes:
+        magic, version, _length, _checksum = HEADER.unpack_from(before)
+        return sealed(change(before[HEADER.size :]), magic, version)
+
+    return rewrite(sealed_again)
+
+
+def overwrite(file: Path, contents: bytes) -> None:
+    """Gives a file other bytes, and leaves it to its owner."""
+    with file.open("r+b") as there:
+        there.truncate()
+        there.write(contents)
+
+
+def flip(file: Path, position: int, bit: int) -> None:
+    """One bit of it is another one."""
+    contents = bytearray(file.read_bytes())
+    contents[position % len(contents)] ^= 1 << bit
+    overwrite(file, bytes(contents))
+
+
+class Damage(NamedTuple):
+    """Something that happens to a file."""
+
+    name: str
+    inflict: Callable[[Path], object]
+    reason: str
+    """Why it is not believed."""
+
+
+def other_number(file: Path) -> Path:
+    """It has the name of another backup's."""
+    return file.rename(file.with_name("00000000000ABCDE.backup"))
+
+
+DAMAGES = (
+    Damage("empty", rewrite(lambda bytes_: b""), SHORT),
+    Damage("cut short within its header", rewrite(lambda bytes_: bytes_[: HEADER.size - 1]), SHORT),
+    Damage("cut short after its header", rewrite(lambda bytes_: bytes_[: HEADER.size]), LENGTH),
+    Damage("cut short within its contents", rewrite(lambda bytes_: bytes_[: len(bytes_) // 2]), LENGTH),
+    Damage("a byte short", rewrite(lambda bytes_: bytes_[:-1]), LENGTH),
+    Damage("a byte more", rewrite(lambda bytes_: bytes_ + b"\0"), LENGTH),
+    Damage("zeroes", rewrite(lambda bytes_: bytes(len(bytes_))), MAGIC),
+    Damage("zeroes after its header", rewrite(lambda b: b[: HEADER.size] + bytes(len(b) - HEADER.size)), CHECKSUM),
+    Damage("a text", rewrite(lambda bytes_: b"This is no state file, but a text."), MAGIC),
+    Damage("of another version", rewrite(lambda b: b[:4] + struct.pack("=I", 2) + b[8:]), VERSION),
+    Damage("of another database system", rewrite_contents(lambda b: struct.pack("=Q", 1) + b[8:]), FOREIGN),
+    Damage("of something else", rewrite_contents(lambda b: b[:20]), "It is too short for a shared backup."),
+    Damage("with more than it should have", rewrite_contents(lambda b: b + b"x"), "It has more than the files"),
+    Damage("with less than it should have", rewrite_contents(lambda b: b[:-1]), "It does not have the files"),
+    Damage("renamed", other_number, RENAMED),
+)
+
+
+# What is the same for all
+
+
+def open_backups(server: Cluster, session: Session, *labels: str) -> list[Path]:
+    """Starts backups; returns their files."""
+    before = set(state_files(server))
+    for label in labels:
+        session.execute(START, (label,))
+    return [file for file in state_files(server) if file not in before]
+
+
+def names(*what: str) -> list[str]:
+    """Labels that were never used before."""
+    number = next(numbers)
+    return [f"{word} {number}" for word in what]
+
+
+def state(session: Session, label: str) -> str | None:
+    """How a backup is; None: unknown."""
+    rows = session.execute(STATE, (label,))
+    return str(rows[0][0]) if rows else None
+
+
+def check_forgotten(session: Session, label: str) -> None:
+    """Nothing is known of a backup, and its label is as good as any."""
+    assert state(session, label) is None, f"{label} is {state(session, label)}"
+    with pytest.raises(SqlError) as refusal:
+        session.execute(STOP, (label,))
+    assert refusal.value.sqlstate == UNKNOWN, refusal.value
+    session.execute(START, (label,))
+    session.execute(STOP, (label,))
+
+
+def check_going_on(session: Session, label: str) -> None:
+    """A backup is active, and can be stopped as one that has crossed a restart."""
+    assert state(session, label) == "active", f"{label}: {session.execute(STATES)}"
+    assert session.execute(STOP, (label,))[0][2] is not None, f"{label} is stopped as if there had been no restart"
+
+
+def check_end(server: Cluster, session: Session) -> None:
+    """When all has ended, core is released, and the reaper has not died of what it met."""
+    check_released(server, session)
+    session.close()
+
+
+# Files of backups
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+def test_a_damaged_file_is_set_aside(server: Cluster, tally: Tally, damage: Damage) -> None:
+    """The log says which and why, its backup is unknown, and others go on."""
+    with tally.example():
+        damaged, sound = names("damaged", "sound")
+        session = resumed(server)
+        file, _ = open_backups(server, session, damaged, sound)
+        session.close()
+        server.stop()
+        file = damage.inflict(file) or file  # type: ignore[assignment]
+        position = server.log_position()
+        server.start()
+        session = resumed(server)
+        log = server.log_since(position)
+        told = f'ignoring file "{STATE_DIR}/{file.name}", which has been renamed to "{STATE_DIR}/{file.name}.bad"'
+        assert log.count(told) == 1, f"the log is to say once: {told}"
+        assert damage.reason in log, f"the log is to say: {damage.reason}"
+        check_going_on(session, sound)
+        check_forgotten(session, damaged)
+        check_end(server, session)
+        file.with_name(f"{file.name}.bad").unlink()
+        tally.steps += 1
+
+
+def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, patient: bool) -> None:
+    """Wherever it is in a file, and whatever the file tells of."""
+    flips = st.tuples(st.integers(0, 10_000), st.integers(0, 7))
+
+    @settings(max_examples=200 if patient else 3, phases=[Phase.generate])
+    @given(st.lists(flips, min_size=BATCH, max_size=BATCH))
+    def damage(flipped: list[tuple[int, int]]) -> None:
+        with tally.example():
+            damaged = [name for _ in flipped for name in names("flipped")]
+            (sound,) = names("sound")
+            session = resumed(server)
+            files = open_backups(server, session, *damaged, sound)
+            for label in damaged[::2]:
+                session.execute(STOP, (label,))
+            session.close()
+            server.stop()
+            for file, (position, bit) in zip(files, flipped, strict=False):
+                flip(file, position, bit)
+            server.start()
+            session = resumed(server)
+            for label in damaged:
+                assert state(session, label) is None, f"{label} is {state(session, label)}"
+                tally.steps += 1
+            check_going_on(session, sound)
+            check_end(server, session)
+            for file in files[:-1]:
+                file.with_name(f"{file.name}.bad").unlink()
+
+    damage()
+
+
+@pytest.mark.parametrize("what", ["a folder", "a file that nobody may read"])
+def test_what_cannot_be_opened_is_left_alone(server: Cluster, tally: Tally, what: str) -> None:
+    """The log says so, and its number is not used again."""
+    with tally.example():
+        sound, damaged = names("sound", "damaged")
+        session = resumed(server)
+        file = open_backups(server, session, sound, damaged)[-1]
+        session.close()
+        server.stop()
+        position = server.log_position()
+        if what == "a folder":
+            file.unlink()
+            file.mkdir()
+            give(file, server.user)
+        else:
+            file.chmod(0)
+        server.start()
+        session = resumed(server)
+        assert f'could not open file "{STATE_DIR}/{file.name}": ' in server.log_since(position), "the log says nothing"
+        check_going_on(session, sound)
+        check_forgotten(session, damaged)
+        check_end(server, session)
+        file.rmdir() if file.is_dir() else file.unlink()
+
+
+def test_what_an_interrupted_write_left_is_removed_and_what_is_no_state_file_stays(
+    server: Cluster, tally: Tally
+) -> None:
+    with tally.example():
+        (sound,) = names("sound")
+        session = resumed(server)
+        (file,) = open_backups(server, session, sound)
+        session.close()
+        server.stop()
+        left, note = file.with_name(f"{file.name}.tmp"), file.with_name("README")
+        for path in (left, note):
+            path.write_text("by somebody")
+            give(path, server.user)
+        server.start()
+        session = resumed(server)
+        assert not left.exists(), "the file of an interrupted write is still there"
+        assert note.exists(), "what is no state file was removed"
+        note.unlink()
+        check_going_on(session, sound)
+        check_end(server, session)
+
+
+# The file of the server
+
+
+def check_unvouched(server: Cluster, tally: Tally, inflict: Callable[[Path], object]) -> None:
+    """If it cannot be believed, what was active is lost, and what had ended is as it was."""
+    with tally.example():
+        active, stopped = names("active", "stopped")
+        session = resumed(server)
+        open_backups(server, session, active, stopped)
+        row = session.execute(STOP, (stopped,))
+        session.close()
+        server.stop()
+        inflict(server.data_dir / STATE_DIR / "server")
+        server.start()
+        session = resumed(server)
+        assert state(session, active) == "lost"
+        with pytest.raises(SqlError) as refusal:
+            session.execute(STOP, (active,))
+        assert refusal.value.detail == UNREADABLE, refusal.value
+        assert session.execute(STOP, (stopped,)) == row, "a result is not what it was"
+        check_end(server, session)
+        tally.steps += 1
+    (server.data_dir / STATE_DIR / "server.bad").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("damage", [one for one in DAMAGES if one.reason in (SHORT, LENGTH, MAGIC, VERSION, CHECKSUM)],
+                         ids=lambda damage: damage.name)  # fmt: skip
+def test_without_the_record_of_restarts_nothing_is_vouched_for(server: Cluster, tally: Tally, damage: Damage) -> None:
+    check_unvouched(server, tally, damage.inflict)
+
+
+def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: Tally) -> None:
+    check_unvouched(server, tally, Path.unlink)
+
+
+def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, patient: bool) -> None:
+    @settings(max_examples=500 if patient else 5, phases=[Phase.generate])
+    @given(st.integers(0, 10_000), st.integers(0, 7))
+    def damage(position: int, bit: int) -> None:
+        check_unvouched(server, tally, lambda file: flip(file, position, bit))
+
+    damage()

@@ -1,0 +1,270 @@
+"""State files that cannot be written: whoever asked is told, nothing has changed, and it can be done again later.
+
+A write to the temporary file of a backup fails for want of space, as it is a link to /dev/full; in a folder that is
+read-only, all of them fail, for as long as that is so.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.durable import STATE_DIR, configured, resumed, state_files
+from harness.implementation import SHARED, Implementation
+from harness.points import Points
+from harness.probes import forced_full_page_writes, set_full_page_writes
+from harness.session import Row, Session, SqlError
+from model.operations import Hazard, Restart, RestartKind
+from properties.durable import LONG_GAP, Durable, Fall
+from properties.losses import ABSENCE, LABEL, check_lost, check_released, open_server
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+START = "SELECT shared_backup_start('a', true, '1 hour')"
+STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop('a', false)"
+ABORT = "SELECT shared_backup_abort('a')"
+RENEW = "SELECT shared_backup_renew('a', '2 hours')"
+VIEW = "SELECT * FROM shared_backups WHERE label = 'a'"
+
+DISK_FULL, NO_RIGHT, BUSY = "53100", "42501", "55006"
+NEXT = 100
+"""So many files ahead are looked after, as nobody knows the number of the next one."""
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has state files")
+    with ExitStack() as stack:
+        yield open_server(instrumented, stack, **LONG_GAP)
+
+
+# Where nothing can be written
+
+
+def fill(file: Path) -> None:
+    """The next write of the file meets a full disk."""
+    file.with_name(f"{file.name}.tmp").symlink_to("/dev/full")
+
+
+@contextmanager
+def full_for_new_files(server: Cluster) -> Iterator[None]:
+    """While the block runs, there is no space for the file of another backup."""
+    newest = max((int(file.stem, 16) for file in state_files(server)), default=0)
+    names = [f"{newest + number:016X}.backup" for number in range(1, NEXT)]
+    for name in names:
+        fill(server.data_dir / STATE_DIR / name)
+    yield
+    for name in names:
+        (server.data_dir / STATE_DIR / f"{name}.tmp").unlink(missing_ok=True)
+
+
+@contextmanager
+def read_only(server: Cluster) -> Iterator[None]:
+    """While the block runs, no file can be made or removed in the folder."""
+    folder = server.data_dir / STATE_DIR
+    folder.chmod(0o500)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+def refused(session: Session, sql: str, sqlstate: str) -> None:
+    """It fails like that, and the message names the file."""
+    with pytest.raises(SqlError) as refusal:
+        session.execute(sql)
+    assert refusal.value.sqlstate == sqlstate, refusal.value
+    assert f'file "{STATE_DIR}/' in refusal.value.message, refusal.value
+
+
+def counted(server: Cluster, session: Session) -> bool:
+    """Does core count a backup?"""
+    set_full_page_writes(server, session, on=False)
+    forced = forced_full_page_writes(session)
+    set_full_page_writes(server, session, on=True)
+    return forced
+
+
+def restarted(server: Cluster, session: Session) -> Session:
+    """After a crash, when the backups are back."""
+    session.close()
+    server.restart("crash")
+    return resumed(server)
+
+
+# Operations
+
+
+def test_a_start_without_space_leaves_no_trace(server: Cluster, tally: Tally) -> None:
+    """... and takes nothing from what it was to replace."""
+    with tally.example():
+        session = resumed(server)
+        for before in ([], [STOP]):
+            for statement in before:
+                session.execute(START)
+                session.execute(statement)
+            there: list[Row] = session.execute(VIEW)
+            with full_for_new_files(server):
+                refused(session, START, DISK_FULL)
+            with read_only(server):
+                refused(session, START, NO_RIGHT)
+            assert session.execute(VIEW) == there
+            assert not counted(server, session), "core counts a backup that was not started"
+            session = restarted(server, session)
+            assert session.execute(VIEW) == there, "a restart finds something else"
+            tally.steps += 2
+        session.execute(START)
+        session.execute(STOP)
+        check_released(server, session)
+        session.close()
+
+
+@pytest.mark.parametrize("call", [RENEW, STOP, ABORT], ids=["renew", "stop", "abort"])
+def test_a_change_that_cannot_be_written_does_not_take_place(server: Cluster, tally: Tally, call: str) -> None:
+    with tally.example():
+        session = resumed(server)
+        for carried in (False, True):
+            session.execute(START)
+            file = max(state_files(server))
+            if carried:
+                session = restarted(server, session)
+            there = session.execute(VIEW)
+            if call != ABORT:  # which writes nothing
+                fill(file)
+                refused(session, call, DISK_FULL)
+            with read_only(server):
+                refused(session, call, NO_RIGHT)
+            assert session.execute(VIEW) == there
+            assert counted(server, session), "core does not count the backup any more"
+            session = restarted(server, session)
+            assert session.execute(VIEW) == there, "a restart finds something else"
+            session.execute(call)
+            if call == RENEW:
+                session.execute(ABORT)
+            check_released(server, session)
+            tally.steps += 1
+        session.close()
+
+
+def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Tally) -> None:
+    """Core has ended the backup when that turns out. Whoever asks again gets the result, when it can be kept."""
+    with tally.example():
+        session, caller = resumed(server), server.connect()
+        points = Points(session)
+        session.execute(START)
+        points.arm("stop-core-ended")
+        stop = caller.submit(STOP)
+        assert points.arrived("stop-core-ended")
+        with read_only(server):
+            points.disarm()
+            with pytest.raises(SqlError) as refusal:
+                stop.result(PATIENCE)
+            assert refusal.value.sqlstate == NO_RIGHT, refusal.value
+            refused(session, STOP, NO_RIGHT)
+            assert [row[1] for row in session.execute(VIEW)] == ["stopped"]
+        row = session.execute(STOP)
+        session = restarted(server, session)
+        assert session.execute(STOP) == row, "a restart finds something else"
+        check_released(server, session)
+        for one in (session, caller):
+            one.close()
+        tally.steps += 2
+
+
+def test_an_expiry_that_cannot_be_written_takes_place(server: Cluster, tally: Tally) -> None:
+    """Its time is over, whether or not there is space: it is expired now, and nothing is known of it later."""
+    with tally.example():
+        session = resumed(server)
+        session.execute("SELECT shared_backup_clock_freeze()")
+        session.execute(START)
+        fill(max(state_files(server)))
+        session.execute("SELECT shared_backup_clock_advance('61 minutes')")
+        assert [row[1] for row in session.execute(VIEW)] == ["expired"]
+        assert not counted(server, session), "core counts a backup that has expired"
+        session = restarted(server, session)
+        assert session.execute(VIEW) == []
+        check_released(server, session)
+        session.close()
+
+
+# Starts of the server
+
+
+def check_busy(server: Cluster, said: str, position: int) -> None:
+    """Backups are not to be had, and the log says why."""
+    session = server.connect()
+    with pytest.raises(SqlError) as refusal:
+        session.execute(VIEW)
+    assert refusal.value.sqlstate == BUSY, refusal.value
+    server.wait_until(lambda: said in server.log_since(position), PATIENCE, f"the log to say: {said}")
+    session.close()
+
+
+def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
+    """As soon as it can be written to, they go on."""
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        position = server.log_position()
+        with read_only(server):
+            server.start()
+            check_busy(server, f'could not create file "{STATE_DIR}/server.tmp": Permission denied', position)
+        backups.back(Restart(RestartKind.FAST))
+        backups.fall(Fall.POSTMASTER)
+        assert backups.stop(LABEL).restorable
+
+
+@pytest.mark.parametrize("fall", [Fall.FAST, Fall.POSTMASTER])
+def test_a_start_that_could_not_be_written_down_is_not_forgotten(server: Cluster, tally: Tally, fall: Fall) -> None:
+    """Pages were written without protection then; however it began and ended, the next start knows that."""
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.go_down(fall.kind)
+        with read_only(server), configured(server, {"full_page_writes": "off"}):
+            server.start()
+            server.connect().close()
+            server.go_down(fall.kind)
+        server.start()
+        backups.play(Restart(fall.kind, Hazard.ABSENCE))
+        backups.back(Restart(fall.kind, Hazard.ABSENCE))
+        check_lost(backups.session, tally, "a start that could not be written down in between", ABSENCE, fall)
+        check_released(server, backups.session)
+
+
+@pytest.mark.parametrize("what", ["nothing", "a file"])
+def test_without_the_folder_nothing_is_known_and_all_is_well(server: Cluster, tally: Tally, what: str) -> None:
+    with tally.example():
+        session = resumed(server)
+        session.execute(START)
+        session.close()
+        server.stop()
+        folder = server.data_dir / STATE_DIR
+        aside = folder.rename(folder.with_name("aside"))
+        position = server.log_position()
+        if what == "a file":
+            folder.write_text("")
+        server.start()
+        if what == "a file":
+            check_busy(server, f'could not create directory "{STATE_DIR}": File exists', position)
+            folder.unlink()
+        session = resumed(server)
+        assert session.execute(VIEW) == []
+        session.execute(START)
+        session = restarted(server, session)
+        assert [row[1] for row in session.execute(VIEW)] == ["active"]
+        session.execute(STOP)
+        check_released(server, session)
+        session.close()
+        for file in aside.iterdir():
+            file.unlink()
+        aside.rmdir()
