@@ -90,8 +90,9 @@ def write_results(folder: Path, results: dict[str, Any], properties: Iterable[Pr
             if history := shown_history(one):
                 (folder / "histories").mkdir(exist_ok=True)
                 (folder / history_file(one)).write_text(history.to_json() + "\n", encoding="utf-8")
-                if one.tally and one.tally.saved:
-                    (folder / saved_file(one)).write_text(one.tally.saved, encoding="utf-8")
+            for number, saved in enumerate(one.tally.saved if one.tally else [], start=1):
+                (folder / "histories").mkdir(exist_ok=True)
+                (folder / saved_file(one, number)).write_text(saved, encoding="utf-8")
             if timeline := shown_timeline(one):
                 (folder / "histories").mkdir(exist_ok=True)
                 (folder / timeline_file(one)).write_text(timeline.to_json() + "\n", encoding="utf-8")
@@ -110,9 +111,9 @@ def history_file(one: Property) -> str:
     return f"histories/{Path(failure_file(one)).stem}.jsonl"
 
 
-def saved_file(one: Property) -> str:
-    """Where it is in the form that ``properties.linearize`` reads, if it was to be linearized."""
-    return f"histories/{Path(failure_file(one)).stem}.calls.jsonl"
+def saved_file(one: Property, number: int) -> str:
+    """Where one of those is that failed, or were not decided, in the form that ``properties.linearize`` reads."""
+    return f"histories/{Path(failure_file(one)).stem}.{number}.calls.jsonl"
 
 
 def shown_timeline(one: Property) -> Timeline | None:

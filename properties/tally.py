@@ -103,8 +103,8 @@ class Tally:
     history: History | None = None
     """The example to show: the last that failed (which is the smallest), else the most varied."""
     history_failed: bool = False
-    saved: str = ""
-    """The same, in the form that ``properties.linearize`` reads, if it failed and was to be linearized."""
+    saved: list[str] = field(default_factory=list)
+    """Histories that were to be linearized and failed, or were not decided, as ``properties.linearize`` reads them."""
 
     @contextmanager
     def example(self) -> Iterator[None]:

@@ -81,6 +81,7 @@ def test_what_nobody_can_check():
 def test_each_is_even(number, tally):
     with tally.example():
         tally.steps += number
+        tally.saved += ["one that was not decided\\n"] * number
 
 def test_a_tour_with_a_hole(tally):
     with tally.example():
@@ -175,6 +176,12 @@ def test_a_failure_shows_what_a_person_needs(mixed: Ended) -> None:
     file = mixed.results / "latest" / mixed.one("one is even")["failure"]
     assert "test_mixed.py" in file.read_text()
     assert ">       assert 1 % 2 == 0" in file.read_text()
+
+
+def test_every_history_that_is_to_be_looked_at_is_kept(mixed: Ended) -> None:
+    kept = sorted((mixed.results / "latest" / "histories").glob("*.calls.jsonl"))
+    assert len(kept) == 2 + 4, kept
+    assert {file.read_text() for file in kept} == {"one that was not decided\n"}
 
 
 @pytest.mark.parametrize(

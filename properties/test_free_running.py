@@ -78,18 +78,16 @@ class InexplicableError(Violation):
         return any((call.invoked, call.operation) == (event.invoked, event.operation) for call in self.window.calls)
 
 
-def test_whatever_a_crowd_does_the_model_explains_it(
-    crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
+def test_whatever_a_crowd_does_the_model_explains_it(crowd: Crowd, tally: Tally, tmp_path: Path, profile: str) -> None:
     """... the limit is never exceeded, core's own backups are never disturbed, and nothing is left half done."""
-    look(crowd, tally, tmp_path, plans(OPERATIONS[pytestconfig.getoption("--profile")]), carry_out)
+    look(crowd, tally, tmp_path, plans(OPERATIONS[profile]), carry_out)
 
 
 def test_whatever_a_crowd_does_about_durable_backups_the_model_explains_it(
-    durable_crowd: Crowd, tally: Tally, tmp_path: Path, pytestconfig: pytest.Config
+    durable_crowd: Crowd, tally: Tally, tmp_path: Path, profile: str
 ) -> None:
     """... while all that they are told is in files first."""
-    look(durable_crowd, tally, tmp_path, plans(OPERATIONS[pytestconfig.getoption("--profile")]), carry_out, share=0.2)
+    look(durable_crowd, tally, tmp_path, plans(OPERATIONS[profile]), carry_out, share=0.2)
 
 
 def test_whatever_a_restart_cuts_off_the_model_explains_it(durable_crowd: Crowd, tally: Tally, tmp_path: Path) -> None:
@@ -116,13 +114,13 @@ def look(
                 carry_out(crowd, plan, watched)
                 crowd.end()
                 save(crowd, plan, saved)
-                explain(crowd, plan, tally)
+                explain(crowd, plan, tally, saved)
                 tally.keep_timeline(best_part(crowd.history, watched))
             except Exception as error:
                 save(crowd, plan, saved)
                 inexplicable = error.concerns if isinstance(error, InexplicableError) else lambda event: False
                 tally.keep_timeline(failed_part(crowd.history, watched, inexplicable))
-                tally.saved = saved.read_text(encoding="utf-8")
+                tally.saved.append(saved.read_text(encoding="utf-8"))
                 error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
                 found[plan] = error
                 crowd.recover()
@@ -142,14 +140,20 @@ def save(crowd: Crowd, plan: Plan, file: Path) -> None:
     file.write_text(written(design, first, calls_of(crowd.history)), encoding="utf-8")
 
 
-def explain(crowd: Crowd, plan: Plan, tally: Tally) -> None:
-    """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none."""
+def explain(crowd: Crowd, plan: Plan, tally: Tally, saved: Path) -> None:
+    """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none.
+
+    If that was not found out, the history, which is in the file ``saved``, is kept.
+    """
     if found := breach(crowd.history, plan.limit):
         raise Violation(found)
     calls = calls_of(crowd.history)
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
     unknown = sum(call.outcome is None for call in calls)
     tally.linearized.append(Linearized(len(calls), len(plan.roles), unknown, ANSWERS[type(answer)]))
+    if isinstance(answer, Undecided):
+        tally.saved.append(saved.read_text(encoding="utf-8"))
+        tally.notes.append(f"a history of {len(calls):,} operations was not decided, and is kept as *.calls.jsonl")
     if isinstance(answer, Unexplained):
         words = {
             (event.invoked, event.operation): f"{event.who}: {event.operation}: {came_of(event.outcome)}"
