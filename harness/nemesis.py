@@ -287,7 +287,7 @@ NEW_SETTINGS = {
     "shared_backup.max_backups": "0",
     "shared_backup.ttl": "5s",
     "shared_backup.stop_policy": "owner",
-    "shared_backup.result_retention": "1s",
+    "shared_backup.result_retention": "1min",
 }
 
 
