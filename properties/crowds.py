@@ -50,9 +50,8 @@ PAUSE = 0.005
 
 BUSY = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND state = 'active' ORDER BY query_start"
 """Most are idle most of the time."""
-CANCELLED = Stop | Abort | Renew | ListBackups
-"""What may be cancelled. Not starts, by now: of five gates with them, one had a history that was not explained, and
-the reason has not been found yet."""
+CANCELLED = Start | Stop | Abort | Renew | ListBackups
+"""What may be cancelled: what a session does about the extension."""
 
 
 class Doings:
