@@ -31,6 +31,8 @@ UNKNOWN = "42704"
 
 HEADER = struct.Struct("=IIQI4x")
 """Of every state file: magic number, version, length of the contents, checksum of the length and the contents."""
+PADDING = 4
+"""Bytes at its end that say nothing, whatever they are."""
 
 UNREADABLE = "The record of the server's restarts could not be read."
 
@@ -98,9 +100,10 @@ def overwrite(file: Path, contents: bytes) -> None:
 
 
 def flip(file: Path, position: int, bit: int) -> None:
-    """One bit of it is another one."""
+    """One bit of it is another one, of those that say something."""
     contents = bytearray(file.read_bytes())
-    contents[position % len(contents)] ^= 1 << bit
+    position %= len(contents) - PADDING
+    contents[position if position < HEADER.size - PADDING else position + PADDING] ^= 1 << bit
     overwrite(file, bytes(contents))
 
 
