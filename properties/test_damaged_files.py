@@ -1,10 +1,12 @@
 """What is in a state file is believed only if it is what was written there; all else is told, and hinders nobody."""
 
+import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -16,6 +18,8 @@ from harness.cluster import Cluster
 from harness.durable import STATE_DIR, resumed, state_files
 from harness.implementation import SHARED, Implementation
 from harness.node import give
+from harness.programs import address, run_program
+from harness.scratch import scratch_folder
 from harness.session import Session, SqlError
 from properties.durable import LONG_GAP
 from properties.losses import check_released, open_server
@@ -44,6 +48,7 @@ CHECKSUM = "It has a wrong checksum."
 FOREIGN = "It belongs to another database system."
 RENAMED = "It has been renamed."
 
+CRASHES = 3
 BATCH = 20
 """Files that are damaged before one start of the server."""
 
@@ -163,6 +168,11 @@ def state(session: Session, label: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def told_of(file: Path) -> str:
+    """What the log says of a file that is set aside."""
+    return f'ignoring file "{STATE_DIR}/{file.name}", which has been renamed to "{STATE_DIR}/{file.name}.bad"'
+
+
 def check_forgotten(session: Session, label: str) -> None:
     """Nothing is known of a backup, and its label is as good as any."""
     assert state(session, label) is None, f"{label} is {state(session, label)}"
@@ -202,8 +212,7 @@ def test_a_damaged_file_is_set_aside(server: Cluster, tally: Tally, damage: Dama
         server.start()
         session = resumed(server)
         log = server.log_since(position)
-        told = f'ignoring file "{STATE_DIR}/{file.name}", which has been renamed to "{STATE_DIR}/{file.name}.bad"'
-        assert log.count(told) == 1, f"the log is to say once: {told}"
+        assert log.count(told_of(file)) == 1, f"the log is to say once: {told_of(file)}"
         assert damage.reason in log, f"the log is to say: {damage.reason}"
         check_going_on(session, sound)
         check_forgotten(session, damaged)
@@ -243,9 +252,28 @@ def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, pat
     damage()
 
 
-@pytest.mark.parametrize("what", ["a folder", "a file that nobody may read"])
-def test_what_cannot_be_opened_is_left_alone(server: Cluster, tally: Tally, what: str) -> None:
-    """The log says so, and its number is not used again."""
+def become_folder(file: Path) -> None:
+    """In its place is a folder."""
+    file.unlink()
+    file.mkdir()
+
+
+def become_link(file: Path) -> None:
+    """In its place is a link to what is not there now."""
+    file.unlink()
+    file.symlink_to("elsewhere")
+
+
+HINDRANCES: dict[str, Callable[[Path], object]] = {
+    "a folder": become_folder,
+    "a file that nobody may read": lambda file: file.chmod(0),
+    "a link to nowhere": become_link,
+}
+
+
+@pytest.mark.parametrize("what", HINDRANCES)
+def test_what_cannot_be_opened_is_set_aside(server: Cluster, tally: Tally, what: str) -> None:
+    """At the next start it might be read again, and nobody has protected its backup until then."""
     with tally.example():
         sound, damaged = names("sound", "damaged")
         session = resumed(server)
@@ -253,19 +281,52 @@ def test_what_cannot_be_opened_is_left_alone(server: Cluster, tally: Tally, what
         session.close()
         server.stop()
         position = server.log_position()
-        if what == "a folder":
-            file.unlink()
-            file.mkdir()
-            give(file, server.user)
-        else:
-            file.chmod(0)
+        HINDRANCES[what](file)
         server.start()
         session = resumed(server)
-        assert f'could not open file "{STATE_DIR}/{file.name}": ' in server.log_since(position), "the log says nothing"
+        log = server.log_since(position)
+        assert told_of(file) in log, f"the log is to say: {told_of(file)}"
+        assert "It could not be " in log, "the log does not say why"
+        aside = file.with_name(f"{file.name}.bad")
+        assert not os.path.lexists(file), "it may come back"
         check_going_on(session, sound)
         check_forgotten(session, damaged)
         check_end(server, session)
-        file.rmdir() if file.is_dir() else file.unlink()
+        aside.rmdir() if aside.is_dir() else aside.unlink()
+
+
+def test_what_is_set_aside_does_not_pile_up_and_hinders_no_base_backup(server: Cluster, tally: Tally) -> None:
+    """A server that crashes again and again while it takes up what is left says it once."""
+    with tally.example():
+        damaged, sound = names("damaged", "sound")
+        session = resumed(server)
+        file, _ = open_backups(server, session, damaged, sound)
+        session.close()
+        server.stop()
+        overwrite(file, b"")
+        overwrite(server.data_dir / STATE_DIR / "server", b"")
+        position = server.log_position()
+        for _ in range(CRASHES):
+            server.start()
+            server.crash()
+        server.start()
+        session = resumed(server)
+        aside = sorted(path.name for path in file.parent.glob("*.bad"))
+        assert aside == [f"{file.name}.bad", "server.bad"], aside
+        assert server.log_since(position).count(told_of(file)) == 1, "the log says it more than once"
+        with TemporaryDirectory(dir=scratch_folder()) as folder:
+            give(Path(folder), server.user)
+            copy = Path(folder) / "copy"
+            said = run_program(
+                server, "pg_basebackup", "-D", copy, "--wal-method=fetch", "--checkpoint=fast", "--no-sync",
+                *address(server),
+            )  # fmt: skip
+            assert said.returncode == 0, said.stderr
+        assert state(session, sound) == "lost"
+        check_forgotten(session, damaged)
+        check_end(server, session)
+        for name in aside:
+            file.with_name(name).unlink()
 
 
 def test_what_an_interrupted_write_left_is_removed_and_what_is_no_state_file_stays(
@@ -302,9 +363,14 @@ def check_unvouched(server: Cluster, tally: Tally, inflict: Callable[[Path], obj
         row = session.execute(STOP, (stopped,))
         session.close()
         server.stop()
-        inflict(server.data_dir / STATE_DIR / "server")
+        record, position = server.data_dir / STATE_DIR / "server", server.log_position()
+        inflict(record)
+        damaged = record.exists()
         server.start()
         session = resumed(server)
+        log = server.log_since(position)
+        assert f'shared backup "{active}" was lost' in log, "the log does not say that it was lost"
+        assert (told_of(record) in log) == damaged, f"the log on the record: {log}"
         assert state(session, active) == "lost"
         with pytest.raises(SqlError) as refusal:
             session.execute(STOP, (active,))

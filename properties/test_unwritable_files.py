@@ -222,6 +222,23 @@ def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: C
         assert backups.stop(LABEL).restorable
 
 
+def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
+    """... as otherwise a later start would find them, and take them for protected."""
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        position, folder = server.log_position(), server.data_dir / STATE_DIR
+        folder.chmod(0o300)
+        server.start()
+        check_busy(server, f'could not open directory "{STATE_DIR}": Permission denied', position)
+        folder.chmod(0o700)
+        backups.back(Restart(RestartKind.FAST))
+        assert backups.stop(LABEL).restorable
+        check_released(server, backups.session)
+
+
 @pytest.mark.parametrize("fall", [Fall.FAST, Fall.POSTMASTER])
 def test_a_start_that_could_not_be_written_down_is_not_forgotten(server: Cluster, tally: Tally, fall: Fall) -> None:
     """Pages were written without protection then; however it began and ended, the next start knows that."""

@@ -210,10 +210,10 @@ BeginContinuity(void)
 		GAP_AFTER_SHUTDOWN : GAP_BEFORE_RECOVERY;
 	shared->written.unverified_since = control->checkPoint;
 
-	before = (Continuity *) StateFileRead(SERVER_FILE, &len);
+	before = (Continuity *) StateFileRead(SERVER_FILE, &len, WARNING);
 	if (before && len != sizeof(*before))
 	{
-		StateFileSetAside(SERVER_FILE, "It has an unexpected length.");
+		StateFileSetAside(SERVER_FILE, "It has an unexpected length.", WARNING);
 		before = NULL;
 	}
 

@@ -209,7 +209,7 @@ LoadBackup(const char *name)
 {
 	DurableBackup *backup = palloc(sizeof(DurableBackup));
 	Size		len;
-	char	   *contents = StateFileRead(name, &len);
+	char	   *contents = StateFileRead(name, &len, ERROR);
 	const char *reason;
 
 	if (!contents)
@@ -225,7 +225,7 @@ LoadBackup(const char *name)
 			return backup;
 		reason = "It has been renamed.";
 	}
-	StateFileSetAside(name, reason);
+	StateFileSetAside(name, reason, ERROR);
 	return NULL;
 }
 
@@ -234,7 +234,9 @@ LoadBackup(const char *name)
  * interrupted write is removed.
  *
  * Returns a list of DurableBackup, in no particular order, and the highest
- * number of a file, whether or not it can be believed.
+ * number of a file, whether or not it can be believed.  Fails if some file may
+ * be overlooked that a later start would find: its backup would be taken for
+ * one that core has protected all the time.
  */
 List *
 DurableLoadAll(uint64 *last_file)
@@ -244,7 +246,7 @@ DurableLoadAll(uint64 *last_file)
 	struct dirent *de;
 
 	*last_file = 0;
-	while ((de = ReadDirExtended(dir, STATE_FILE_DIR, WARNING)) != NULL)
+	while ((de = ReadDir(dir, STATE_FILE_DIR)) != NULL)
 	{
 		Size		len = strlen(de->d_name);
 		Size		suffix_len = strlen(STATE_SUFFIX);

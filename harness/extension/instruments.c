@@ -95,7 +95,7 @@ FindClock(void)
 
 	if (!shared_backup_durable)
 		return;
-	contents = StateFileRead(CLOCK_FILE, &len);
+	contents = StateFileRead(CLOCK_FILE, &len, WARNING);
 	if (contents && len == sizeof(TestClock))
 		memcpy(test_clock, contents, len);
 }

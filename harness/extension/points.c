@@ -144,7 +144,7 @@ FindKeptArmings(void)
 
 	if (!shared_backup_durable)
 		return;
-	contents = StateFileRead(ARMINGS_FILE, &len);
+	contents = StateFileRead(ARMINGS_FILE, &len, WARNING);
 	if (contents && len == sizeof(shared->armings))
 		memcpy(shared->armings, contents, len);
 	(void) StateFileRemove(ARMINGS_FILE, NULL, WARNING);

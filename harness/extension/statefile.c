@@ -240,10 +240,12 @@ StateFileRemove(const char *name, const BackupLabel *label, int elevel)
 }
 
 /*
- * Rename a file that cannot be believed, so that nobody reads it again.
+ * Rename a file that cannot be believed, so that nobody reads it again: what
+ * cannot be read at this start of the server may well be at the next one, when
+ * it is out of date.  "elevel" is for when that cannot be done.
  */
 void
-StateFileSetAside(const char *name, const char *reason)
+StateFileSetAside(const char *name, const char *reason, int elevel)
 {
 	char		path[MAXPGPATH];
 	char		aside[MAXPGPATH];
@@ -251,10 +253,10 @@ StateFileSetAside(const char *name, const char *reason)
 	GetPath(path, name, "");
 	GetPath(aside, name, ".bad");
 	if (rename(path, aside) != 0)
-		ereport(WARNING,
+		ereport(elevel,
 				(errcode_for_file_access(),
-				 errmsg("ignoring file \"%s\", which could not be renamed: %m",
-						path),
+				 errmsg("could not rename file \"%s\" to \"%s\": %m",
+						path, aside),
 				 errdetail_internal("%s", reason)));
 	else
 		ereport(WARNING,
@@ -314,37 +316,38 @@ ReadContents(int fd, Size *len, const char **reason)
 /*
  * Get what was written into a file, in memory of the current context and with
  * a NUL behind it.  Returns NULL, having set the file aside, if it cannot be
- * believed; also if there is none.
+ * believed or read; also if there is none.  "elevel" is for when it cannot be
+ * set aside.
  *
  * The file is flushed, because whoever wrote it may have ended before it was,
  * and we are going to act on it.
  */
 char *
-StateFileRead(const char *name, Size *len)
+StateFileRead(const char *name, Size *len, int elevel)
 {
 	char		path[MAXPGPATH];
 	const char *reason;
 	char	   *contents = NULL;
+	struct stat st;
 	int			fd;
 
 	GetPath(path, name, "");
+	if (lstat(path, &st) != 0 && errno == ENOENT)
+		return NULL;
+
 	fd = OpenTransientFile(path, O_RDWR | PG_BINARY);
 	if (fd < 0)
+		reason = psprintf("It could not be opened: %m.");
+	else
 	{
-		if (errno != ENOENT)
-			ereport(WARNING,
-					(errcode_for_file_access(),
-					 errmsg("could not open file \"%s\": %m", path)));
-		return NULL;
+		if (pg_fsync(fd) != 0)
+			reason = "It could not be flushed.";
+		else
+			contents = ReadContents(fd, len, &reason);
+		CloseTransientFile(fd);
 	}
 
-	if (pg_fsync(fd) != 0)
-		reason = "It could not be flushed.";
-	else
-		contents = ReadContents(fd, len, &reason);
-	CloseTransientFile(fd);
-
 	if (!contents)
-		StateFileSetAside(name, reason);
+		StateFileSetAside(name, reason, elevel);
 	return contents;
 }

@@ -24,9 +24,10 @@ typedef struct StateFilePart
 extern bool StateFileMakeDir(int elevel);
 extern bool StateFileWrite(const char *name, const StateFilePart *parts,
 						   int nparts, const BackupLabel *label, int elevel);
-extern char *StateFileRead(const char *name, Size *len);
+extern char *StateFileRead(const char *name, Size *len, int elevel);
 extern bool StateFileRemove(const char *name, const BackupLabel *label,
 							int elevel);
-extern void StateFileSetAside(const char *name, const char *reason);
+extern void StateFileSetAside(const char *name, const char *reason,
+							  int elevel);
 
 #endif							/* STATEFILE_H */
