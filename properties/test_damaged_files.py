@@ -136,7 +136,7 @@ DAMAGES = (
     Damage("zeroes", rewrite(lambda bytes_: bytes(len(bytes_))), MAGIC),
     Damage("zeroes after its header", rewrite(lambda b: b[: HEADER.size] + bytes(len(b) - HEADER.size)), CHECKSUM),
     Damage("a text", rewrite(lambda bytes_: b"This is no state file, but a text."), MAGIC),
-    Damage("of another version", rewrite(lambda b: b[:4] + struct.pack("=I", 2) + b[8:]), VERSION),
+    Damage("of another version", rewrite(lambda b: b[:4] + struct.pack("=I", 999) + b[8:]), VERSION),
     Damage("of another database system", rewrite_contents(lambda b: struct.pack("=Q", 1) + b[8:]), FOREIGN),
     Damage("of something else", rewrite_contents(lambda b: b[:20]), "It is too short for a shared backup."),
     Damage("with more than it should have", rewrite_contents(lambda b: b + b"x"), "It has more than the files"),

@@ -4,29 +4,39 @@
  *	  Have all pages been protected while nobody held core to it?
  *
  * A copy of the data directory that is taken while the server writes can be
- * restored only if the WAL has an image of each page that was written, from
- * the start point of the backup on and without a gap.  While the server runs
- * with a backup in progress, core sees to that, even if full_page_writes is
- * off.  A restart makes core forget the backup.  So from the first WAL that
- * the server writes after its start to the moment when we have told core again
- * (resume.c), that is, in the gap, only the setting protects the copy.  That
- * the gap is short does not help: one page is enough.  It is closed by looking
- * at all that could have been written in it.
+ * restored only if the WAL has an image of each page that was changed, from
+ * the start point of the backup on.  While the server runs with a backup in
+ * progress, core sees to that, even if full_page_writes is off.  A restart
+ * makes core forget the backup.  So from the first WAL that the server writes
+ * after its start to the moment when we have told core again (resume.c), that
+ * is, in the gap, only the setting protects the copy.  That the gap is short
+ * does not help: one page is enough.
  *
- * - The setting that a server starts with is that of the postmaster, which
- *	 calls us before it starts any process that could write.  If it is off,
- *	 backups are lost; nothing else needs to be known.  The startup process may
- *	 read the configuration again, but then it replays WAL, and the checkpoint
- *	 that it ends with tells the setting.
+ * What the setting was all the time cannot be known afterwards.  A change of it
+ * is in the WAL, but not if it comes before recovery has ended, or if it was
+ * about to come: UpdateFullPageWrites() logs nothing then.  So once core is
+ * held, we read the WAL of the gap itself.  It begins with a checkpoint that
+ * has written all pages, and each page that is changed after it must have an
+ * image in the first record that changes it, or be made anew by that record.
+ * Then it does not matter in which state the copy has the page: replay begins
+ * with the image.  Where the gap ends is the redo point of the checkpoint that
+ * core took when it was held; what is changed after it has an image because
+ * core was held, and what is changed before it is in the gap.
  *
- * - Every change of the setting after that, and so by any reload in the gap,
- *	 is in the WAL, as recovery on a standby needs it.  Once core is held, we
- *	 read the WAL of the gap, and it must have no trace of the setting being
- *	 off.  (wal_level = minimal leaves no such traces, and no WAL that could
- *	 restore a copy; so that is looked for first, in the same two ways.)
+ * Changes that are in no WAL do no harm.  Hint bits are in none unless pages
+ * have checksums, and then they count as changes here as well.
  *
- * - WAL that is replayed by crash recovery was written with core being held,
- *	 and what recovery writes to pages is in that WAL.
+ * Besides, backups are lost if the setting is seen to be off: at the start of
+ * the postmaster, which calls us before it starts any process that could
+ * write, or in the WAL of the gap.  The above would do without that.  But an
+ * administrator can foresee what the setting does, and not which pages happen
+ * to be changed.
+ *
+ * With wal_level = minimal there are changes that the WAL does not have at all.
+ * So that is looked for in the same two ways: at the start, and in the WAL.
+ *
+ * WAL that is replayed by crash recovery was written with core being held, and
+ * what recovery writes to pages is in that WAL.
  *
  * A server can stop again before all that is done, and the next start must not
  * take the gap of this one for protected.  So the postmaster writes down what
@@ -35,26 +45,38 @@
  * again: in the file STATE_FILE_DIR/server.
  *
  * We also have to know that there was no start without us, in whose gap, which
- * is as long as that server's life, nobody looks.  Core itself tells that: at
- * each of its starts, the postmaster removes all files that backends may have
- * left in PG_TEMP_FILES_DIR.  We leave a file there after each start, so that
- * it is missing at a start after one without us.  The removal in our own start
- * comes after the shared memory is made, when we look, and before background
- * workers start, where we leave the file again.  When the postmaster makes the
- * shared memory anew after a crash of a process, it knows that it has been
- * there before.  A server in single-user mode removes no such files, so if we
- * are loaded there, we write that down.  If we are not loaded there either, it
- * leaves the checkpoint of its shutdown: the postmaster writes down which one
- * is that of ours, as the last thing that it does.  So what we do not know of
- * is a server in single-user mode, without us, that did not even shut down, or
- * that came after one of ours that did not.
+ * is as long as that server's life, nobody looks.  Core itself tells that.  At
+ * each of its starts, in single-user mode, too, and before it writes any WAL,
+ * it removes folders that a crash may have left in the making of a replication
+ * slot, and flushes the removal: see StartupReplicationSlots().  We leave such
+ * a folder, the mark, under a name that no slot can have.  So it is missing at
+ * a start that comes after one without us, also after a power cut.  (Not if
+ * that server ran with fsync = off; but then nothing on the disk can be
+ * relied on.)  A start that fails before core comes to that has not written
+ * anything, and leaves the mark where it is.
+ *
+ * The mark goes in a start of our own, too, after the postmaster has looked
+ * for it.  A background worker sees it go, and leaves it anew at once.  It may
+ * do so late, even when the postmaster is gone, because no other server starts
+ * in this data directory while the worker is attached to the shared memory.  If
+ * everything is killed in between, the next start finds no mark, and backups
+ * are lost.  When the postmaster makes the shared memory anew after a crash of
+ * a process, it knows that it has been there before.
+ *
+ * Programs that change the data directory while the server is down start no
+ * server.  pg_checksums writes pages, and no WAL: so we compare whether there
+ * are checksums.  pg_resetwal leaves WAL that begins with a record that none
+ * comes before.  pg_rewind leaves a backup_label file.
  *
  * A restored or cloned data directory has its backups from another server,
  * which may be writing still, and whose copies are none of ours.  Such a
  * directory has a backup_label file at its first start; or a state directory
- * with another number on disk; or another system identifier or timeline.  A
- * clone of whole disks by storage is indistinguishable from the original, as
- * it is meant to be; its backups go on in it as if the server had crashed.
+ * that was made at another time, or that has another number on disk if the
+ * file system does not tell the time; or another system identifier or timeline.
+ * A clone of whole disks by storage is indistinguishable from the original, as
+ * it is meant to be; its backups go on in it as if the server had crashed.  The
+ * same goes for a file system that is rolled back, in place, to an earlier
+ * state of itself.
  *
  * After the postmaster has set it up, what is written down is used by the
  * reaper only; held_since is set by the worker that it has hold core.
@@ -67,6 +89,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/hash_xlog.h"
+#include "access/heapam_xlog.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogreader.h"
@@ -79,15 +103,32 @@
 #include "continuity.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "postmaster/interrupt.h"
 #include "replication/slot.h"
 #include "statefile.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#if PG_VERSION_NUM >= 160000
+#include "storage/relfilelocator.h"
+#else
+#include "storage/relfilenode.h"
+#define RelFileLocator RelFileNode
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#endif
 
 #define SERVER_FILE		"server"
-#define MARK_DIR		"base/" PG_TEMP_FILES_DIR
-#define MARK_FILE		MARK_DIR "/" PG_TEMP_FILE_PREFIX "_shared_backup"
+#define MARK_PARENT		"pg_replslot"
+#define MARK			MARK_PARENT "/shared-backup.tmp"
+
+/* how often to look whether core has removed the mark */
+#define MARK_POLL_MS	1
 
 /* in pg_replication_slots while the WAL of a gap is being read */
 #define SLOT_NAME		"shared_backup_resume"
@@ -104,13 +145,22 @@ typedef enum GapStart
 typedef struct Continuity
 {
 	uint64		system_identifier;
-	uint64		state_dir;		/* its number on disk */
+	uint64		dir_number;		/* of the state directory on disk */
+	int64		dir_birth;		/* when it was made, 0 if nobody knows */
+	uint32		checksum_version;	/* of data checksums, 0 if there are none */
+	bool		unarchived;		/* was WAL not archived in a time to verify? */
 	LostReason	reason;			/* why older backups are lost, if they are */
 	GapStart	gap_start;
 	XLogRecPtr	unverified_since;	/* where the first gap starts, 0 if none */
-	XLogRecPtr	closed_at;		/* checkpoint of our last shutdown, 0 if none
-								 * since */
 } Continuity;
+
+/* A page that the WAL of the gap has an image of. */
+typedef struct GapPage
+{
+	RelFileLocator relation;
+	ForkNumber	fork;
+	BlockNumber block;
+} GapPage;
 
 typedef struct ContinuityShared
 {
@@ -121,6 +171,7 @@ typedef struct ContinuityShared
 } ContinuityShared;
 
 static ContinuityShared *shared = NULL;
+static uint32 wait_event_mark = 0;
 
 /* Has this process been here before, and written down what it had to? */
 static bool been_here = false;
@@ -150,12 +201,38 @@ FileExists(const char *path)
 	return stat(path, &st) == 0;
 }
 
-static uint64
-StateDirNumber(void)
+/*
+ * Find out what tells this server from another one, and its state directory
+ * from a copy of it.  Programs that copy files can set other times, but not the
+ * one when a file was made.
+ */
+static void
+Identify(Continuity *what, const ControlFileData *control)
 {
 	struct stat st;
 
-	return stat(STATE_FILE_DIR, &st) == 0 ? (uint64) st.st_ino : 0;
+	what->system_identifier = control->system_identifier;
+	what->checksum_version = control->data_checksum_version;
+	what->dir_number = stat(STATE_FILE_DIR, &st) == 0 ? (uint64) st.st_ino : 0;
+	what->dir_birth = 0;
+#ifdef STATX_BTIME
+	{
+		struct statx stx;
+
+		if (statx(AT_FDCWD, STATE_FILE_DIR, 0, STATX_BTIME, &stx) == 0 &&
+			(stx.stx_mask & STATX_BTIME) != 0)
+			what->dir_birth = stx.stx_btime.tv_sec * INT64CONST(1000000000) +
+				stx.stx_btime.tv_nsec;
+	}
+#endif
+}
+
+static bool
+SameStateDir(const Continuity *a, const Continuity *b)
+{
+	if (a->dir_birth != 0 && b->dir_birth != 0)
+		return a->dir_birth == b->dir_birth;
+	return a->dir_number == b->dir_number;
 }
 
 /*
@@ -164,11 +241,11 @@ StateDirNumber(void)
 static LostReason
 ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 {
-	bool		ours = been_here || FileExists(MARK_FILE);
+	bool		ours = been_here || FileExists(MARK);
 
 	if (FileExists(BACKUP_LABEL_FILE) ||
 		(before && (before->system_identifier != control->system_identifier ||
-					before->state_dir != shared->written.state_dir)))
+					!SameStateDir(before, &shared->written))))
 		return LOST_COPY;
 	if (!before)
 		return LOST_RECORD_UNREADABLE;
@@ -176,10 +253,8 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_SINGLE_USER;
 	if (!ours)
 		return LOST_ABSENCE;
-	if (before->closed_at != InvalidXLogRecPtr &&
-		(control->state != DB_SHUTDOWNED ||
-		 control->checkPoint != before->closed_at))
-		return LOST_SHUTDOWN;
+	if (before->checksum_version != control->data_checksum_version)
+		return LOST_CHECKSUMS;
 	if (control->state == DB_IN_ARCHIVE_RECOVERY ||
 		control->state == DB_SHUTDOWNED_IN_RECOVERY ||
 		FileExists(STANDBY_SIGNAL_FILE) || FileExists(RECOVERY_SIGNAL_FILE))
@@ -204,8 +279,8 @@ BeginContinuity(void)
 	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
 	LostReason	reason;
 
-	shared->written.system_identifier = control->system_identifier;
-	shared->written.state_dir = StateDirNumber();
+	Identify(&shared->written, control);
+	shared->written.unarchived = !XLogArchivingActive();
 	shared->written.gap_start = control->state == DB_SHUTDOWNED ?
 		GAP_AFTER_SHUTDOWN : GAP_BEFORE_RECOVERY;
 	shared->written.unverified_since = control->checkPoint;
@@ -224,6 +299,7 @@ BeginContinuity(void)
 		shared->earlier = true;
 		shared->written.gap_start = before->gap_start;
 		shared->written.unverified_since = before->unverified_since;
+		shared->written.unarchived |= before->unarchived;
 		if (before->reason != LOST_NOT && reason != LOST_COPY)
 			reason = before->reason;
 	}
@@ -240,27 +316,7 @@ BeginContinuity(void)
 	shared->is_written = WriteDown(&shared->written, WARNING) ||
 		StateFileRemove(SERVER_FILE, NULL, WARNING);
 	been_here = shared->is_written;
-}
-
-/*
- * The postmaster ends, or is about to make the shared memory anew.
- */
-static void
-EndContinuity(int code, Datum arg)
-{
-	bool		crc_ok;
-	ControlFileData *control;
-
-	if (!IsPostmasterEnvironment)
-		return;
-
-	control = get_controlfile(DataDir, &crc_ok);
-	if (crc_ok && control->state == DB_SHUTDOWNED)
-	{
-		shared->written.closed_at = control->checkPoint;
-		(void) WriteDown(&shared->written, WARNING);
-	}
-	pfree(control);
+	ContinuityLeaveMark();
 }
 
 void
@@ -275,46 +331,68 @@ ContinuityShmemInit(void)
 		memset(shared, 0, sizeof(ContinuityShared));
 		pg_atomic_init_u64(&shared->held_since, InvalidXLogRecPtr);
 		if (StateFileMakeDir(WARNING))
-		{
 			BeginContinuity();
-			on_shmem_exit(EndContinuity, (Datum) 0);
-		}
 		else
 			shared->written.reason = LOST_ABSENCE;
 	}
 }
 
 /*
- * Leave the mark that a start without us would remove.
+ * Leave the mark that every start removes.
  */
 void
 ContinuityLeaveMark(void)
 {
-	int			fd;
-
 	if (!shared->is_written)
 		return;
 
-	(void) MakePGDirectory(MARK_DIR);
-	fd = OpenTransientFile(MARK_FILE, O_CREAT | O_WRONLY | PG_BINARY);
-	if (fd < 0)
+	if (MakePGDirectory(MARK) < 0 && errno != EEXIST)
 	{
 		ereport(WARNING,
 				(errcode_for_file_access(),
-				 errmsg("could not create file \"%s\": %m", MARK_FILE),
+				 errmsg("could not create directory \"%s\": %m", MARK),
 				 errdetail("Shared backups will not survive the next restart of the server.")));
 		return;
 	}
-	(void) pg_fsync(fd);
-	CloseTransientFile(fd);
-	fsync_fname(MARK_DIR, true);
+	fsync_fname(MARK, true);
+	fsync_fname(MARK_PARENT, true);
 }
 
 /*
- * Does a WAL record tell that pages may not have been protected?
+ * Leave the mark again as soon as core has removed it, in a process that came
+ * to be before that.
+ */
+void
+ContinuityRenewMark(void)
+{
+	bool		over = false;
+
+	while (FileExists(MARK) && RecoveryInProgress())
+	{
+		int			events;
+
+		/* who ends us, or ends itself, may have removed it just before */
+		if (over)
+			return;
+		events = WaitLatch(MyLatch,
+						   WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
+						   MARK_POLL_MS,
+						   SharedBackupWaitEvent(&wait_event_mark,
+												 "SharedBackupMark"));
+		ResetLatch(MyLatch);
+		over = ShutdownRequestPending || (events & WL_POSTMASTER_DEATH) != 0;
+	}
+	ContinuityLeaveMark();
+}
+
+/*
+ * Does a WAL record tell of a setting by which pages are not protected?
+ *
+ * A change of full_page_writes, whatever to, tells that it was off before or is
+ * off from there on.
  */
 static LostReason
-LookAtRecord(XLogReaderState *reader)
+LookAtSettings(XLogReaderState *reader)
 {
 	uint8		info = XLogRecGetInfo(reader) & ~XLR_INFO_MASK;
 
@@ -334,15 +412,7 @@ LookAtRecord(XLogReaderState *reader)
 				break;
 			}
 		case XLOG_FPW_CHANGE:
-			{
-				bool		full_page_writes;
-
-				memcpy(&full_page_writes, XLogRecGetData(reader),
-					   sizeof(full_page_writes));
-				if (!full_page_writes)
-					return LOST_FULL_PAGE_WRITES;
-				break;
-			}
+			return LOST_FULL_PAGE_WRITES;
 		case XLOG_PARAMETER_CHANGE:
 			{
 				xl_parameter_change change;
@@ -354,6 +424,62 @@ LookAtRecord(XLogReaderState *reader)
 			}
 	}
 	return LOST_NOT;
+}
+
+/*
+ * Some records never have an image of a page that they name: because they do
+ * not change it, but need its lock, or because they only set the hint that all
+ * of it is visible.  That hint matters if there are checksums, and then there
+ * is an image.
+ */
+static bool
+NeedsNoImage(XLogReaderState *reader, int block_id)
+{
+	uint8		info = XLogRecGetInfo(reader) & ~XLR_INFO_MASK;
+
+	switch (XLogRecGetRmid(reader))
+	{
+		case RM_HEAP2_ID:
+			return (info & XLOG_HEAP_OPMASK) == XLOG_HEAP2_VISIBLE &&
+				block_id == 1 && !DataChecksumsEnabled();
+		case RM_HASH_ID:
+			return (info == XLOG_HASH_MOVE_PAGE_CONTENTS ||
+					info == XLOG_HASH_SQUEEZE_PAGE ||
+					info == XLOG_HASH_DELETE) && block_id == 0;
+	}
+	return false;
+}
+
+/*
+ * Does the WAL of the gap have an image of each page that a record changes?
+ * "pages" are those that it has one of so far.
+ */
+static bool
+PagesHaveImages(XLogReaderState *reader, HTAB *pages)
+{
+	for (int id = 0; id <= XLogRecMaxBlockId(reader); id++)
+	{
+		GapPage		page;
+		bool		found;
+
+		memset(&page, 0, sizeof(page));
+		if (!XLogRecGetBlockTagExtended(reader, id, &page.relation, &page.fork,
+										&page.block, NULL) ||
+			NeedsNoImage(reader, id))
+			continue;
+
+		if ((XLogRecHasBlockImage(reader, id) &&
+			 XLogRecBlockImageApply(reader, id)) ||
+			(XLogRecGetBlock(reader, id)->flags & BKPBLOCK_WILL_INIT) != 0)
+			(void) hash_search(pages, &page, HASH_ENTER, NULL);
+		else
+		{
+			(void) hash_search(pages, &page, HASH_FIND, &found);
+			if (!found)
+				return false;
+		}
+	}
+	return true;
 }
 
 static bool
@@ -426,6 +552,18 @@ AllocateReader(void)
 	return reader;
 }
 
+static HTAB *
+MakePageTable(void)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(GapPage);
+	control.entrysize = sizeof(GapPage);
+	control.hcxt = CurrentMemoryContext;
+	return hash_create("shared_backup pages", 1024, &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
 /*
  * Read the WAL from where the first gap starts.
  *
@@ -438,6 +576,7 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 	GapStart	start = shared->written.gap_start;
 	bool		in_gap = start != GAP_BEFORE_RECOVERY;
 	bool		first = true;
+	HTAB	   *pages = MakePageTable();
 
 	XLogBeginRead(reader, shared->written.unverified_since);
 	while (first || reader->EndRecPtr < upto)
@@ -445,7 +584,11 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 		char	   *error;
 		LostReason	reason;
 
+		/* a gap can be long, and nothing waits for a server that shuts down */
+		if (ShutdownRequestPending)
+			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
+
 		if (!XLogReadRecord(reader, &error))
 		{
 			ereport(WARNING,
@@ -463,12 +606,15 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 			in_gap = true;
 		if (in_gap && !(first && start == GAP_AFTER_SHUTDOWN))
 		{
-			reason = LookAtRecord(reader);
+			reason = LookAtSettings(reader);
 			if (reason != LOST_NOT)
 				return reason;
+			if (!PagesHaveImages(reader, pages))
+				return LOST_FULL_PAGE_WRITES;
 		}
 		first = false;
 	}
+	hash_destroy(pages);
 	return in_gap ? LOST_NOT : LOST_WAL_UNREADABLE;
 }
 
@@ -569,6 +715,15 @@ ContinuityReason(void)
 }
 
 /*
+ * Was WAL not archived for some of the time since they were open?
+ */
+bool
+ContinuityUnarchived(void)
+{
+	return shared->written.unarchived;
+}
+
+/*
  * This process has held core for the backups in the state files, by starting a
  * backup.  Returns false if another one has done so before.
  */
@@ -600,9 +755,15 @@ void
 ContinuityDone(void)
 {
 	Continuity	verified = shared->written;
+	bool		crc_ok;
+	ControlFileData *control;
 
-	verified.system_identifier = GetSystemIdentifier();
-	verified.state_dir = StateDirNumber();
+	LWLockAcquire(ControlFileLock, LW_SHARED);
+	control = get_controlfile(DataDir, &crc_ok);
+	LWLockRelease(ControlFileLock);
+	Identify(&verified, control);
+	pfree(control);
+	verified.unarchived = false;
 	verified.reason = LOST_NOT;
 	verified.unverified_since = InvalidXLogRecPtr;
 	(void) WriteDown(&verified, ERROR);
@@ -636,8 +797,8 @@ LostReasonDetail(LostReason reason)
 			return _("The record of the server's restarts could not be read.");
 		case LOST_ABSENCE:
 			return _("The server has run without shared_backup, its background workers, or \"shared_backup.durable\" since the backup was started.");
-		case LOST_SHUTDOWN:
-			return _("The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was started.");
+		case LOST_CHECKSUMS:
+			return _("Data checksums have been switched on or off since the backup was started.");
 		case LOST_SINGLE_USER:
 			return _("The server has run in single-user mode since the backup was started.");
 		case LOST_RECOVERY:

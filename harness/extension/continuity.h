@@ -20,7 +20,7 @@ typedef enum LostReason
 	LOST_WAL_RESET,
 	LOST_RECORD_UNREADABLE,
 	LOST_ABSENCE,
-	LOST_SHUTDOWN,
+	LOST_CHECKSUMS,
 	LOST_SINGLE_USER,
 	LOST_RECOVERY,
 	LOST_TIMELINE,
@@ -30,7 +30,9 @@ typedef enum LostReason
 extern Size ContinuityShmemSize(void);
 extern void ContinuityShmemInit(void);
 extern void ContinuityLeaveMark(void);
+extern void ContinuityRenewMark(void);
 extern LostReason ContinuityReason(void);
+extern bool ContinuityUnarchived(void);
 extern bool ContinuityNoteHeld(XLogRecPtr startpoint);
 extern XLogRecPtr ContinuityHeldSince(void);
 extern void ContinuityFindGap(void);

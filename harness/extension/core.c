@@ -161,6 +161,11 @@ CoreBackupRelease(void)
  * how far it has to go to be consistent.  So that is how we hand out a backup
  * that has crossed a restart: with a label file that says that it was taken on
  * a standby, and the control file that a standby would have had.
+ *
+ * Apart from how far it has to go, recovery must find in the control file what
+ * held at the start point, where it begins: settings that a restart has changed
+ * since, such as track_commit_timestamp, it learns from the WAL when it comes to
+ * their change.  So the control file is kept as it was at the start.
  */
 
 /*
@@ -199,13 +204,14 @@ CoreStandbyLabelFile(const char *labelfile)
 }
 
 /*
- * The control file as a standby would have it whose data directory is
- * consistent from the stop point on.
+ * Get the control file, for a backup that has just been started.
+ *
+ * The random bytes that answers to unknown roles are made of are a secret of
+ * this server, and not for whoever may stop a backup; other ones do as well.
  */
 char *
-CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli, Size *len)
+CoreControlFileAtStart(Size *len)
 {
-	char	   *contents = palloc0(PG_CONTROL_FILE_SIZE);
 	ControlFileData *control;
 	bool		crc_ok;
 
@@ -218,9 +224,30 @@ CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli, Size *len)
 				 errmsg("calculated CRC checksum does not match value stored in file \"%s\"",
 						XLOG_CONTROL_FILE)));
 
+	if (!pg_strong_random(control->mock_authentication_nonce,
+						  sizeof(control->mock_authentication_nonce)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes for a control file")));
+
+	*len = sizeof(ControlFileData);
+	return (char *) control;
+}
+
+/*
+ * The control file as a standby would have it whose data directory is
+ * consistent from the stop point on.
+ */
+char *
+CoreControlFileAtStop(const char *at_start, Size *len, const CoreBackup *backup)
+{
+	char	   *contents = palloc0(PG_CONTROL_FILE_SIZE);
+	ControlFileData *control = (ControlFileData *) contents;
+
+	memcpy(control, at_start, sizeof(ControlFileData));
 	control->state = DB_IN_ARCHIVE_RECOVERY;
-	control->minRecoveryPoint = stoppoint;
-	control->minRecoveryPointTLI = stoptli;
+	control->minRecoveryPoint = backup->stoppoint;
+	control->minRecoveryPointTLI = backup->stoptli;
 	control->backupStartPoint = InvalidXLogRecPtr;
 	control->backupEndPoint = InvalidXLogRecPtr;
 	control->backupEndRequired = false;
@@ -229,7 +256,6 @@ CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli, Size *len)
 	COMP_CRC32C(control->crc, control, offsetof(ControlFileData, crc));
 	FIN_CRC32C(control->crc);
 
-	memcpy(contents, control, sizeof(ControlFileData));
 	*len = PG_CONTROL_FILE_SIZE;
 	return contents;
 }

@@ -46,7 +46,8 @@ extern void CoreBackupRelease(void);
 
 extern void CoreBackupEndCarried(CoreBackup *backup);
 extern char *CoreStandbyLabelFile(const char *labelfile);
-extern char *CoreControlFile(XLogRecPtr stoppoint, TimeLineID stoptli,
-							 Size *len);
+extern char *CoreControlFileAtStart(Size *len);
+extern char *CoreControlFileAtStop(const char *at_start, Size *len,
+								   const CoreBackup *backup);
 
 #endif							/* CORE_H */

@@ -9,11 +9,11 @@
  * finished backup stays until the one that replaces it is sure to stay.
  *
  * What the file says is what a restart leaves of the backup.  So whatever a
- * caller is told must be in the file first, with one exception: what ends by
- * the clock is found out again by the clock.  And whenever core is released
- * from a backup, the file must say before that it is not ACTIVE any more:
- * otherwise a restart could make a backup ACTIVE again that core did not
- * protect for a while.
+ * caller is told must be in the file first; only that a backup is overdue, or
+ * not remembered any more, anybody may find out by the clock.  And whenever core
+ * is released from a backup, the file must say before that it is not ACTIVE any
+ * more, or be gone: otherwise a restart could make a backup ACTIVE again that
+ * core did not protect for a while.  If neither can be done, core stays held.
  *
  * Locking rules: a state file is written and removed by whoever holds its file
  * lock, which is taken before all other locks of ours, and held from reading
@@ -126,15 +126,16 @@ DurableSave(const BackupLabel *label, const BackupRecord *record,
 }
 
 /*
- * Remove the state file of a backup; its file lock must be held.
+ * Remove the state file of a backup; its file lock must be held.  Returns
+ * whether it is gone.
  */
-void
+bool
 DurableForget(const BackupLabel *label, uint64 file, int elevel)
 {
 	char		name[MAX_STATE_FILE_NAME];
 
 	GetFileName(name, file);
-	(void) StateFileRemove(name, label, elevel);
+	return StateFileRemove(name, label, elevel);
 }
 
 /*
@@ -150,12 +151,12 @@ DurableForgetEnded(const BackupLabel *label, const BackupRecord *record,
 	if (record->replaces != 0)
 	{
 		DurableLock(record->replaces);
-		DurableForget(label, record->replaces, elevel);
+		(void) DurableForget(label, record->replaces, elevel);
 		DurableUnlock(record->replaces);
 	}
 
 	DurableLock(record->file);
-	DurableForget(label, record->file, elevel);
+	(void) DurableForget(label, record->file, elevel);
 	DurableUnlock(record->file);
 }
 
@@ -196,8 +197,13 @@ DecodeBackup(char *contents, Size len, DurableBackup *backup)
 	{
 		if (header.record.files_len[i] > rest)
 			return "It does not have the files of a shared backup.";
-		backup->files.data[i] = p;
+
+		/* with a NUL behind it, as RegistryReadFiles() gives them */
 		backup->files.len[i] = header.record.files_len[i];
+		backup->files.data[i] = palloc_extended((Size) backup->files.len[i] + 1,
+												MCXT_ALLOC_HUGE);
+		memcpy(backup->files.data[i], p, backup->files.len[i]);
+		backup->files.data[i][backup->files.len[i]] = '\0';
 		p += backup->files.len[i];
 		rest -= backup->files.len[i];
 	}

@@ -30,7 +30,7 @@ extern void DurableUnlockAll(void);
 extern bool DurableSave(const BackupLabel *label, const BackupRecord *record,
 						BackupPhase phase, bool ending,
 						const BackupFiles *files, int elevel);
-extern void DurableForget(const BackupLabel *label, uint64 file, int elevel);
+extern bool DurableForget(const BackupLabel *label, uint64 file, int elevel);
 extern void DurableForgetEnded(const BackupLabel *label,
 							   const BackupRecord *record, int elevel);
 extern List *DurableLoadAll(uint64 *last_file);

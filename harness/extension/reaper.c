@@ -45,7 +45,10 @@
 #define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
 
 /* backups with state files that are dealt with at a time */
-#define MAX_REAPED				256
+#define MAX_DUE					256
+
+/* how long to wait before trying again to write a state file */
+#define REAPER_RETRY_MS			10000
 
 typedef struct ReaperShared
 {
@@ -60,8 +63,8 @@ typedef struct ReaperShared
 
 static ReaperShared *shared = NULL;
 
-/* what has been done to backups with state files, in this process */
-static ReapedBackup reaped[MAX_REAPED];
+/* backups with state files that are to be dealt with, in this process */
+static DueBackup due_backups[MAX_DUE];
 
 static uint32 wait_event_main = 0;
 static uint32 wait_event_round = 0;
@@ -179,44 +182,71 @@ NoteSettingsLoaded(void)
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 }
 
-/*
- * Bring a state file up to date.
- *
- * If the disk is full, removing the file serves as well: after a restart the
- * backup is unknown, which is no worse than expired.
- */
 static void
-UpdateStateFile(const ReapedBackup *item)
+FreeFiles(BackupFiles *files)
+{
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		pfree(files->data[i]);
+}
+
+/*
+ * Expire an overdue backup that has a state file.  Returns whether that is done
+ * with, as opposed to being tried again later.
+ *
+ * The file comes first: if core let go of a backup that a file says is ACTIVE,
+ * it could be ACTIVE again after a restart, should the clock have been set
+ * back.  Removing the file serves as well, if the disk is full: after a restart
+ * the backup is unknown, which is no worse than expired.
+ */
+static bool
+ExpireDurably(const DueBackup *item)
 {
 	const BackupLabel *label = &item->label;
 	uint64		file = item->record.file;
 	BackupFiles no_files = {0};
+	BackupFiles files;
 	BackupSnapshot snapshot;
-
-	if (item->forgotten)
-	{
-		DurableForgetEnded(label, &item->record, LOG);
-		return;
-	}
+	bool		release = false;
+	bool		done = true;
 
 	DurableLock(file);
-	/* unless it has been replaced since; then others remove the file */
 	(void) RegistryLookup(label, ClockNow(), &snapshot);
-	if (snapshot.serial != 0 && snapshot.record.file == file &&
-		!DurableSave(label, &item->record, BACKUP_EXPIRED, false,
-					 &no_files, LOG))
-		DurableForget(label, file, LOG);
+	if (snapshot.serial == item->serial &&
+		snapshot.stored_phase == BACKUP_ACTIVE &&
+		snapshot.phase != BACKUP_ACTIVE &&
+		RegistryReadFiles(label, &snapshot, &files))
+	{
+		done = DurableSave(label, &item->record, BACKUP_EXPIRED, false,
+						   &no_files, LOG) ||
+			DurableForget(label, file, LOG);
+
+		/* if the clock was set back and it has been claimed, that comes first */
+		if (done && !RegistryExpire(label, item->serial,
+									item->record.forget_at, &release))
+			(void) DurableSave(label, &snapshot.record, BACKUP_ACTIVE, false,
+							   &files, WARNING);
+		FreeFiles(&files);
+	}
 	DurableUnlock(file);
+
+	if (release)
+	{
+		SHARED_BACKUP_POINT("reaper-expired", label);
+		CoreBackupRelease();
+	}
+	return done;
 }
 
 /*
  * Expire and forget what is due, or as many backups as there is room for.
- * Returns whether that was everything.
+ * Returns whether there may be more that can be dealt with now, such as what
+ * has expired just now and is not to be remembered.
  */
 static bool
 ReapBatch(void)
 {
-	int			nreaped;
+	int			ndue;
+	int			ndone = 0;
 	int			nreleases;
 
 	/*
@@ -225,15 +255,31 @@ ReapBatch(void)
 	 * yet to be released.
 	 */
 	HOLD_INTERRUPTS();
-	nreleases = RegistryReap(ClockNow(), reaped, lengthof(reaped), &nreaped);
+	nreleases = RegistryReap(ClockNow(), due_backups, MAX_DUE, &ndue);
 	if (nreleases > 0)
 		SHARED_BACKUP_POINT("reaper-expired", NULL);
-	for (int i = 0; i < nreaped; i++)
-		UpdateStateFile(&reaped[i]);
 	while (nreleases-- > 0)
 		CoreBackupRelease();
 	RESUME_INTERRUPTS();
-	return nreaped < lengthof(reaped);
+
+	for (int i = 0; i < ndue; i++)
+	{
+		DueBackup  *item = &due_backups[i];
+
+		/* the same goes for each of these, but files take their time */
+		HOLD_INTERRUPTS();
+		if (item->forgotten)
+			DurableForgetEnded(&item->label, &item->record, LOG);
+		if (item->forgotten || ExpireDurably(item))
+			ndone++;
+		RESUME_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
+	}
+
+	if (ndone < ndue)
+		RegistryNoteDue(TimestampTzPlusMilliseconds(ClockNow(),
+													REAPER_RETRY_MS));
+	return ndone > 0;
 }
 
 /*
@@ -251,7 +297,7 @@ ReaperRound(void)
 
 	SHARED_BACKUP_POINT("reaper-expiring", RegistryOverdueLabel(ClockNow()));
 
-	while (!ReapBatch())
+	while (ReapBatch())
 		;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);

@@ -42,7 +42,8 @@
  *
  * - Only the reaper takes an entry from ACTIVE to EXPIRED, and releases core.
  *	 For everybody else an overdue entry is EXPIRED already because the clock
- *	 says so: see EffectivePhase().
+ *	 says so: see EffectivePhase().  An entry that has a state file stays ACTIVE
+ *	 until the file says that it is EXPIRED.
  *
  * - The files of an entry are immutable.  They are freed by the one who took
  *	 them out of the entry, or along with the entry under its partition lock.
@@ -350,8 +351,8 @@ DeleteEntry(BackupEntry *entry)
 /*
  * Note that the reaper has something to do at the given time.
  */
-static void
-NoteDue(TimestampTz due)
+void
+RegistryNoteDue(TimestampTz due)
 {
 	bool		earlier;
 
@@ -622,7 +623,7 @@ RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 
 		entry->phase = entry->record.phase;
 		UnlockEntry(entry);
-		NoteDue(forget_at);
+		RegistryNoteDue(forget_at);
 	}
 }
 
@@ -659,7 +660,7 @@ RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
 	record->replaces = entry->record.file;
 	entry->record = *record;
 	entry->phase = BACKUP_ACTIVE;
-	NoteDue(record->expires_at);
+	RegistryNoteDue(record->expires_at);
 	UnlockEntry(entry);
 	return record->replaces;
 }
@@ -694,7 +695,7 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
 
 	entry->phase = BACKUP_ACTIVE;
-	NoteDue(entry->record.expires_at);
+	RegistryNoteDue(entry->record.expires_at);
 	UnlockEntry(entry);
 }
 
@@ -732,7 +733,7 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
 	release = LowerLive(record);
-	NoteDue(record->forget_at);
+	RegistryNoteDue(record->forget_at);
 	UnlockEntry(entry);
 	return release;
 }
@@ -788,7 +789,7 @@ RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 		if (*expires_at == DT_NOBEGIN)
 			*expires_at = TimestampTzAfter(now, ttl);
 		entry->record.expires_at = *expires_at;
-		NoteDue(*expires_at);
+		RegistryNoteDue(*expires_at);
 	}
 	UnlockEntry(entry);
 	return active;
@@ -897,39 +898,40 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 }
 
 /*
- * Note what is done to a backup that has a state file.
+ * Note that the reaper has to deal with a backup that has a state file.
  */
 static void
-NoteReaped(ReapedBackup *reaped, const BackupEntry *entry, TimestampTz forget_at,
-		   bool forgotten)
+NoteDueBackup(DueBackup *due, const BackupEntry *entry, TimestampTz forget_at,
+			  bool forgotten)
 {
-	memset(&reaped->label, 0, sizeof(reaped->label));
-	reaped->label.len = entry->key.len;
-	memcpy(reaped->label.text, LabelKeyText(&entry->key, area),
-		   entry->key.len);
-	reaped->record = entry->record;
-	reaped->record.forget_at = forget_at;
-	reaped->forgotten = forgotten;
+	memset(&due->label, 0, sizeof(due->label));
+	due->label.len = entry->key.len;
+	memcpy(due->label.text, LabelKeyText(&entry->key, area), entry->key.len);
+	due->serial = entry->serial;
+	due->record = entry->record;
+	due->record.forget_at = forget_at;
+	due->forgotten = forgotten;
 }
 
 /*
  * Expire and forget what is due.
  *
- * Returns how many times the caller has to release core, after it has brought
- * the state files up to date of the *nreaped backups that are returned in
- * reaped[].  If there are as many of them as fit there, this has to be called
- * again.
+ * Backups with state files are returned in due[], at most max_due of them; if
+ * there are as many, this has to be called again.  Those that are forgotten are
+ * gone, and their files are to be removed.  Those that are overdue are left as
+ * they are, for RegistryExpire(), and do not make the reaper come back.
+ *
+ * Returns how many times the caller has to release core, for the others.
  */
 int
-RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
-			 int *nreaped)
+RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
 {
 	int			nreleases = 0;
 	TimestampTz next_due = DT_NOEND;
 	dshash_seq_status status;
 	BackupEntry *entry;
 
-	*nreaped = 0;
+	*ndue = 0;
 	RegistryAttach();
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
@@ -942,21 +944,22 @@ RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
 	{
 		TimestampTz forget_at = DT_NOEND;
 		BackupPhase phase = EffectivePhase(entry, now, &forget_at);
-		bool		expired = entry->phase == BACKUP_ACTIVE &&
+		bool		overdue = entry->phase == BACKUP_ACTIVE &&
 			phase != BACKUP_ACTIVE;
 
-		if ((expired || phase == BACKUP_ABSENT) && entry->record.file != 0)
+		if ((overdue || phase == BACKUP_ABSENT) && entry->record.file != 0)
 		{
-			if (*nreaped == max_reaped)
+			if (*ndue == max_due)
 			{
 				next_due = now;
 				break;
 			}
-			NoteReaped(&reaped[(*nreaped)++], entry, forget_at,
-					   phase == BACKUP_ABSENT);
+			NoteDueBackup(&due[(*ndue)++], entry, forget_at, !overdue);
+			if (overdue)
+				continue;
 		}
 
-		if (expired)
+		if (overdue)
 		{
 			entry->phase = BACKUP_EXPIRED;
 			entry->record.forget_at = forget_at;
@@ -983,6 +986,34 @@ RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 
 	return nreleases;
+}
+
+/*
+ * An overdue backup is EXPIRED now that its state file says so; its file lock
+ * must be held.  Returns false if it is not there or not ACTIVE any more.
+ *
+ * *release is set to whether core has to be released.
+ */
+bool
+RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
+			   bool *release)
+{
+	BackupEntry *entry = FindEntry(label, serial);
+
+	if (!entry)
+		return false;
+	if (entry->phase != BACKUP_ACTIVE)
+	{
+		UnlockEntry(entry);
+		return false;
+	}
+
+	entry->phase = BACKUP_EXPIRED;
+	entry->record.forget_at = forget_at;
+	*release = LowerLive(&entry->record);
+	RegistryNoteDue(forget_at);
+	UnlockEntry(entry);
+	return true;
 }
 
 /*
@@ -1055,7 +1086,7 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	}
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 
-	NoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
+	RegistryNoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
 	UnlockEntry(entry);
 	return 0;
 }

@@ -34,7 +34,8 @@ typedef enum BackupFile
 {
 	FILE_LABEL,
 	FILE_TABLESPACE_MAP,
-	FILE_CONTROL,				/* empty unless it was carried over a restart */
+	FILE_CONTROL,				/* only if durable; as it was at the start, or
+								 * as handed out if stopped and carried */
 } BackupFile;
 
 #define NUM_BACKUP_FILES	(FILE_CONTROL + 1)
@@ -50,6 +51,7 @@ typedef struct BackupRecord
 {
 	BackupPhase phase;
 	bool		carried;		/* over a restart, while it was live */
+	bool		unarchived;		/* WAL was not archived for some of the time */
 	LostReason	lost_reason;	/* if LOST */
 	Oid			owner;			/* role that started it */
 	CoreBackup	core;
@@ -74,13 +76,14 @@ typedef struct BackupSnapshot
 	BackupRecord record;
 } BackupSnapshot;
 
-/* What the reaper has done to a backup. */
-typedef struct ReapedBackup
+/* A backup with a state file that the reaper has to deal with. */
+typedef struct DueBackup
 {
 	BackupLabel label;
+	uint64		serial;
 	BackupRecord record;		/* without files */
-	bool		forgotten;		/* or else EXPIRED */
-} ReapedBackup;
+	bool		forgotten;		/* not in the registry any more; or else overdue */
+} DueBackup;
 
 typedef struct BackupListItem
 {
@@ -139,8 +142,11 @@ extern bool RegistryReadFiles(const BackupLabel *label,
 							  BackupFiles *files);
 
 /* for the reaper */
-extern int	RegistryReap(TimestampTz now, ReapedBackup *reaped,
-						 int max_reaped, int *nreaped);
+extern int	RegistryReap(TimestampTz now, DueBackup *due, int max_due,
+						 int *ndue);
+extern bool RegistryExpire(const BackupLabel *label, uint64 serial,
+						   TimestampTz forget_at, bool *release);
+extern void RegistryNoteDue(TimestampTz due);
 extern TimestampTz RegistryNextDue(void);
 
 /* after a restart */

@@ -68,7 +68,8 @@ FillInWorker(BackgroundWorker *worker, const char *purpose,
  */
 
 /*
- * Have the postmaster run a worker that leaves the mark, as early as it can.
+ * Have the postmaster run a worker that leaves the mark again, as early as it
+ * can.
  */
 void
 ResumeRegister(void)
@@ -83,8 +84,9 @@ ResumeRegister(void)
 void
 SharedBackupMarkMain(Datum main_arg)
 {
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
-	ContinuityLeaveMark();
+	ContinuityRenewMark();
 	proc_exit(0);
 }
 
@@ -178,6 +180,7 @@ HoldCore(void)
 void
 ResumeEndCarried(CoreBackup *backup, BackupFiles *files)
 {
+	char	   *at_start = files->data[FILE_CONTROL];
 	Size		len;
 
 	/* what can fail in here should do so first */
@@ -185,8 +188,7 @@ ResumeEndCarried(CoreBackup *backup, BackupFiles *files)
 	files->len[FILE_LABEL] = strlen(files->data[FILE_LABEL]);
 
 	CoreBackupEndCarried(backup);
-	files->data[FILE_CONTROL] = CoreControlFile(backup->stoppoint,
-												backup->stoptli, &len);
+	files->data[FILE_CONTROL] = CoreControlFileAtStop(at_start, &len, backup);
 	files->len[FILE_CONTROL] = len;
 }
 
@@ -234,30 +236,34 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 {
 	BackupRecord *record = &backup->record;
 	bool		live = backup->phase == BACKUP_ACTIVE;
+	bool		changed = ContinuityUnarchived() && !record->unarchived &&
+		(live || backup->phase == BACKUP_STOPPED);
 
+	record->unarchived |= ContinuityUnarchived();
 	if (live && reason == LOST_NOT &&
 		record->core.starttli != GetWALInsertionTimeLine())
 		reason = LOST_TIMELINE;
 
-	/* what has ended is of interest only if it was another server's */
-	if (!live && (reason != LOST_COPY || backup->phase == BACKUP_LOST))
-		return;
-
-	if (reason != LOST_NOT)
+	/* what has ended is lost only if it was another server's */
+	if (live ? reason != LOST_NOT :
+		reason == LOST_COPY && backup->phase != BACKUP_LOST)
+	{
 		LoseBackup(backup, reason);
-	else if (backup->ending)
+		changed = true;
+	}
+	else if (live)
+		record->carried = true; /* which the next restart would find out, too */
+
+	if (backup->phase == BACKUP_ACTIVE && backup->ending)
 	{
 		/* the copy was complete when it was to be stopped: finish that */
-		record->carried = true;
 		ResumeEndCarried(&record->core, &backup->files);
 		RegistrySetStopTime(record);
 		backup->phase = BACKUP_STOPPED;
+		changed = true;
 	}
-	else
-	{
-		record->carried = true;
-		return;					/* nothing that the next restart would not find */
-	}
+	if (!changed)
+		return;
 
 	DurableLock(record->file);
 	(void) DurableSave(&backup->label, record, backup->phase, false,
@@ -303,7 +309,7 @@ PutBack(DurableBackup *backup)
 	if (file_there != 0 && file_there != record->file)
 	{
 		DurableLock(record->file);
-		DurableForget(&backup->label, record->file, LOG);
+		(void) DurableForget(&backup->label, record->file, LOG);
 		DurableUnlock(record->file);
 	}
 	RESUME_INTERRUPTS();
@@ -348,7 +354,12 @@ ResumeBackups(void)
 		reason = LOST_COPY;
 
 	foreach(cell, backups)
+	{
+		if (ShutdownRequestPending)
+			proc_exit(1);
+		CHECK_FOR_INTERRUPTS();
 		CarryBackup(lfirst(cell), reason);
+	}
 	SHARED_BACKUP_POINT("resume-decided", NULL);
 	ContinuityDone();
 	foreach(cell, backups)

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
@@ -484,7 +485,7 @@ ReleaseClaim(int code, Datum arg)
 	if (claim->core_entered)
 	{
 		if (claim->file_locked)
-			DurableForget(claim->label, claim->record->file, WARNING);
+			(void) DurableForget(claim->label, claim->record->file, WARNING);
 		else if (claim->record->file != 0)
 			DurableForgetEnded(claim->label, claim->record, WARNING);
 		(void) RegistryRemove(claim->label, claim->serial);
@@ -503,6 +504,8 @@ ReleaseClaim(int code, Datum arg)
 static uint64
 ReserveLabel(const BackupLabel *label, const char *name)
 {
+	uint64		overdue = 0;	/* what the reaper has been asked to expire */
+
 	for (;;)
 	{
 		TimestampTz now = ClockNow();
@@ -523,6 +526,13 @@ ReserveLabel(const BackupLabel *label, const char *name)
 		/* Only the reaper can make an overdue backup not live. */
 		if (snapshot.stored_phase == BACKUP_ACTIVE)
 		{
+			if (snapshot.serial == overdue)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_IN_USE),
+						 errmsg("shared backup \"%s\" cannot be replaced yet", name),
+						 errdetail("It has expired, but its state file could not be brought up to date."),
+						 errhint("The server's log tells why.  Use another label, or try again.")));
+			overdue = snapshot.serial;
 			ReaperAwaitRound();
 			continue;
 		}
@@ -700,27 +710,145 @@ SaveResult(const BackupLabel *label, const BackupSnapshot *snapshot,
 }
 
 /*
+ * Where waiting for the archive has come to.
+ */
+typedef struct ArchiveWait
+{
+	TimestampTz begin;
+	long		delay_ms;
+	int			seconds_before_warning;
+	bool		reported_waiting;
+} ArchiveWait;
+
+/*
+ * Wait a moment, and say so if it has been long.
+ */
+static void
+WaitMoment(ArchiveWait *wait)
+{
+	long		waited;
+
+	CHECK_FOR_INTERRUPTS();
+
+	waited = TimestampDifferenceMilliseconds(wait->begin,
+											 GetCurrentTimestamp()) / 1000;
+	if (!wait->reported_waiting && waited > 5)
+	{
+		ereport(NOTICE,
+				(errmsg("base backup done, waiting for required WAL segments to be archived")));
+		wait->reported_waiting = true;
+	}
+	if (waited >= wait->seconds_before_warning)
+	{
+		wait->seconds_before_warning *= 2;
+		ereport(WARNING,
+				(errmsg("still waiting for all required WAL segments to be archived (%ld seconds elapsed)",
+						waited),
+				 errhint("Check that your \"%s\" is executing properly.  You can safely cancel this function and call it again for the same result, but the backup will not be usable without all the WAL segments.",
+						 "archive_command")));
+	}
+
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 wait->delay_ms,
+					 WAIT_EVENT_BACKUP_WAIT_WAL_ARCHIVE);
+	ResetLatch(MyLatch);
+	wait->delay_ms = Min(wait->delay_ms * 2, 1000);
+}
+
+/*
+ * Can a WAL segment be seen to be archived, or to be waiting for that?
+ */
+static bool
+SegmentIsKnown(const char *wal_file)
+{
+	char		path[MAXPGPATH];
+	struct stat st;
+
+	StatusFilePath(path, wal_file, ".done");
+	if (stat(path, &st) == 0)
+		return true;
+	snprintf(path, MAXPGPATH, XLOGDIR "/%s", wal_file);
+	return stat(path, &st) == 0;
+}
+
+/*
+ * Wait until each WAL segment from the start point of a backup to its last one
+ * has been archived.
+ *
+ * Core looks at the last one only, because it archives one after another.  But
+ * a crash may have lost what told that a segment is ready for that, and with
+ * archiving off, nothing has told it; core would come to such segments only
+ * when it removes them.
+ *
+ * Returns whether all of them are archived.  If archiving was off meanwhile, a
+ * segment that is not here any more may have been removed without, and the name
+ * of the first such one is left in "missing".
+ */
+static bool
+WaitForSegments(const BackupRecord *record, ArchiveWait *wait, char *missing)
+{
+	bool		all = true;
+	XLogSegNo	segno;
+	XLogSegNo	last;
+
+	XLByteToSeg(record->core.startpoint, segno, wal_segment_size);
+	XLByteToPrevSeg(record->core.stoppoint, last, wal_segment_size);
+	for (; segno <= last; segno++)
+	{
+		char		wal_file[MAXFNAMELEN];
+		XLogRecPtr	end;
+
+		XLogFileName(wal_file, record->core.stoptli, segno, wal_segment_size);
+		XLogSegNoOffsetToRecPtr(segno + 1, 0, wal_segment_size, end);
+		if (all && record->unarchived && !SegmentIsKnown(wal_file))
+		{
+			strlcpy(missing, wal_file, MAXFNAMELEN);
+			all = false;
+		}
+		while (XLogArchiveIsBusy(wal_file))
+		{
+			if (end <= GetFlushRecPtr(NULL))
+				(void) XLogArchiveCheckDone(wal_file);
+			WaitMoment(wait);
+		}
+	}
+	return all;
+}
+
+/*
  * Wait until the WAL that a stopped backup needs has been archived.
  *
  * This follows what core does at the end of a backup, except that we look more
- * often at first, because archiving a file can be a matter of milliseconds.
+ * often at first, because archiving a file can be a matter of milliseconds, and
+ * at more of the WAL if the backup may have crossed a restart.
  */
 static void
-WaitForArchive(const CoreBackup *backup)
+WaitForArchive(const char *name, const BackupRecord *record)
 {
+	const CoreBackup *backup = &record->core;
 	char		last_wal_file[MAXFNAMELEN];
 	char		history_file[MAXFNAMELEN];
+	char		missing[MAXFNAMELEN];
 	XLogSegNo	segno;
-	TimestampTz begin = GetCurrentTimestamp();
-	long		delay_ms = 1;
-	int			seconds_before_warning = 60;
-	bool		reported_waiting = false;
+	ArchiveWait wait = {GetCurrentTimestamp(), 1, 60, false};
 
 	if (backup->stopped_in_recovery ? !XLogArchivingAlways() :
 		!XLogArchivingActive())
 	{
 		ereport(NOTICE,
 				(errmsg("WAL archiving is not enabled; you must ensure that all required WAL segments are copied through other means to complete the backup")));
+		return;
+	}
+
+	if (record->file != 0 && !WaitForSegments(record, &wait, missing))
+	{
+		ereport(WARNING,
+				(errmsg("not all required WAL segments of shared backup \"%s\" are known to be archived",
+						name),
+				 errdetail("WAL archiving was not enabled all the time since the backup was started, and WAL segment \"%s\" has been removed.",
+						   missing),
+				 errhint("Check that the archive has it and all that follow, or else start another backup.")));
 		return;
 	}
 
@@ -731,36 +859,7 @@ WaitForArchive(const CoreBackup *backup)
 						  backup->startpoint, wal_segment_size);
 
 	while (XLogArchiveIsBusy(last_wal_file) || XLogArchiveIsBusy(history_file))
-	{
-		long		waited;
-
-		CHECK_FOR_INTERRUPTS();
-
-		waited = TimestampDifferenceMilliseconds(begin,
-												 GetCurrentTimestamp()) / 1000;
-		if (!reported_waiting && waited > 5)
-		{
-			ereport(NOTICE,
-					(errmsg("base backup done, waiting for required WAL segments to be archived")));
-			reported_waiting = true;
-		}
-		if (waited >= seconds_before_warning)
-		{
-			seconds_before_warning *= 2;
-			ereport(WARNING,
-					(errmsg("still waiting for all required WAL segments to be archived (%ld seconds elapsed)",
-							waited),
-					 errhint("Check that your \"%s\" is executing properly.  You can safely cancel this function and call it again for the same result, but the backup will not be usable without all the WAL segments.",
-							 "archive_command")));
-		}
-
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 delay_ms,
-						 WAIT_EVENT_BACKUP_WAIT_WAL_ARCHIVE);
-		ResetLatch(MyLatch);
-		delay_ms = Min(delay_ms * 2, 1000);
-	}
+		WaitMoment(&wait);
 
 	ereport(NOTICE,
 			(errmsg("all required WAL segments have been archived")));
@@ -819,7 +918,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	if (PG_GETARG_BOOL(1))
 	{
 		SHARED_BACKUP_POINT("stop-waiting-archive", &label);
-		WaitForArchive(&record->core);
+		WaitForArchive(name, record);
 	}
 
 	values[0] = LSNGetDatum(record->core.stoppoint);
@@ -827,7 +926,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 													 files.len[FILE_LABEL],
 													 PG_UTF8));
 	values[2] = CStringGetTextDatum(files.data[FILE_TABLESPACE_MAP]);
-	nulls[3] = files.len[FILE_CONTROL] == 0;
+	nulls[3] = !record->carried;
 	values[3] = PointerGetDatum(cstring_to_text_with_len(files.data[FILE_CONTROL],
 														 files.len[FILE_CONTROL]));
 

@@ -55,6 +55,7 @@
 
 #include <signal.h>
 
+#include "access/xlog.h"
 #include "durable.h"
 #include "instruments.h"
 #include "mb/pg_wchar.h"
@@ -522,7 +523,7 @@ ForgetStateFile(const BackupLabel *label, uint64 file)
 		return;
 
 	DurableLock(file);
-	DurableForget(label, file, LOG);
+	(void) DurableForget(label, file, LOG);
 	DurableUnlock(file);
 }
 
@@ -689,8 +690,16 @@ StartAndPublish(void)
 	files.len[FILE_LABEL] = labelfile.len;
 	files.data[FILE_TABLESPACE_MAP] = spcmapfile.data;
 	files.len[FILE_TABLESPACE_MAP] = spcmapfile.len;
+	if (shared_backup_durable)
+	{
+		Size		len;
+
+		files.data[FILE_CONTROL] = CoreControlFileAtStart(&len);
+		files.len[FILE_CONTROL] = len;
+	}
 	RegistryStoreFiles(&work.record, &files);
 	work.record.owner = slot->owner;
+	work.record.unarchived = !XLogArchivingActive();
 
 	/* From here until it is published, only errors can stop us, then nothing. */
 	CHECK_FOR_INTERRUPTS();

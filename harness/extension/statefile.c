@@ -33,7 +33,7 @@
 #include "storage/fd.h"
 
 #define STATE_FILE_MAGIC		0x5342434B
-#define STATE_FILE_VERSION		1
+#define STATE_FILE_VERSION		2
 
 typedef struct StateFileHeader
 {
