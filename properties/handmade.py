@@ -1,10 +1,10 @@
-"""Files that make a copy restorable which no stop handed out: what the copy is worth by itself, as a negative control."""
+"""Files made by hand for a copy for which stop hands none out: a negative control of the refusal."""
 
 from dataclasses import replace
 
 from harness.restore import BackupFiles
 from harness.session import Session
-from properties.durable import Scene
+from properties.durable import Fall, Scene
 
 TORN = "invalid page|checksum verification failed"
 """What a server says of a copy that is torn."""

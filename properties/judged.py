@@ -1,4 +1,4 @@
-"""Stops of backups that are lost, judged: a stop has to say no; if it says yes, the restore has the word on its copy."""
+"""Stops of lost backups, judged: a stop has to say no; if it says yes, the restore has the word on its copy."""
 
 import pytest
 

@@ -132,6 +132,7 @@ CASES = (
     Case(
         "single-user mode without the extension in between",
         lambda server: single_user(server, "-c", "shared_preload_libraries=", "-c", "full_page_writes=off"),
+        ABSENCE,
     ),
     Case("cloned data directory", clone, COPY, Hazard.COPY),
     Case("WAL reset", reset_wal, WAL_RESET),
