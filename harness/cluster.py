@@ -84,6 +84,11 @@ class Cluster:
 
     def start(self, timeout: float = TIMEOUT) -> None:
         """Starts the server and waits (seconds) until it accepts connections; raises ClusterError."""
+        self.launch()
+        self.await_ready(timeout)
+
+    def launch(self) -> None:
+        """Starts the server, and does not wait for it; raises ClusterError if it is running already."""
         if self.pid is not None:
             raise ClusterError("the server is running already")
         if self._postmaster is not None:  # someone else ended it
@@ -102,14 +107,14 @@ class Cluster:
                 **identity(self.user),
             )
         _postmasters.add(self._postmaster.pid)
-        self._await_ready(timeout)
 
     def _open_log(self) -> IO[bytes]:
         log = self.log_file.open("ab")
         give(self.log_file, self.user)
         return log
 
-    def _await_ready(self, timeout: float) -> None:
+    def await_ready(self, timeout: float = TIMEOUT) -> None:
+        """Waits (seconds) until a server that was launched accepts connections; raises ClusterError."""
         deadline = time.monotonic() + timeout
         while (status := self._status()) != "ready":
             if self.pid is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.checksums import toggle_checksums
 from harness.cluster import Cluster, ClusterError
 from harness.postgres import identity
 from harness.probes import set_full_page_writes
@@ -55,6 +56,8 @@ def restart(cluster: Cluster, kind: str, hazard: Hazard | None = None) -> Sessio
     cluster.go_down(kind)
     if hazard is Hazard.COPY:
         replace_by_copy(cluster)
+    if hazard is Hazard.CHECKSUMS:
+        switch_checksums(cluster, clean=kind == "fast")
     if hazard in MEANWHILE:
         with configured(cluster, MEANWHILE[hazard]):
             cluster.start()
@@ -83,6 +86,14 @@ def configured(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         cluster.configure(before)
+
+
+def switch_checksums(cluster: Cluster, *, clean: bool) -> None:
+    """Switches data checksums in a server that is down; if it was not shut down, a start and a shutdown come first."""
+    if not clean:
+        start(cluster).close()
+        cluster.stop()
+    toggle_checksums(cluster)
 
 
 def replace_by_copy(cluster: Cluster) -> None:

@@ -29,6 +29,8 @@ class Hazard(StrEnum):
     """wal_level was minimal for a start in between."""
     ABSENCE = "absence"
     """The server ran in between without the extension."""
+    CHECKSUMS = "checksums"
+    """Data checksums were switched on or off while the server was down: that writes pages, and no WAL."""
     COPY = "copy"
     """The data directory is a restored or cloned copy: what it remembers are backups of another server."""
 

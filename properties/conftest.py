@@ -181,6 +181,13 @@ def durable(instrumented: Build, implementation: Implementation) -> Iterator[Cli
         yield Client(cluster, DURABLE)
 
 
+@pytest.fixture(scope="session")
+def durable_backups(implementation: Implementation) -> None:
+    """For what only the extension promises, whichever of its designs is chosen; others skip it."""
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has durable backups")
+
+
 @pytest.fixture
 def multi_session(implementation: Implementation) -> None:
     """For what only a design promises whose backups outlive their session; others skip it."""

@@ -69,11 +69,15 @@ class Fall(StrEnum):
         return kinds.get(self, RestartKind.CRASH)
 
 
-def bring_down_and_up(server: Cluster, fall: Fall) -> None:
-    """Restarts the server, and returns when it accepts connections."""
+def bring_down_and_up(server: Cluster, fall: Fall, while_down: Callable[[], object] | None = None) -> None:
+    """Restarts the server, and returns when it accepts connections; it is down as a whole while that is done."""
     if fall is not Fall.BACKEND:
-        server.restart(fall.kind)
+        server.go_down(fall.kind)
+        if while_down is not None:
+            while_down()
+        server.start()
         return
+    assert while_down is None, "a server whose backend is killed comes up again by itself"
     position = server.log_position()
     victim = server.connect()
     os.kill(victim.pid, signal.SIGKILL)
@@ -151,32 +155,42 @@ class Durable(Beside):
         hazard: Hazard | None = None,
         in_the_gap: Callable[[Session], object] | None = None,
         but: str = "",
+        *,
+        while_down: Callable[[], object] | None = None,
+        compare: bool = True,
     ) -> None:
         """Restarts the server, and compares what is live when the backups are back.
 
         ``in_the_gap``: done after the restart, before anybody tells core again of the backups that were open.
         ``but``: what is wrong with them afterwards, in the words of the report.
+        ``while_down``: done before the server is started again.
+        ``compare``: false where a stop will be judged first (``properties.judged``), and compares.
         """
         if in_the_gap is not None:
             Points(self.session).arm("resume-begun")
             self.session.execute("SELECT shared_backup_points_keep()")
         self.session.close()
-        bring_down_and_up(self.server, fall)
+        bring_down_and_up(self.server, fall, while_down)
         if in_the_gap is not None:
             points = Points(self.server.connect())
             assert points.arrived("resume-begun")
             in_the_gap(points.session)
             points.disarm()
             points.session.close()
+        self.crossed(fall, hazard, but, compare=compare)
+
+    def crossed(self, fall: Fall, hazard: Hazard | None = None, but: str = "", *, compare: bool = True) -> None:
+        """The server has fallen and is up again, however that came to be: see ``fall``."""
         for label in (label for label, backup in self.model.backups if backup.live):
             self.passages[label] = self.passages[label].through(fall, but)
-        self.back(Restart(fall.kind, hazard))
+        self.back(Restart(fall.kind, hazard), compare=compare)
 
-    def back(self, restart: Restart) -> None:
-        """The server is up again, however that came to be."""
+    def back(self, restart: Restart, *, compare: bool = True) -> None:
+        """The server is up again."""
         self.play(restart)
         self.session = resumed(self.server)
-        self.agreed()
+        if compare:
+            self.agreed()
 
     def stop(self, label: str) -> Stopped:
         """Stops a backup."""

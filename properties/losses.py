@@ -29,18 +29,17 @@ CALLS = {
     "abort": "SELECT shared_backup_abort('a')",
     "renew": "SELECT shared_backup_renew('a', '1 hour')",
 }
-MARK = "base/pgsql_tmp/pgsql_tmp_shared_backup"
-"""Core removes it at each start, and the extension leaves it."""
+MARK = "pg_replslot/shared-backup.tmp"
+"""An empty folder. Core removes it at each start, for good, and the extension leaves it."""
 SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
 
 ABSENCE = (
     'The server has run without shared_backup, its background workers, or "shared_backup.durable" since the backup was'
     " started."
 )
-SHUTDOWN = (
-    "The server has been started and shut down without shared_backup, or its WAL has been reset, since the backup was"
-    " started."
-)
+CHECKSUMS = "Data checksums have been switched on or off since the backup was started."
+FULL_PAGE_WRITES = '"full_page_writes" was off for a while when the server had been restarted.'
+WAL_RESET = "The WAL has been reset since the backup was started."
 COPY = "The data directory is a copy of the one in which the backup was started."
 RECOVERY = "The server was in recovery when it was restarted."
 TIMELINE = "The server has changed to another timeline since the backup was started."

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from harness.cluster import Cluster
+from harness.controldata import has_checksums
 from harness.pages import torn_pages
 from harness.restore import BackupFiles, RestoreRefused, restored
-from harness.snapshot import Snapshot
+from harness.snapshot import CONTROL_FILE, Snapshot
 from harness.soundness import flaws
 from properties.passages import Passage
 from properties.tally import Restore, Tally
@@ -42,12 +43,19 @@ def check_restore(
     except RestoreRefused as refusal:
         said, log = refusal.reason, str(refusal)
     seconds = time.perf_counter() - began
-    torn = sum(torn_pages(folder) for folder in (snapshot.data, *snapshot.tablespaces.values()))
+    torn = torn_pages_of(origin, snapshot)
     restore = Restore(scenario, restorable, said, torn, seconds, passage)
     tally.restores.append(restore)
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
     return restore
+
+
+def torn_pages_of(origin: Cluster, snapshot: Snapshot) -> int:
+    """How many pages of the copy are torn; 0 if they have no checksums, which would tell."""
+    if not has_checksums(origin, (snapshot.data / CONTROL_FILE).read_bytes()):
+        return 0
+    return sum(torn_pages(folder) for folder in (snapshot.data, *snapshot.tablespaces.values()))
 
 
 def check_refusal(

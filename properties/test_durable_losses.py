@@ -31,9 +31,9 @@ from properties.losses import (
     LABEL,
     MARK,
     RECOVERY,
-    SHUTDOWN,
     START,
     TIMELINE,
+    WAL_RESET,
     check_going_on,
     check_lost,
     check_released,
@@ -111,7 +111,7 @@ def reset_wal(server: Cluster) -> None:
 
 def remove_mark(server: Cluster) -> None:
     """Somebody cleans up after it."""
-    (server.data_dir / MARK).unlink()
+    (server.data_dir / MARK).rmdir()
 
 
 CASES = (
@@ -132,10 +132,10 @@ CASES = (
     Case(
         "single-user mode without the extension in between",
         lambda server: single_user(server, "-c", "shared_preload_libraries=", "-c", "full_page_writes=off"),
-        SHUTDOWN,
+        ABSENCE,
     ),
     Case("cloned data directory", clone, COPY, Hazard.COPY),
-    Case("WAL reset", reset_wal, SHUTDOWN),
+    Case("WAL reset", reset_wal, WAL_RESET),
 )
 
 

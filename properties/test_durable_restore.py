@@ -25,6 +25,8 @@ from model.operations import Hazard
 from properties.beside import copy_while
 from properties.crossings import UNPROTECTED, Course, Plan, Taken, looking, plans
 from properties.durable import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
+from properties.handmade import TORN, control_file_of_another, standby_label
+from properties.losses import FULL_PAGE_WRITES
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
@@ -34,11 +36,8 @@ TOO_EARLY = "requested recovery stop point is before consistent recovery point"
 NO_STANDBY = "backup_label contains data inconsistent with control file"
 CANCELED = "online backup was canceled, recovery cannot continue"
 NO_CHECKPOINT = "could not locate a valid checkpoint record"
-TORN = "invalid page|checksum verification failed"
 """What a server says of a copy."""
 NOT_WHOLE = f"{TORN}|rows of the ledger"
-
-FULL_PAGE_WRITES = '"full_page_writes" was off for a while when the server had been restarted.'
 
 UNREADABLE = (
     "The WAL from after the restart of the server, which would show whether all pages were protected,"
@@ -302,23 +301,3 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
             assert whole.torn_pages > 0, "no page of the copy is torn"
         else:
             check_refusal(tally, scenario, *taken, TORN, passage=passage)
-
-
-def standby_label(session: Session) -> str:
-    """The label file of a backup that has just been started, as that of a standby."""
-    redo, location, walfile, timeline = session.execute(
-        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
-    )[0]
-    return (
-        f"START WAL LOCATION: {redo} (file {walfile})\nCHECKPOINT LOCATION: {location}\nBACKUP METHOD: streamed\n"
-        f"BACKUP FROM: standby\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: by hand\nSTART TIMELINE: {timeline}\n"
-    )
-
-
-def control_file_of_another(here: Scene, labelfile: str) -> BackupFiles:
-    """That label file, with the stop point and the control file of a later backup: late enough for any earlier copy."""
-    here.backups.start("another")
-    here.backups.fall(Fall.FAST)
-    later = here.backups.stop("another").files
-    here.backups.archive()
-    return replace(later, labelfile=labelfile)

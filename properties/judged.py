@@ -1,0 +1,30 @@
+"""Stops of lost backups, judged: a stop has to say no; if it says yes, the restore has the word on its copy."""
+
+import pytest
+
+from harness.implementation import DURABLE
+from harness.restore import BackupFiles
+from harness.session import SqlError
+from harness.snapshot import Snapshot
+from properties.durable import Scene, archiving
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+
+def check_lost_or_whole(here: Scene, tally: Tally, label: str, snapshot: Snapshot, detail: str) -> None:
+    """Stop refuses the backup with this detail; fails otherwise, and with what the restore of the copy says of it.
+
+    The restart before this need not have compared the view (``Durable.fall``): this does.
+    """
+    backups = here.backups
+    with archiving(here.origin):
+        answer = backups.ask(DURABLE.stop, {"label": label, "wait": True, "start_lsn": None})
+    if not isinstance(answer, SqlError):
+        backups.archive()
+        scenario, files = f"durable, {backups.passages[label].but}, and stop said yes", BackupFiles(*answer[:4])
+        check_restore(tally, scenario, here.origin, snapshot, files, passage=backups.passages[label])
+        pytest.fail(f"stop said yes to a backup that it cannot vouch for, though its copy is whole: {scenario}")
+    refusal = backups.refusal(label)
+    assert refusal.detail == detail, f"{refusal}: {refusal.detail}"
+    backups.agreed()
+    tally.notes.append(f"durable: {backups.passages[label].but}: stop says: {refusal.detail}")
