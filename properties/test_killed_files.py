@@ -11,9 +11,10 @@ import pytest
 
 from harness import durable
 from harness.build import Build
-from harness.cluster import open_cluster
+from harness.cluster import Cluster, open_cluster
 from harness.implementation import SHARED, Implementation
 from harness.nemesis import Fault
+from harness.node import give
 from model.operations import Hazard
 from properties.conftest import PROBED
 from properties.durable import LONG_GAP
@@ -38,7 +39,18 @@ def killing(instrumented: Build, implementation: Implementation) -> Iterator[Kil
     if implementation.start != SHARED.start:
         pytest.skip("only the extension has state files")
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
+        add_tablespace(cluster)
         yield Killing(cluster)
+
+
+def add_tablespace(cluster: Cluster) -> None:
+    """So that a stop hands out a map of tablespaces, too."""
+    place = cluster.folder / "space"
+    place.mkdir()
+    give(place, cluster.user)
+    session = cluster.connect()
+    session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
+    session.close()
 
 
 each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.replace(" ", "-"))

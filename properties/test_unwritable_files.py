@@ -33,6 +33,9 @@ VIEW = "SELECT * FROM shared_backups WHERE label = 'a'"
 DISK_FULL, NO_RIGHT, BUSY = "53100", "42501", "55006"
 NEXT = 100
 """So many files ahead are looked after, as nobody knows the number of the next one."""
+FREEZE = "SELECT shared_backup_clock_freeze()"
+LATER = "SELECT shared_backup_clock_advance('61 minutes')"
+EARLIER = "SELECT shared_backup_clock_release()"
 PATIENCE = 30.0
 
 
@@ -181,7 +184,7 @@ def test_an_expiry_that_cannot_be_written_takes_place(server: Cluster, tally: Ta
     """Its time is over, whether or not there is space: it is expired now, and nothing is known of it later."""
     with tally.example():
         session = resumed(server)
-        session.execute("SELECT shared_backup_clock_freeze()")
+        session.execute(FREEZE)
         session.execute(START)
         fill(max(state_files(server)))
         session.execute("SELECT shared_backup_clock_advance('61 minutes')")
@@ -191,6 +194,41 @@ def test_an_expiry_that_cannot_be_written_takes_place(server: Cluster, tally: Ta
         assert session.execute(VIEW) == []
         check_released(server, session)
         session.close()
+
+
+def test_an_expiry_that_can_be_neither_written_nor_forgotten_keeps_core_held(server: Cluster, tally: Tally) -> None:
+    """Otherwise a clock that is set back, and a restart, would make a backup active that core did not protect."""
+    with tally.example():
+        session, timekeeper = resumed(server), server.connect()
+        points = Points(session)
+        session.execute(FREEZE)
+        session.execute(START)
+        points.arm("reaper-expiring", LABEL)  # the clock is kept in the folder, too
+        moved = timekeeper.submit(LATER)
+        assert points.arrived("reaper-expiring", LABEL)
+        with read_only(server):
+            points.disarm()
+            moved.result(PATIENCE)
+            assert [row[1] for row in session.execute(VIEW)] == ["expired"]
+            assert counted(server, session), "core was released, and the file says active"
+            with pytest.raises(SqlError) as refusal:
+                session.execute(START)
+            assert refusal.value.sqlstate == BUSY, refusal.value
+        session.execute(EARLIER)
+        session = restarted(server, session)
+        assert [row[1] for row in session.execute(VIEW)] == ["active"]
+        assert counted(server, session), "core does not count the backup"
+        session.execute(FREEZE)
+        session.execute(LATER)
+        assert not counted(server, session), "core counts a backup that has expired"
+        session.execute(EARLIER)
+        session = restarted(server, session)
+        assert [row[1] for row in session.execute(VIEW)] == ["expired"]
+        session.execute(START)
+        session.execute(STOP)
+        check_released(server, session)
+        for one in (session, timekeeper):
+            one.close()
 
 
 # Starts of the server
