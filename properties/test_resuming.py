@@ -1,0 +1,53 @@
+"""A server whose backups are being read back is a server like any other: it shuts down when it is told to."""
+
+from random import Random
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.durable import STATE_DIR
+from harness.implementation import SHARED, Implementation
+from harness.points import Points
+from harness.workload import big_update
+from model.operations import Restart, RestartKind
+from properties.durable import LONG_GAP, scene
+from properties.tally import Tally
+
+pytestmark = pytest.mark.server
+
+BEGUN, HELD = "resume-begun", "resume-held"
+
+
+def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    """It is read after the next start, and the backup goes on."""
+    if implementation.start != SHARED.start:
+        pytest.skip("only the extension has durable backups")
+    with scene(instrumented, tally, LONG_GAP) as here:
+        server, backups, chance = here.origin, here.backups, Random(1)
+        backups.start("a")
+        points = Points(here.session)
+        points.arm(BEGUN)
+        points.arm(HELD)
+        here.session.execute("SELECT shared_backup_points_keep()")
+        here.session.close()
+        server.restart()
+        points = Points(server.connect())
+        assert points.arrived(BEGUN)
+        big_update(points.session, chance)
+        points.disarm(BEGUN)
+        assert points.arrived(HELD)
+        record = record_of_restarts(server)
+        points.session.close()
+        server.stop()  # which sends the reaper on its way
+        assert record_of_restarts(server) == record, "the reaper read the gap to its end before it ended"
+        server.start()
+        backups.back(Restart(RestartKind.FAST))
+        assert backups.stop("a").restorable
+
+
+def record_of_restarts(server: Cluster) -> int:
+    """Which file it is: whenever it is written, it is another one."""
+    return (server.data_dir / STATE_DIR / "server").stat().st_ino
