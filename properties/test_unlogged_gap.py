@@ -24,7 +24,7 @@ from harness.snapshot import Pace, Snapshot
 from harness.workload import transfers
 from model.operations import Hazard
 from properties.beside import copy_while
-from properties.durable import LONG_GAP, Fall, Scene, scene
+from properties.durable import LONG_GAP, Fall, Scene, read_reserve, scene
 from properties.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
 from properties.handmade import TORN, control_file_of_another, standby_label
 from properties.judged import check_lost_or_whole
@@ -114,7 +114,7 @@ def crossed(
                 if not checksums:
                     without_checksums(here)
                 prepare_kinds(here.session)
-                here.session.execute("CHECKPOINT")
+                read_reserve(here.session)
                 here.backups.start("a")
                 labelfile = standby_label(here.session)
                 turns: list[Callable[[], object]] = [
