@@ -1,6 +1,6 @@
 """Settings that a restart changes and that a control file knows: a copy is restored with those of the backup's start.
 
-What comes after the start is in the WAL, changes of these settings, too; so recovery has to begin with what was so then.
+What comes after the start is in the WAL, changes of these settings, too: recovery has to begin with what was so then.
 """
 
 from collections.abc import Callable, Iterator

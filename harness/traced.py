@@ -1,0 +1,66 @@
+"""System calls of a server, as strace tells them (Linux)."""
+
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.cluster import Cluster
+from harness.foreign import await_line
+from harness.postgres import identity
+
+CALLS = "rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
+LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
+READY = "ready to accept connections"
+TIMEOUT = 60.0
+
+
+class Call(NamedTuple):
+    """A system call, at the moment when it begins."""
+
+    pid: int
+    name: str
+    rest: str
+    """Its arguments, with the path of each file descriptor, and what came of it."""
+
+
+def has_strace() -> bool:
+    """Is strace installed?"""
+    return shutil.which("strace") is not None
+
+
+def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
+    """Starts the server, or a session in single-user mode, and shuts it down; returns what all its processes did."""
+    output = folder / "calls"
+    output.touch()
+    output.chmod(0o666)
+    server_command = [server.build.postgres.binary("postgres"), *(["--single"] if single else [])]
+    process = subprocess.Popen(
+        ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}", *server_command, "-D", server.data_dir]
+        + (["postgres"] if single else []),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        env=server.build.postgres.environment() | server.build.environment,
+        **identity(server.user),
+    )
+    said = ""
+    if single:
+        said = process.communicate("CREATE TABLE traced ()\n", timeout=TIMEOUT)[1]
+    else:
+        await_line(process, READY)
+        postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+        subprocess.run(["kill", f"-{signal.SIGINT.value}", str(postmaster)], check=True)
+        said = process.communicate(timeout=TIMEOUT)[1]
+    assert process.returncode == 0, said
+    return calls_in(output.read_text(errors="replace"))
+
+
+def calls_in(text: str) -> list[Call]:
+    """The calls in what strace wrote, in the order in which they began."""
+    found = (LINE.match(line) for line in text.splitlines())
+    return [Call(int(one["pid"]), one["call"], one["rest"]) for one in found if one]

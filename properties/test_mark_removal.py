@@ -1,0 +1,59 @@
+"""The mark that core removes at a start without the extension is gone for good before any WAL is written: a power cut
+cannot bring it back together with what that start has written."""
+
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from harness.build import Build
+from harness.durable import configured, resumed
+from harness.scratch import scratch_folder
+from harness.traced import Call, has_strace, traced_start
+from harness.workload import transfers
+from properties.durable import Fall, scene
+from properties.losses import MARK
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
+
+FOREIGN = {"shared_preload_libraries": "", "fsync": "on"}
+
+
+def first(calls: list[Call], what: str, *names: str, after: int = -1, pid: int | None = None) -> int:
+    """The number of the first of these calls about such a file; fails if there is none."""
+    for number, call in enumerate(calls):
+        if number > after and call.name in names and what in call.rest and pid in (None, call.pid):
+            return number
+    pytest.fail(f"there was no {' or '.join(names)} of {what}")
+
+
+@pytest.mark.skipif(not has_strace(), reason="strace is not installed")
+@pytest.mark.parametrize("slots", ["10", "0"], ids=["slots", "no slots"])
+@pytest.mark.parametrize("single", [False, True], ids=["postmaster", "single-user mode"])
+@pytest.mark.parametrize("fall", [Fall.FAST, Fall.POSTMASTER])
+def test_a_start_flushes_the_removal_of_the_mark_before_it_writes_wal(
+    instrumented: Build, tally: Tally, fall: Fall, single: bool, slots: str
+) -> None:
+    with scene(instrumented, tally, {"max_replication_slots": slots}) as here:
+        server, chance = here.origin, Random(1)
+        here.backups.start("a")
+        transfers(here.session, chance)
+        here.session.close()
+        server.go_down(fall.kind)
+        assert (server.data_dir / MARK).is_dir(), "the extension has left no mark"
+        with configured(server, FOREIGN), TemporaryDirectory(dir=scratch_folder()) as folder:
+            Path(folder).chmod(0o755)
+            calls = traced_start(server, Path(folder), single=single)
+        assert not (server.data_dir / MARK).exists(), "core has not removed the mark"
+        removed = first(calls, MARK, "rmdir")
+        remover = calls[removed].pid
+        flushed = first(calls, f"{server.data_dir}/{Path(MARK).parent}>", "fsync", after=removed, pid=remover)
+        writes = ("write", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate")
+        written = first(calls, f"{server.data_dir}/pg_wal/", *writes)
+        went_on = next(number for number, call in enumerate(calls) if number > flushed and call.pid == remover)
+        assert removed < flushed < went_on <= written, f"{calls[written]} came before {calls[flushed]} had ended"
+        server.start()
+        resumed(server).close()
+        tally.steps += 1

@@ -1,0 +1,191 @@
+"""full_page_writes may be turned off while crash recovery is ending, and then no WAL tells: the pages do.
+
+What the WAL says of the setting is not enough to know that the gap was protected. Each record of it is looked at: who
+changed a page that the WAL does not have as a whole since the gap began?
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from random import Random
+
+import pytest
+
+from harness.build import Build
+from harness.checksums import set_checksums
+from harness.cluster import Cluster
+from harness.controldata import CHECKPOINT, control_data
+from harness.durable import resumed
+from harness.halted import TooLateError, start_with_reload_at_the_end_of_recovery
+from harness.points import Points
+from harness.programs import run_program
+from harness.session import Session
+from harness.snapshot import Pace, Snapshot
+from harness.workload import transfers
+from model.operations import Hazard
+from properties.beside import copy_while
+from properties.durable import LONG_GAP, Fall, Scene, read_reserve, scene
+from properties.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
+from properties.handmade import TORN, control_file_of_another, standby_label
+from properties.judged import check_lost_or_whole
+from properties.losses import FULL_PAGE_WRITES
+from properties.restoring import check_refusal, check_restore
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
+
+TRIES = 8
+"""Of holding the end of recovery: a start can be faster than who would hold it."""
+PATIENCE = 30.0
+CHANGE = "UPDATE reserve SET ballast = repeat('g', 100) WHERE part % 2 = 1"
+"""Of pages that no WAL of the backup has."""
+LONG_RECOVERY = "UPDATE reserve SET ballast = repeat('{0}', 100) WHERE part % 2 = 0"
+WAL_SINCE = (
+    "SELECT upto::text, pg_walfile_name(%s::pg_lsn), pg_walfile_name(upto - 1::numeric)"
+    " FROM pg_current_wal_flush_lsn() upto"
+)
+"""Where WAL ends, and the segments from the first to the last; unless told, pg_waldump takes any for the first."""
+FLUSH = "SELECT pg_logical_emit_message(true, 'gap', '')"
+PARAMETER = "SELECT setting FROM pg_settings WHERE name = 'full_page_writes'"
+
+
+class Setting(StrEnum):
+    """That of full_page_writes, read at the end of recovery, and what becomes of it in the gap."""
+
+    ON = "on"
+    OFF = "off"
+    OFF_AND_ON = "off and on again"
+
+    @property
+    def fault(self) -> str:
+        """In the words of the report."""
+        return "" if self is Setting.ON else f"full_page_writes {self} at the end of recovery, not logged"
+
+
+def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
+    """Does the WAL since then tell of a change of full_page_writes?"""
+    session.execute(FLUSH)
+    end, *segments = session.execute(WAL_SINCE, (since,))[0]
+    where = ["--path", server.data_dir / "pg_wal", "--start", since, "--end", end, *segments]
+    said = run_program(server, "pg_waldump", "--rmgr", "XLOG", *where)
+    assert said.stdout, said.stderr
+    return "FPW_CHANGE" in said.stdout
+
+
+def fall(here: Scene, fall: Fall, setting: Setting, in_the_gap: Callable[[Session], object]) -> None:
+    """The server falls, and comes up with that setting at the end of recovery; this is done in the gap, unnoticed.
+
+    Raises TooLateError if it did not come about.
+    """
+    server, backups = here.origin, here.backups
+    Points(backups.session).arm("resume-begun")
+    backups.session.execute("SELECT shared_backup_points_keep()")
+    backups.session.close()
+    server.go_down(fall.kind)
+    value = "on" if setting is Setting.ON else "off"
+    start_with_reload_at_the_end_of_recovery(server, lambda: server.configure({"full_page_writes": value}))
+    since = control_data(server)[CHECKPOINT]
+    points = Points(server.connect())
+    assert points.arrived("resume-begun")
+    session = points.session
+    assert session.execute(PARAMETER) == [(value,)]
+    if told_in_wal(server, session, since):
+        raise TooLateError("the checkpointer has read the setting when recovery was over")
+    in_the_gap(session)
+    if setting is Setting.OFF_AND_ON:
+        server.configure({"full_page_writes": "on"})
+        server.reload(sessions=[session])
+        server.wait_until(lambda: told_in_wal(server, session, since), PATIENCE, "full_page_writes to be on")
+    points.disarm()
+    session.close()
+    hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
+    backups.crossed(fall, hazard, setting.fault, compare=setting is Setting.ON)
+
+
+@contextmanager
+def crossed(
+    build: Build, tally: Tally, setting: Setting, how: Fall, in_the_gap: Callable[[Session], object], checksums: bool
+) -> Iterator[tuple[Scene, Snapshot, str]]:
+    """A server whose backup has crossed that, the copy, half of which was made before and half after, and a label file
+    made by hand. Tried until it comes about."""
+    for _ in range(TRIES):
+        try:
+            with scene(build, tally, LONG_GAP) as here:
+                if not checksums:
+                    without_checksums(here)
+                prepare_kinds(here.session)
+                read_reserve(here.session)
+                here.backups.start("a")
+                labelfile = standby_label(here.session)
+                turns: list[Callable[[], object]] = [
+                    lambda: None,
+                    lambda: long_recovery(here),
+                    lambda: fall(here, how, setting, in_the_gap),
+                    lambda: None,
+                ]
+                snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
+                yield here, snapshot, labelfile
+                return
+        except TooLateError as error:
+            tally.notes.append(f"durable: tried again: {error}")
+    pytest.fail(f"the end of recovery could not be held in {TRIES} tries")
+
+
+def without_checksums(here: Scene) -> None:
+    """The server has none from now on."""
+    here.session.close()
+    here.origin.stop()
+    set_checksums(here.origin, on=False)
+    here.origin.start()
+    here.backups.session = resumed(here.origin)
+
+
+def long_recovery(here: Scene) -> None:
+    """Much is written that no checkpoint has seen."""
+    transfers(here.session, Random(0))
+    for letter in "abcdefgh":
+        here.session.execute(LONG_RECOVERY.format(letter))
+
+
+@pytest.mark.parametrize("how", [Fall.IMMEDIATE, Fall.POSTMASTER])
+@pytest.mark.parametrize("setting", [Setting.OFF, Setting.OFF_AND_ON])
+def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
+    instrumented: Build, tally: Tally, setting: Setting, how: Fall
+) -> None:
+    """... whether or not the WAL tells of the setting. The same copy, handed out nevertheless, is torn."""
+    write = lambda session: session.execute(CHANGE)  # noqa: E731
+    with crossed(instrumented, tally, setting, how, write, checksums=True) as (here, snapshot, labelfile):
+        here.origin.configure({"full_page_writes": "on"})
+        here.origin.reload(sessions=[here.session])
+        check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
+        files, passage = control_file_of_another(here, labelfile), here.backups.passages["a"]
+        scenario = f"control: durable, {setting.fault}, with files made by hand"
+        check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
+
+
+@pytest.mark.parametrize("how", [Fall.IMMEDIATE, Fall.POSTMASTER])
+@pytest.mark.parametrize("checksums", [True, False], ids=["checksums", "no checksums"])
+def test_whatever_is_written_in_a_protected_gap_loses_nothing(
+    instrumented: Build, tally: Tally, checksums: bool, how: Fall
+) -> None:
+    """The same start, with the setting on: not every record that changes a page has an image of it, or needs one."""
+
+    def write(session: Session) -> None:
+        chance = Random(3)
+        for step in EVERYTHING:
+            step(session, chance)
+
+    with crossed(instrumented, tally, Setting.ON, how, write, checksums) as (here, snapshot, _):
+        stopped = here.backups.stop("a")
+        here.backups.archive()
+        scenario = f"durable, much written in the gap, {'with' if checksums else 'without'} checksums"
+        taken, passage = (here.origin, snapshot, stopped.files), here.backups.passages["a"]
+        look = lambda copy: kinds_flaws(here.origin, copy)  # noqa: E731
+        for to_the_end in (False, True):
+            check_restore(
+                *(tally, scenario, *taken),
+                restorable=stopped.restorable,
+                to_the_end=to_the_end,
+                look=look,
+                passage=passage,
+            )
