@@ -36,10 +36,13 @@ def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
     output = folder / "calls"
     output.touch()
     output.chmod(0o666)
-    server_command = [server.build.postgres.binary("postgres"), *(["--single"] if single else [])]
+    command: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
+    postgres = server.build.postgres.binary("postgres")
+    command += (
+        [postgres, "--single", "-D", server.data_dir, "postgres"] if single else [postgres, "-D", server.data_dir]
+    )
     process = subprocess.Popen(
-        ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}", *server_command, "-D", server.data_dir]
-        + (["postgres"] if single else []),
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
