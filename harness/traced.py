@@ -37,10 +37,8 @@ def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
     output.touch()
     output.chmod(0o666)
     command: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
-    postgres = server.build.postgres.binary("postgres")
-    command += (
-        [postgres, "--single", "-D", server.data_dir, "postgres"] if single else [postgres, "-D", server.data_dir]
-    )
+    command += [server.build.postgres.binary("postgres"), *(["--single"] if single else []), "-D", server.data_dir]
+    command += ["postgres"] if single else []
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

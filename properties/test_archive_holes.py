@@ -28,6 +28,7 @@ TOLD = {"log_min_messages": "notice"}
 """What stop tells its caller is in the log, too."""
 ALL = "all required WAL segments have been archived"
 NOT_ALL = "not all required WAL segments have been archived"
+ABOUT = re.compile("(?<!waiting for )all required WAL segments")
 REMOVED = r"could not .* WAL|WAL ends before end of online backup|recovery ended before|could not locate"
 """Why a restore fails whose WAL is not there."""
 OFF, ON = {"archive_mode": "off"}, {"archive_mode": "on"}
@@ -74,10 +75,7 @@ def about_the_archive(log: str) -> str:
     """The message and its detail, without what is before them in each line."""
     lines = [line.partition(":  ") for line in log.splitlines()]
     said = [(head.split()[-1], text) for head, _, text in lines if text]
-    start = [number for number, (kind, _) in enumerate(said) if kind in ("NOTICE", "WARNING")]
-    found = [
-        said[number] for number in start if re.search("(?<!waiting for )all required WAL segments", said[number][1])
-    ]
+    found = [(kind, text) for kind, text in said if kind in ("NOTICE", "WARNING") and ABOUT.search(text)]
     assert len(found) == 1, f"stop says nothing, or too much, of the archive: {log}"
     first = said.index(found[0])
     more = [text for kind, text in said[first + 1 : first + 3] if kind in ("DETAIL", "HINT")]

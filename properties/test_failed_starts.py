@@ -1,7 +1,7 @@
 """A start that fails before the server is up has written nothing, and loses no backup."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from random import Random
@@ -103,7 +103,7 @@ def fail_to_start(server: Cluster, trouble: str) -> None:
         server.start()
 
 
-def check_survives(build: Build, tally: Tally, between: list[tuple[Fall, tuple[str, ...]]], scenario: str) -> None:
+def check_survives(build: Build, tally: Tally, between: Sequence[tuple[Fall, tuple[str, ...]]], scenario: str) -> None:
     """A backup goes on over falls, each followed by starts that fail, and its copy is restored whole."""
     with scene(build, tally) as here:
         backups, chance = here.backups, Random(1)
