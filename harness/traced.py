@@ -36,10 +36,11 @@ def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
     output = folder / "calls"
     output.touch()
     output.chmod(0o666)
-    server_command = [server.build.postgres.binary("postgres"), *(["--single"] if single else [])]
+    command: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
+    command += [server.build.postgres.binary("postgres"), *(["--single"] if single else []), "-D", server.data_dir]
+    command += ["postgres"] if single else []
     process = subprocess.Popen(
-        ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}", *server_command, "-D", server.data_dir]
-        + (["postgres"] if single else []),
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

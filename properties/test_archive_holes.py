@@ -1,0 +1,216 @@
+"""The WAL of a backup that was not archived while the server was restarted without, or lost track of it.
+
+A stop that waits for the archive sees to it that what is still in pg_wal is archived; and only if all is, it says so.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster
+from harness.labelfile import parse_label_file
+from harness.restore import BackupFiles
+from harness.session import Session
+from harness.snapshot import Pace, Snapshot
+from harness.workload import SEGMENT, big_update, checkpoint, switch_wal, transfers
+from properties.beside import copy_while
+from properties.durable import LONG_GAP, Fall, Scene, scene
+from properties.restoring import check_refusal, check_restore
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
+
+TOLD = {"log_min_messages": "notice"}
+"""What stop tells its caller is in the log, too."""
+ALL = "all required WAL segments have been archived"
+NOT_ALL = "not all required WAL segments have been archived"
+ABOUT = re.compile("(?<!waiting for )all required WAL segments")
+REMOVED = r"could not .* WAL|WAL ends before end of online backup|recovery ended before|could not locate"
+"""Why a restore fails whose WAL is not there."""
+OFF, ON = {"archive_mode": "off"}, {"archive_mode": "on"}
+FAILING = {"archive_command": "false"}
+FALLS = (Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER)
+SEGMENTS = 5
+
+
+def write_segments(session: Session, keep: bool) -> None:
+    """Several segments are written; unless WAL is kept, checkpoints have the first of them removed."""
+    chance = Random(5)
+    for _ in range(SEGMENTS):
+        big_update(session, chance)
+        transfers(session, chance)
+        switch_wal(session, chance)
+    if not keep:
+        for _ in range(3):
+            checkpoint(session, chance)
+            switch_wal(session, chance)
+
+
+def settling(server: Cluster, values: Mapping[str, str]) -> Callable[[], None]:
+    """These are the settings of the next start."""
+    return lambda: server.configure(values)
+
+
+def take(here: Scene, *turns: Callable[[], object]) -> Snapshot:
+    """The copy, made while that happens."""
+    return copy_while(here.origin, here.copies / "copy", [lambda: None, *turns, lambda: None], Pace(rounds=1))
+
+
+def stopped(here: Scene) -> tuple[BackupFiles, str]:
+    """What stop hands out, twice the same, and what it says of the archive, which it says twice, too."""
+    told = []
+    for _ in range(2):
+        position = here.origin.log_position()
+        files = here.backups.stop("a").files
+        told.append((files, about_the_archive(here.origin.log_since(position))))
+    assert told[0] == told[1], "asked again, stop says something else"
+    return told[0]
+
+
+def about_the_archive(log: str) -> str:
+    """The message and its detail, without what is before them in each line."""
+    lines = [line.partition(":  ") for line in log.splitlines()]
+    said = [(head.split()[-1], text) for head, _, text in lines if text]
+    found = [(kind, text) for kind, text in said if kind in ("NOTICE", "WARNING") and ABOUT.search(text)]
+    assert len(found) == 1, f"stop says nothing, or too much, of the archive: {log}"
+    first = said.index(found[0])
+    more = [text for kind, text in said[first + 1 : first + 3] if kind in ("DETAIL", "HINT")]
+    return "; ".join([f"{found[0][0]}: {found[0][1]}", *more])
+
+
+def missing_segments(here: Scene, files: BackupFiles) -> list[str]:
+    """The segments from the start to the stop that are not in the archive."""
+    assert files.labelfile is not None
+    assert here.origin.archive_dir is not None
+    first = parse_label_file(files.labelfile).walfile
+    query = "SELECT pg_walfile_name(%s::pg_lsn - 1::numeric)"
+    last = here.session.execute(query, (files.stop_lsn,))[0][0]
+    there = {path.name for path in here.origin.archive_dir.iterdir()}
+    return [name for name in segments(first, last) if name not in there]
+
+
+def segments(first: str, last: str) -> list[str]:
+    """Their names, of segments of 1 MB."""
+    timeline = first[:8]
+    numbers = [int(name[8:16], 16) * 4096 + int(name[16:], 16) for name in (first, last)]
+    return [f"{timeline}{number // 4096:08X}{number % 4096:08X}" for number in range(numbers[0], numbers[1] + 1)]
+
+
+def check_all_there(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str) -> None:
+    """Stop says that all is archived, so it is, and the copy is restored whole."""
+    files, said = stopped(here)
+    missing = missing_segments(here, files)
+    passage = here.backups.passages["a"]
+    here.backups.archive()
+    check_restore(tally, scenario, here.origin, snapshot, files, passage=passage)
+    assert not missing, f"stop says {said}, and these were not: {missing}"
+    assert said == f"NOTICE: {ALL}"
+
+
+def check_hole(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str, but: str) -> None:
+    """Some WAL is gone that was not archived: stop says so, and names the first segment; the restore fails for it."""
+    files, said = stopped(here)
+    missing = missing_segments(here, files)
+    assert missing, "no WAL is missing: the load does not test what is said of it"
+    passage = here.backups.passages["a"].with_fault(but)
+    here.backups.archive()
+    if ALL in said and NOT_ALL not in said:
+        check_restore(tally, f"{scenario}, and stop said: {said}", here.origin, snapshot, files, passage=passage)
+    assert said.startswith("WARNING: "), said
+    assert NOT_ALL in said, said
+    assert "not enabled all the time" in said, said
+    assert re.findall(SEGMENT.pattern, said) == [missing[0]], f"the first that is missing is {missing[0]}: {said}"
+    check_refusal(tally, f"control: {scenario}", here.origin, snapshot, files, REMOVED, passage=passage)
+    tally.notes.append(f"durable: {but}: stop says: {said}")
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_wal_that_is_gone_and_was_not_archived_is_told(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    with scene(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        backups.start("a")
+        snapshot = take(
+            here,
+            lambda: backups.fall(fall, while_down=settling(server, OFF)),
+            lambda: write_segments(here.session, keep=False),
+            lambda: backups.fall(fall, while_down=settling(server, ON)),
+            lambda: write_segments(here.session, keep=True),
+        )
+        scenario = "durable, archive_mode off for a while, WAL removed"
+        check_hole(here, tally, snapshot, scenario, "archive_mode off for a while, and WAL removed")
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_wal_that_was_kept_is_archived_by_the_stop(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    with scene(instrumented, tally, TOLD | LONG_GAP) as here:
+        backups, server = here.backups, here.origin
+        backups.start("a")
+        snapshot = take(
+            here,
+            lambda: backups.fall(fall, while_down=settling(server, OFF)),
+            lambda: write_segments(here.session, keep=True),
+            lambda: backups.fall(fall, while_down=settling(server, ON)),
+            lambda: write_segments(here.session, keep=True),
+        )
+        check_all_there(here, tally, snapshot, "durable, archive_mode off for a while, WAL kept")
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["WAL kept", "WAL removed"])
+def test_archiving_may_begin_after_the_backup(instrumented: Build, tally: Tally, keep: bool) -> None:
+    with scene(instrumented, tally, {**TOLD, **(LONG_GAP if keep else {})}) as here:
+        backups, server = here.backups, here.origin
+        here.session.close()
+        server.stop()
+        server.configure(OFF)
+        server.start()
+        backups.session = server.connect()
+        backups.start("a")
+        snapshot = take(
+            here,
+            lambda: write_segments(here.session, keep),
+            lambda: backups.fall(Fall.FAST, while_down=settling(server, ON)),
+            lambda: write_segments(here.session, keep),
+        )
+        scenario = "durable, archive_mode on only after the start"
+        if keep:
+            check_all_there(here, tally, snapshot, scenario)
+        else:
+            check_hole(here, tally, snapshot, scenario, "archive_mode on only after the start, and WAL removed")
+
+
+@pytest.mark.parametrize("fall", [Fall.IMMEDIATE, Fall.POSTMASTER])
+def test_wal_whose_status_a_crash_lost_is_archived_by_the_stop(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    """What has yet to be archived is known by empty files, which nobody flushes."""
+    with scene(instrumented, tally, TOLD | LONG_GAP) as here:
+        backups, server = here.backups, here.origin
+        working = server.settings["archive_command"]
+        backups.start("a")
+
+        def fail_for_a_while() -> None:
+            server.configure(FAILING)
+            server.reload(sessions=[here.session])
+            write_segments(here.session, keep=True)
+
+        def lose_status() -> None:
+            lost = unarchived(server)
+            assert lost, "all WAL has been archived: the load does not test what becomes of the rest"
+            for file in lost:
+                file.unlink()
+            server.configure({"archive_command": working})
+
+        snapshot = take(
+            here,
+            fail_for_a_while,
+            lambda: backups.fall(fall, while_down=lose_status),
+            lambda: write_segments(here.session, keep=True),
+        )
+        check_all_there(here, tally, snapshot, "durable, after a crash that loses what was to be archived")
+
+
+def unarchived(server: Cluster) -> list[Path]:
+    """The files that say which WAL has yet to be archived."""
+    return sorted((server.data_dir / "pg_wal" / "archive_status").glob("*.ready"))
