@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 TOLD = {"log_min_messages": "notice"}
 """What stop tells its caller is in the log, too."""
 ALL = "all required WAL segments have been archived"
-NOT_ALL = "not all required WAL segments have been archived"
+NOT_ALL = "are known to be archived"
 ABOUT = re.compile("(?<!waiting for )all required WAL segments")
 REMOVED = r"could not .* WAL|WAL ends before end of online backup|recovery ended before|could not locate"
 """Why a restore fails whose WAL is not there."""
@@ -112,7 +112,7 @@ def check_all_there(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str
 
 
 def check_hole(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str, but: str) -> None:
-    """Some WAL is gone that was not archived: stop says so, and names the first segment; the restore fails for it."""
+    """Some WAL is gone that was not archived: stop says so, and from where on to look for it; the restore fails for it."""
     files, said = stopped(here)
     missing = missing_segments(here, files)
     assert missing, "no WAL is missing: the load does not test what is said of it"

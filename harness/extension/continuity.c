@@ -52,16 +52,17 @@
  * a folder, the mark, under a name that no slot can have.  So it is missing at
  * a start that comes after one without us, also after a power cut.  (Not if
  * that server ran with fsync = off; but then nothing on the disk can be
- * relied on.)  A start that fails before core comes to that has not written
- * anything, and leaves the mark where it is.
+ * relied on.)
  *
  * The mark goes in a start of our own, too, after the postmaster has looked
- * for it.  A background worker sees it go, and leaves it anew at once.  It may
- * do so late, even when the postmaster is gone, because no other server starts
- * in this data directory while the worker is attached to the shared memory.  If
- * everything is killed in between, the next start finds no mark, and backups
- * are lost.  When the postmaster makes the shared memory anew after a crash of
- * a process, it knows that it has been there before.
+ * for it.  A background worker sees it go, and leaves it anew at once.  What
+ * may fail in a start fails before that, or soon after.  So the postmaster also
+ * writes down what it found in the control file: a server that comes to writing
+ * changes that first.  It takes a checkpoint at the end of crash recovery; and
+ * after a clean shutdown, it notes that it is in production.  If neither has
+ * happened, no server has written anything since, whatever became of the mark.
+ * When the postmaster makes the shared memory anew after a crash of a process,
+ * it knows that it has been there before.
  *
  * Programs that change the data directory while the server is down start no
  * server.  pg_checksums writes pages, and no WAL: so we compare whether there
@@ -152,6 +153,10 @@ typedef struct Continuity
 	LostReason	reason;			/* why older backups are lost, if they are */
 	GapStart	gap_start;
 	XLogRecPtr	unverified_since;	/* where the first gap starts, 0 if none */
+
+	/* from the control file at the last start, while that is not verified */
+	bool		was_shut_down;
+	XLogRecPtr	last_checkpoint;
 } Continuity;
 
 /* A page that the WAL of the gap has an image of. */
@@ -236,13 +241,24 @@ SameStateDir(const Continuity *a, const Continuity *b)
 }
 
 /*
+ * Has no server come to writing since the last start with us began?
+ */
+static bool
+NothingWritten(const Continuity *before, const ControlFileData *control)
+{
+	bool		is_shut_down = control->state == DB_SHUTDOWNED;
+
+	return before->unverified_since != InvalidXLogRecPtr &&
+		before->last_checkpoint == control->checkPoint &&
+		before->was_shut_down == is_shut_down;
+}
+
+/*
  * What does this start of the server do to the backups from before?
  */
 static LostReason
 ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 {
-	bool		ours = been_here || FileExists(MARK);
-
 	if (FileExists(BACKUP_LABEL_FILE) ||
 		(before && (before->system_identifier != control->system_identifier ||
 					!SameStateDir(before, &shared->written))))
@@ -251,7 +267,7 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_RECORD_UNREADABLE;
 	if (!IsPostmasterEnvironment)
 		return LOST_SINGLE_USER;
-	if (!ours)
+	if (!been_here && !FileExists(MARK) && !NothingWritten(before, control))
 		return LOST_ABSENCE;
 	if (before->checksum_version != control->data_checksum_version)
 		return LOST_CHECKSUMS;
@@ -284,6 +300,8 @@ BeginContinuity(void)
 	shared->written.gap_start = control->state == DB_SHUTDOWNED ?
 		GAP_AFTER_SHUTDOWN : GAP_BEFORE_RECOVERY;
 	shared->written.unverified_since = control->checkPoint;
+	shared->written.was_shut_down = control->state == DB_SHUTDOWNED;
+	shared->written.last_checkpoint = control->checkPoint;
 
 	before = (Continuity *) StateFileRead(SERVER_FILE, &len, WARNING);
 	if (before && len != sizeof(*before))
@@ -365,22 +383,15 @@ ContinuityLeaveMark(void)
 void
 ContinuityRenewMark(void)
 {
-	bool		over = false;
-
 	while (FileExists(MARK) && RecoveryInProgress())
 	{
-		int			events;
-
-		/* who ends us, or ends itself, may have removed it just before */
-		if (over)
-			return;
-		events = WaitLatch(MyLatch,
-						   WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
-						   MARK_POLL_MS,
-						   SharedBackupWaitEvent(&wait_event_mark,
-												 "SharedBackupMark"));
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 MARK_POLL_MS,
+						 SharedBackupWaitEvent(&wait_event_mark,
+											   "SharedBackupMark"));
 		ResetLatch(MyLatch);
-		over = ShutdownRequestPending || (events & WL_POSTMASTER_DEATH) != 0;
 	}
 	ContinuityLeaveMark();
 }

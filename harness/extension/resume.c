@@ -84,7 +84,7 @@ ResumeRegister(void)
 void
 SharedBackupMarkMain(Datum main_arg)
 {
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	ContinuityRenewMark();
 	proc_exit(0);
