@@ -32,8 +32,23 @@ INDEXES = {
 CONTENTS = (
     "SELECT count(*), md5(string_agg(kinds::text, '' ORDER BY number, word)) FROM kinds"
     " UNION ALL SELECT count(*), md5(string_agg(big, '' ORDER BY big)) FROM toasted"
+    " UNION ALL SELECT count(*), sum(number)::text FROM unvacuumed"
+    " UNION ALL SELECT count(*), sum(number)::text FROM alike"
 )
 SEQUENCE = "SELECT last_value FROM counter"
+
+
+QUIET = (
+    "CREATE TABLE unvacuumed AS SELECT number, repeat('v', 100) ballast FROM generate_series(1, 2000) number",
+    "CREATE TABLE alike (number int, same int)",
+    "CREATE INDEX alike_same ON alike USING hash (same)",
+    "INSERT INTO alike SELECT number, 7 FROM generate_series(1, 6000) number",
+    "SELECT count(*) FROM unvacuumed",
+    "SELECT count(*) FROM alike",
+)
+"""Tables whose pages are whole and at rest: one has only to be marked as visible by VACUUM, and the other has a hash
+index with a long chain of pages. Both make records that name pages without an image, and need none: without checksums
+the mark of visibility is nothing that could be torn, and a chain's first page is named to be locked."""
 
 
 def rows(low: int, high: int) -> str:
@@ -57,6 +72,8 @@ def prepare_kinds(session: Session) -> None:
     session.execute("CREATE TABLE toasted (big text); ALTER TABLE toasted ALTER big SET STORAGE EXTERNAL")
     session.execute("INSERT INTO toasted SELECT repeat(md5(n::text), 200) FROM generate_series(1, 50) n")
     session.execute("CREATE SEQUENCE counter")
+    for statement in QUIET:
+        session.execute(statement)
 
 
 def grow(session: Session, chance: Random) -> None:
@@ -70,6 +87,13 @@ def shrink(session: Session, chance: Random) -> None:
     session.execute("DELETE FROM kinds WHERE number > 1200")
     session.execute("VACUUM kinds")
     session.execute("VACUUM (FREEZE, INDEX_CLEANUP on) toasted")
+
+
+def vacuum_at_rest(session: Session, chance: Random) -> None:
+    """Visibility is marked where nothing else has changed, and the end of a chain of a hash index is emptied."""
+    session.execute("VACUUM unvacuumed")
+    session.execute("DELETE FROM alike WHERE number > 3000 AND number % 3 > 0")
+    session.execute("VACUUM alike")
 
 
 def rewrite_rows(session: Session, chance: Random) -> None:
@@ -122,6 +146,7 @@ def make_indexes(session: Session, chance: Random) -> None:
 
 
 EVERYTHING: tuple[Step, ...] = (
+    vacuum_at_rest,
     *(grow, rewrite_rows, transfers, read, count, toast, big_update, shrink, grow, make_tables, make_indexes),
     *(checkpoint, rewrite_rows, read, truncate, toast, vacuum, count, grow, rewrite_unlogged, create_database),
     *(shrink, read, make_tables, transfers, drop_database, create_database, checkpoint, grow, rewrite_rows, big_update),
