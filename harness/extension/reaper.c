@@ -174,6 +174,8 @@ NoteSettingsLoaded(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	StarterLoadSettings();
+
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->settings_loaded = now;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));

@@ -57,6 +57,7 @@ PG_FUNCTION_INFO_V1(shared_backup_stop);
 PG_FUNCTION_INFO_V1(shared_backup_abort);
 PG_FUNCTION_INFO_V1(shared_backup_renew);
 PG_FUNCTION_INFO_V1(shared_backup_list);
+PG_FUNCTION_INFO_V1(shared_backup_starter_list);
 
 typedef enum StorageKind
 {
@@ -81,6 +82,7 @@ int			shared_backup_max_backups = -1;
 int			shared_backup_ttl = 0;
 int			shared_backup_stop_policy = STOP_POLICY_ANY;
 int			shared_backup_result_retention = 600;
+int			shared_backup_max_starters = 2;
 bool		shared_backup_durable = false;
 static int	shared_backup_storage = STORAGE_DYNAMIC;
 
@@ -191,6 +193,12 @@ _PG_init(void)
 							&shared_backup_result_retention,
 							600, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_starters",
+							"Sets the maximum number of background workers that start shared backups at once.",
+							NULL,
+							&shared_backup_max_starters,
+							2, 1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;
@@ -1084,6 +1092,43 @@ shared_backup_list(PG_FUNCTION_ARGS)
 			nulls[8] = true;
 		else
 			values[8] = BoolGetDatum(record->core.started_in_recovery);
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
+							 nulls);
+	}
+
+	return (Datum) 0;
+}
+
+/*
+ * The background workers that start backups
+ */
+Datum
+shared_backup_starter_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StarterInfo *starters;
+	int			nstarters;
+
+	CheckRegistry();
+	InitMaterializedSRF(fcinfo, 0);
+
+	starters = StarterList(&nstarters);
+	for (int i = 0; i < nstarters; i++)
+	{
+		StarterInfo *starter = &starters[i];
+		Datum		values[4] = {0};
+		bool		nulls[4] = {0};
+
+		values[0] = Int32GetDatum(starter->pid);
+		nulls[0] = starter->pid == 0;
+		values[1] = CStringGetTextDatum(starter->state);
+		if (starter->label.len > 0)
+			values[2] = CStringGetTextDatum(GetPrintableLabel(starter->label.text,
+															  starter->label.len));
+		else
+			nulls[2] = true;
+		values[3] = TimestampTzGetDatum(starter->since);
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
