@@ -29,6 +29,7 @@
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "resume.h"
 #include "starter.h"
 #include "storage/condition_variable.h"
@@ -41,7 +42,7 @@
 #include "utils/wait_event.h"
 #endif
 
-/* longest sleep, so that a clock that was set is noticed */
+/* longest sleep */
 #define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
 
 /* backups with state files that are dealt with at a time */
@@ -175,6 +176,8 @@ NoteSettingsLoaded(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	StarterLoadSettings();
+	RegistryLoadSettings();
+	ResultsTrim();
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->settings_loaded = now;
@@ -234,6 +237,7 @@ ReapBatch(void)
 		UpdateStateFile(&reaped[i]);
 	while (nreleases-- > 0)
 		CoreBackupRelease();
+	ResultsTrim();
 	RESUME_INTERRUPTS();
 	return nreaped < lengthof(reaped);
 }
@@ -325,7 +329,7 @@ SharedBackupReaperMain(Datum main_arg)
 
 		/* tests can move the clock that backups expire by, but not the other */
 		sleep_ms = Min(MillisecondsUntil(RegistryNextDue(), ClockNow()),
-					   MillisecondsUntil(warm_due, GetCurrentTimestamp()));
+					   MillisecondsUntil(warm_due, ClockReal()));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 sleep_ms,

@@ -44,6 +44,14 @@
  *	 For everybody else an overdue entry is EXPIRED already because the clock
  *	 says so: see EffectivePhase().
  *
+ * - Results (entries that are STOPPED, EXPIRED or LOST) are in a list, in the
+ *	 order in which they ended, so that those beyond a limit can be found
+ *	 without looking at all entries.  An entry gets into the list, and out of
+ *	 it, under its partition lock and REGISTRY_LOCK.  What is beyond a limit is
+ *	 moved to another list at the same moment: it is "doomed", and absent for
+ *	 everybody from then on.  It is removed by whoever doomed it, as soon as he
+ *	 holds no lock, or else by the reaper: see results.c.
+ *
  * - The files of an entry are immutable.  They are freed by the one who took
  *	 them out of the entry, or along with the entry under its partition lock.
  *
@@ -75,9 +83,43 @@
 typedef struct LabelKey
 {
 	const char *local;			/* NULL in an entry */
-	dsa_pointer shared;			/* if local is NULL */
+	dsa_pointer shared;			/* a LabelChunk, if local is NULL */
 	int			len;
 } LabelKey;
+
+/* Which list of results an entry is in. */
+typedef enum ResultState
+{
+	RESULT_NOT,					/* none */
+	RESULT_KEPT,
+	RESULT_DOOMED,				/* beyond a limit, and to be removed */
+} ResultState;
+
+/* The label of an entry, and its place among the results. */
+typedef struct LabelChunk
+{
+	/* protected by REGISTRY_LOCK, but others may look at the state */
+	dsa_pointer previous;
+	dsa_pointer next;
+	ResultState state;
+	ResultLimit limit;			/* that it was beyond, if doomed */
+	bool		stopped;		/* not EXPIRED or LOST */
+	TimestampTz ended;			/* DT_NOBEGIN if it was overdue from the start */
+	XLogRecPtr	startpoint;
+	uint64		serial;			/* of the entry */
+	Size		size;			/* of the entry and all that belongs to it */
+
+	/* constant */
+	int			len;
+	char		text[FLEXIBLE_ARRAY_MEMBER];
+} LabelChunk;
+
+/* From the result that ended first to the one that ended last. */
+typedef struct ResultList
+{
+	dsa_pointer first;
+	dsa_pointer last;
+} ResultList;
 
 /* Entry of the hash table. */
 typedef struct BackupEntry
@@ -110,6 +152,15 @@ typedef struct RegistryHeader
 	bool		held;			/* is core, until they are all back? */
 	bool		ready;			/* are they? */
 
+	ResultList	kept;
+	ResultList	doomed;
+	int			nkept;
+	Size		kept_size;
+	int			max_results;	/* the settings, as the reaper has loaded them */
+	int64		max_results_size;	/* in bytes */
+	ResultLimit last_limit;		/* that some result was beyond */
+	TimestampTz last_doomed;	/* when that was; 0 if never */
+
 	/*
 	 * No backup expires or is forgotten before next_due.  While the reaper
 	 * makes a round, next_due_in_round takes the times that come up meanwhile,
@@ -120,6 +171,9 @@ typedef struct RegistryHeader
 
 	char		area[FLEXIBLE_ARRAY_MEMBER];
 } RegistryHeader;
+
+static void DeleteEntry(BackupEntry *entry);
+static int64 ResultsSizeLimit(void);
 
 static RegistryHeader *header = NULL;
 static dsa_area *area = NULL;
@@ -137,7 +191,7 @@ LabelKeyText(const LabelKey *key, void *arg)
 {
 	if (key->local)
 		return key->local;
-	return dsa_get_address((dsa_area *) arg, key->shared);
+	return ((LabelChunk *) dsa_get_address((dsa_area *) arg, key->shared))->text;
 }
 
 static int
@@ -186,6 +240,38 @@ MakeLabelKey(const BackupLabel *label)
 	return key;
 }
 
+static LabelChunk *
+GetLabelChunk(dsa_pointer chunk)
+{
+	return DsaPointerIsValid(chunk) ? dsa_get_address(area, chunk) : NULL;
+}
+
+/*
+ * Copy a label into shared memory.
+ */
+static dsa_pointer
+MakeLabelChunk(const BackupLabel *label)
+{
+	dsa_pointer shared = dsa_allocate(area, offsetof(LabelChunk, text) +
+									  label->len);
+	LabelChunk *chunk = dsa_get_address(area, shared);
+
+	memset(chunk, 0, offsetof(LabelChunk, text));
+	chunk->len = label->len;
+	memcpy(chunk->text, label->text, label->len);
+	return shared;
+}
+
+/*
+ * The setting, in bytes.
+ */
+static int64
+ResultsSizeLimit(void)
+{
+	return shared_backup_max_results_size < 0 ? -1 :
+		shared_backup_max_results_size * INT64CONST(1024);
+}
+
 Size
 RegistryShmemSize(void)
 {
@@ -211,9 +297,11 @@ RegistryShmemInit(void)
 		dshash_table *new_table;
 
 		memset(header, 0, offsetof(RegistryHeader, area));
-		header->since = GetCurrentTimestamp();
+		header->since = ClockNow();
 		header->next_due = DT_NOEND;
 		header->next_due_in_round = DT_NOEND;
+		header->max_results = shared_backup_max_results;
+		header->max_results_size = ResultsSizeLimit();
 
 		new_area = dsa_create_in_place(REGISTRY_AREA(header),
 									   REGISTRY_INITIAL_AREA_SIZE,
@@ -336,11 +424,235 @@ FindOwnEntry(const BackupLabel *label, uint64 serial, BackupPhase phase)
 }
 
 /*
+ * Put a result into a list, behind another one, or to its beginning.
+ */
+static void
+LinkResult(ResultList *list, dsa_pointer shared, dsa_pointer previous)
+{
+	LabelChunk *chunk = GetLabelChunk(shared);
+	LabelChunk *before = GetLabelChunk(previous);
+	dsa_pointer next = before ? before->next : list->first;
+	LabelChunk *behind = GetLabelChunk(next);
+
+	chunk->previous = previous;
+	chunk->next = next;
+	if (before)
+		before->next = shared;
+	else
+		list->first = shared;
+	if (behind)
+		behind->previous = shared;
+	else
+		list->last = shared;
+}
+
+static void
+UnlinkResult(ResultList *list, LabelChunk *chunk)
+{
+	LabelChunk *before = GetLabelChunk(chunk->previous);
+	LabelChunk *behind = GetLabelChunk(chunk->next);
+
+	if (before)
+		before->next = chunk->next;
+	else
+		list->first = chunk->next;
+	if (behind)
+		behind->previous = chunk->previous;
+	else
+		list->last = chunk->previous;
+}
+
+/*
+ * Doom the oldest results until no limit is exceeded; REGISTRY_LOCK must be
+ * held exclusively.
+ */
+static void
+DoomResults(void)
+{
+	for (;;)
+	{
+		dsa_pointer oldest = header->kept.first;
+		LabelChunk *chunk = GetLabelChunk(oldest);
+		ResultLimit limit = RESULT_LIMIT_NONE;
+
+		if (header->max_results >= 0 && header->nkept > header->max_results)
+			limit = RESULT_LIMIT_NUMBER;
+		else if (header->max_results_size >= 0 &&
+				 header->kept_size > (uint64) header->max_results_size)
+			limit = RESULT_LIMIT_SIZE;
+		if (!chunk || limit == RESULT_LIMIT_NONE)
+			return;
+
+		UnlinkResult(&header->kept, chunk);
+		header->nkept--;
+		header->kept_size -= chunk->size;
+		LinkResult(&header->doomed, oldest, header->doomed.last);
+		chunk->state = RESULT_DOOMED;
+
+		/* nobody misses what is overdue anyway */
+		if (chunk->ended != DT_NOBEGIN)
+		{
+			chunk->limit = limit;
+			header->last_limit = limit;
+			header->last_doomed = ClockNow();
+		}
+	}
+}
+
+/*
+ * Did a result end before another one, which was there first?
+ *
+ * Those that expire together are found in no particular order.
+ */
+static bool
+EndedBefore(const LabelChunk *chunk, const LabelChunk *other)
+{
+	if (chunk->ended != other->ended || chunk->stopped || other->stopped)
+		return chunk->ended < other->ended;
+	return chunk->startpoint < other->startpoint;
+}
+
+/*
+ * An entry, which is locked for a change, has become a result.  The caller has
+ * to call ResultsTrim() once it holds no lock.
+ */
+static void
+AddResult(BackupEntry *entry, TimestampTz now)
+{
+	BackupRecord *record = &entry->record;
+	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
+	dsa_pointer previous;
+	LabelChunk *before;
+
+	/* only what was stopped is handed out */
+	if (entry->phase != BACKUP_STOPPED)
+		RegistryFreeFiles(record);
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	chunk->limit = RESULT_LIMIT_NONE;
+	chunk->stopped = entry->phase == BACKUP_STOPPED;
+	if (record->forget_at <= now)
+		chunk->ended = DT_NOBEGIN;
+	else if (entry->phase == BACKUP_EXPIRED)
+		chunk->ended = record->expires_at;
+	else
+		chunk->ended = record->stop_time;
+	chunk->startpoint = record->core.startpoint;
+	chunk->serial = entry->serial;
+	chunk->size = sizeof(BackupEntry) + offsetof(LabelChunk, text) + chunk->len;
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		chunk->size += record->files_len[i];
+
+	previous = header->kept.last;
+	while ((before = GetLabelChunk(previous)) != NULL &&
+		   EndedBefore(chunk, before))
+		previous = before->previous;
+	LinkResult(&header->kept, entry->key.shared, previous);
+	chunk->state = RESULT_KEPT;
+	header->nkept++;
+	header->kept_size += chunk->size;
+	DoomResults();
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * An entry, which is locked for a change, is not a result any more, if it was
+ * one.
+ */
+static void
+RemoveResult(BackupEntry *entry)
+{
+	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	if (chunk->state == RESULT_KEPT)
+	{
+		UnlinkResult(&header->kept, chunk);
+		header->nkept--;
+		header->kept_size -= chunk->size;
+	}
+	else if (chunk->state == RESULT_DOOMED)
+		UnlinkResult(&header->doomed, chunk);
+	chunk->state = RESULT_NOT;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * The reaper has loaded the settings.  It has to call ResultsTrim().
+ */
+void
+RegistryLoadSettings(void)
+{
+	RegistryAttach();
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->max_results = shared_backup_max_results;
+	header->max_results_size = ResultsSizeLimit();
+	DoomResults();
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Remove a result that is doomed.  Returns whether there was one: its label,
+ * its record without files, and the limit that it was beyond, if it would have
+ * been remembered without that.
+ */
+bool
+RegistryEvict(BackupLabel *label, BackupRecord *record, ResultLimit *limit)
+{
+	RegistryAttach();
+	for (;;)
+	{
+		uint64		serial = 0;
+		LabelChunk *chunk;
+		BackupEntry *entry;
+
+		LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+		chunk = GetLabelChunk(header->doomed.first);
+		if (chunk)
+		{
+			memset(label, 0, sizeof(*label));
+			label->len = chunk->len;
+			memcpy(label->text, chunk->text, chunk->len);
+			serial = chunk->serial;
+			*limit = chunk->limit;
+		}
+		LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+		if (!chunk)
+			return false;
+
+		/* if it has changed, it is not doomed any more, or gone */
+		entry = FindEntry(label, serial);
+		if (entry)
+		{
+			*record = entry->record;
+			DeleteEntry(entry);
+			return true;
+		}
+	}
+}
+
+/*
+ * When was a result last forgotten because of a limit, and which?  0 if never.
+ */
+TimestampTz
+RegistryLastDoomed(ResultLimit *limit)
+{
+	TimestampTz last;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	last = header->last_doomed;
+	*limit = header->last_limit;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return last;
+}
+
+/*
  * Remove an entry, which must be locked for a change, and unlock.
  */
 static void
 DeleteEntry(BackupEntry *entry)
 {
+	RemoveResult(entry);
 	dsa_free(area, entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
@@ -427,6 +739,8 @@ EffectivePhase(const BackupEntry *entry, TimestampTz now,
 		case BACKUP_EXPIRED:
 		case BACKUP_LOST:
 			*forget_at = entry->record.forget_at;
+			if (GetLabelChunk(entry->key.shared)->state == RESULT_DOOMED)
+				return BACKUP_ABSENT;
 			break;
 		default:
 			return phase;
@@ -546,9 +860,8 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	else
 	{
 		LabelKey	key = MakeLabelKey(label);
-		dsa_pointer text = dsa_allocate(area, label->len);
+		dsa_pointer text = MakeLabelChunk(label);
 
-		memcpy(dsa_get_address(area, text), label->text, label->len);
 		LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 		PG_TRY();
 		{
@@ -590,6 +903,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 
 	if (result == RESERVE_OK)
 	{
+		RemoveResult(entry);
 		entry->record.phase = entry->phase;
 		entry->phase = BACKUP_STARTING;
 		entry->serial = *serial;
@@ -605,7 +919,8 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 }
 
 /*
- * Give up a reservation, and put back what was there before.
+ * Give up a reservation, and put back what was there before.  The caller has
+ * to call ResultsTrim() once it holds no lock.
  */
 void
 RegistryCancelReservation(const BackupLabel *label, uint64 serial)
@@ -621,6 +936,7 @@ RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 		TimestampTz forget_at = entry->record.forget_at;
 
 		entry->phase = entry->record.phase;
+		AddResult(entry, ClockNow());
 		UnlockEntry(entry);
 		NoteDue(forget_at);
 	}
@@ -715,7 +1031,8 @@ RegistrySetStopTime(BackupRecord *record)
  * in *record are set here unless there is a state file.
  *
  * If the record has other files than the entry, these are freed.  Returns
- * whether core has to be released, if core has not ended this very backup.
+ * whether core has to be released, if core has not ended this very backup.  The
+ * caller has to call ResultsTrim() once it holds no lock.
  */
 bool
 RegistryPublishStop(const BackupLabel *label, uint64 serial,
@@ -731,6 +1048,7 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	record->expires_at = entry->record.expires_at;
 	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
+	AddResult(entry, record->stop_time);
 	release = LowerLive(record);
 	NoteDue(record->forget_at);
 	UnlockEntry(entry);
@@ -847,6 +1165,7 @@ RegistryFreeFiles(BackupRecord *record)
 	if (DsaPointerIsValid(record->files))
 		dsa_free(area, record->files);
 	record->files = InvalidDsaPointer;
+	memset(record->files_len, 0, sizeof(record->files_len));
 }
 
 /*
@@ -918,7 +1237,7 @@ NoteReaped(ReapedBackup *reaped, const BackupEntry *entry, TimestampTz forget_at
  * Returns how many times the caller has to release core, after it has brought
  * the state files up to date of the *nreaped backups that are returned in
  * reaped[].  If there are as many of them as fit there, this has to be called
- * again.
+ * again.  The caller has to call ResultsTrim() once it holds no lock.
  */
 int
 RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
@@ -962,10 +1281,13 @@ RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
 			entry->record.forget_at = forget_at;
 			if (LowerLive(&entry->record))
 				nreleases++;
+			if (phase == BACKUP_EXPIRED)
+				AddResult(entry, now);
 		}
 
 		if (phase == BACKUP_ABSENT)
 		{
+			RemoveResult(entry);
 			dsa_free(area, entry->key.shared);
 			RegistryFreeFiles(&entry->record);
 			dshash_delete_current(&status);
@@ -1012,7 +1334,7 @@ RegistryHoldCarried(void)
 }
 
 /*
- * Put back a backup.  If there is one of that label already, returns the number
+ * Put back a backup; ResultsTrim() has to follow.  If there is one of that label already, returns the number
  * of that one's state file, and leaves the files to the caller; otherwise 0.
  */
 uint64
@@ -1025,8 +1347,7 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	bool		found;
 
 	RegistryAttach();
-	text = dsa_allocate(area, label->len);
-	memcpy(dsa_get_address(area, text), label->text, label->len);
+	text = MakeLabelChunk(label);
 
 	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 	entry = dshash_find_or_insert(table, &key, &found);
@@ -1054,6 +1375,8 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 		header->carried++;
 	}
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	if (phase != BACKUP_ACTIVE)
+		AddResult(entry, ClockNow());
 
 	NoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
 	UnlockEntry(entry);

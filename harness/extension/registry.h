@@ -55,12 +55,12 @@ typedef struct BackupRecord
 	CoreBackup	core;
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
-	TimestampTz stop_time;		/* if STOPPED */
+	TimestampTz stop_time;		/* if STOPPED; if LOST, when that was noticed */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
 	uint64		replaces;		/* file of what it replaced, 0 if none */
 	bool		unsaved;		/* STOPPED, but the state file is behind */
-	dsa_pointer files;			/* one after the other */
+	dsa_pointer files;			/* one after the other; none if EXPIRED or LOST */
 	uint32		files_len[NUM_BACKUP_FILES];
 } BackupRecord;
 
@@ -81,6 +81,14 @@ typedef struct ReapedBackup
 	BackupRecord record;		/* without files */
 	bool		forgotten;		/* or else EXPIRED */
 } ReapedBackup;
+
+/* The limits to what is remembered of backups that have ended. */
+typedef enum ResultLimit
+{
+	RESULT_LIMIT_NONE,
+	RESULT_LIMIT_NUMBER,
+	RESULT_LIMIT_SIZE,
+} ResultLimit;
 
 typedef struct BackupListItem
 {
@@ -137,6 +145,12 @@ extern void RegistryFreeFiles(BackupRecord *record);
 extern bool RegistryReadFiles(const BackupLabel *label,
 							  const BackupSnapshot *snapshot,
 							  BackupFiles *files);
+
+/* limits to what is remembered */
+extern void RegistryLoadSettings(void);
+extern bool RegistryEvict(BackupLabel *label, BackupRecord *record,
+						  ResultLimit *limit);
+extern TimestampTz RegistryLastDoomed(ResultLimit *limit);
 
 /* for the reaper */
 extern int	RegistryReap(TimestampTz now, ReapedBackup *reaped,

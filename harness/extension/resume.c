@@ -33,6 +33,7 @@
 #include "points.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "results.h"
 #include "resume.h"
 #include "statefile.h"
 #include "storage/ipc.h"
@@ -219,6 +220,7 @@ LoseBackup(DurableBackup *backup, LostReason reason)
 
 	backup->phase = BACKUP_LOST;
 	backup->record.lost_reason = reason;
+	backup->record.stop_time = RegistrySince();
 	backup->record.forget_at = TimestampTzAfter(ClockNow(),
 												shared_backup_result_retention *
 												USECS_PER_SEC);
@@ -353,6 +355,8 @@ ResumeBackups(void)
 	ContinuityDone();
 	foreach(cell, backups)
 		PutBack(lfirst(cell));
+
+	ResultsTrim();
 
 	SHARED_BACKUP_POINT("resume-done", NULL);
 	HOLD_INTERRUPTS();

@@ -31,6 +31,7 @@
 #include "points.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "resume.h"
 #include "shared_backup.h"
 #include "starter.h"
@@ -82,6 +83,8 @@ int			shared_backup_max_backups = -1;
 int			shared_backup_ttl = 0;
 int			shared_backup_stop_policy = STOP_POLICY_ANY;
 int			shared_backup_result_retention = 600;
+int			shared_backup_max_results = 1000;
+int			shared_backup_max_results_size = 16 * 1024;
 int			shared_backup_max_starters = 2;
 bool		shared_backup_durable = false;
 static int	shared_backup_storage = STORAGE_DYNAMIC;
@@ -112,12 +115,13 @@ SharedBackupShmemRequest(void)
 		prev_shmem_request_hook();
 
 	RequestNamedLWLockTranche(SHARED_BACKUP_TRANCHE, NUM_SHARED_BACKUP_LOCKS);
+	RequestAddinShmemSpace(ClockShmemSize());
 	RequestAddinShmemSpace(RegistryShmemSize());
 	RequestAddinShmemSpace(StarterShmemSize());
 	RequestAddinShmemSpace(ReaperShmemSize());
 	RequestAddinShmemSpace(ContinuityShmemSize());
 #ifdef SHARED_BACKUP_INSTRUMENTS
-	RequestAddinShmemSpace(ClockShmemSize());
+	RequestAddinShmemSpace(TestClockShmemSize());
 	RequestAddinShmemSpace(PointsShmemSize());
 #endif
 }
@@ -131,13 +135,16 @@ SharedBackupShmemStartup(void)
 	locks = GetNamedLWLockTranche(SHARED_BACKUP_TRANCHE);
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	ClockShmemInit();
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	TestClockShmemInit();
+#endif
 	RegistryShmemInit();
 	StarterShmemInit();
 	ReaperShmemInit();
 	if (shared_backup_durable)
 		ContinuityShmemInit();
 #ifdef SHARED_BACKUP_INSTRUMENTS
-	ClockShmemInit();
 	PointsShmemInit();
 #endif
 	LWLockRelease(AddinShmemInitLock);
@@ -193,6 +200,18 @@ _PG_init(void)
 							&shared_backup_result_retention,
 							600, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_results",
+							"Sets the maximum number of stopped, expired and lost shared backups that are remembered.",
+							"-1 means no limit.",
+							&shared_backup_max_results,
+							1000, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_results_size",
+							"Sets the maximum memory for stopped, expired and lost shared backups that are remembered.",
+							"-1 means no limit.",
+							&shared_backup_max_results_size,
+							16 * 1024, -1, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("shared_backup.max_starters",
 							"Sets the maximum number of background workers that start shared backups at once.",
 							NULL,
@@ -388,6 +407,28 @@ MayStop(const BackupSnapshot *snapshot)
 }
 
 /*
+ * Why there may be no backup of some name that once was there; NULL if nothing
+ * comes to mind.
+ */
+static const char *
+GetHintOfAbsence(void)
+{
+	StringInfoData hint;
+	ResultLimit limit;
+	TimestampTz last_forgotten = RegistryLastDoomed(&limit);
+
+	initStringInfo(&hint);
+	if (!shared_backup_durable)
+		appendStringInfo(&hint, _("The server has been up since %s; backups do not survive a restart."),
+						 timestamptz_to_str(RegistrySince()));
+	if (last_forgotten != 0)
+		appendStringInfo(&hint, _("%sBackups that have ended are forgotten early if there are more than \"%s\" allows, which last happened at %s."),
+						 hint.len > 0 ? "  " : "", ResultLimitName(limit),
+						 timestamptz_to_str(last_forgotten));
+	return hint.len > 0 ? hint.data : NULL;
+}
+
+/*
  * Look up a backup that the current user wants to do something with.
  */
 static void
@@ -395,12 +436,14 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 				BackupSnapshot *snapshot)
 {
 	if (!RegistryLookup(label, now, snapshot))
+	{
+		const char *hint = GetHintOfAbsence();
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("shared backup \"%s\" does not exist", name),
-				 shared_backup_durable ? 0 :
-				 errhint("The server has been up since %s; backups do not survive a restart.",
-						 timestamptz_to_str(RegistrySince()))));
+				 hint ? errhint("%s", hint) : 0));
+	}
 
 	if (!MayStop(snapshot))
 		ereport(ERROR,
@@ -684,9 +727,10 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 			EndCarried(label, snapshot, files);
 		else
 			EndCounted(label, snapshot, files, &claim);
-		RESUME_INTERRUPTS();
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+	ResultsTrim();
+	RESUME_INTERRUPTS();
 }
 
 /*
@@ -697,13 +741,19 @@ SaveResult(const BackupLabel *label, const BackupSnapshot *snapshot,
 		   const BackupFiles *files)
 {
 	const BackupRecord *record = &snapshot->record;
+	BackupSnapshot current;
 
 	if (!record->unsaved)
 		return;
 
+	/* unless it has been forgotten, and the file removed */
 	DurableLock(record->file);
-	(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
-	RegistryNoteSaved(label, snapshot->serial);
+	if (RegistryLookup(label, ClockNow(), &current) &&
+		current.serial == snapshot->serial)
+	{
+		(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+		RegistryNoteSaved(label, snapshot->serial);
+	}
 	DurableUnlock(record->file);
 }
 

@@ -53,6 +53,8 @@ extern int	shared_backup_max_backups;
 extern int	shared_backup_ttl;
 extern int	shared_backup_stop_policy;
 extern int	shared_backup_result_retention;
+extern int	shared_backup_max_results;
+extern int	shared_backup_max_results_size;
 extern int	shared_backup_max_starters;
 extern bool shared_backup_durable;
 

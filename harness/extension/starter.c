@@ -65,6 +65,7 @@
 
 #include <signal.h>
 
+#include "clock.h"
 #include "durable.h"
 #include "instruments.h"
 #include "lib/ilist.h"
@@ -77,6 +78,7 @@
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "starter.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -614,6 +616,7 @@ StarterCallCleanup(int code, Datum arg)
 	if (mine)
 	{
 		RegistryCancelReservation(call->label, call->serial);
+		ResultsTrim();
 		if (call->handle)
 			TerminateBackgroundWorker(call->handle);
 	}
@@ -811,6 +814,7 @@ StarterExitUndo(int code, Datum arg)
 	ForgetStateFile(&slot->label, work.record.file);
 	if (get_backup_status() == SESSION_BACKUP_RUNNING)
 		CoreBackupUndoStart();
+	ResultsTrim();
 }
 
 /*
@@ -1130,7 +1134,7 @@ StarterLoadSettings(void)
 TimestampTz
 StarterKeepWarm(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = ClockReal();
 	TimestampTz again = DT_NOEND;
 	StarterSlot *slot = NULL;
 	StarterSlot *warm;
