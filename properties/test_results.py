@@ -8,6 +8,7 @@ from benchmarks.memory import dynamic_shared_memory
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import DURABLE, SHARED, Implementation
+from harness.node import give
 from harness.points import Points
 from harness.session import Session, SqlError
 from properties.conftest import server_settings
@@ -23,6 +24,11 @@ LIMIT = 512
 """KiB that they may need."""
 SLACK = 2 << 20
 """Bytes of shared memory beyond the limit: memory comes in segments of a megabyte and more."""
+TABLESPACES, FOLDERS = 20, ("x" * 200,) * 4
+MAP = TABLESPACES * 800
+"""Bytes of a tablespace map, at least."""
+AT_ONCE, ROUNDS = 10, 30
+"""Backups that expire together, and how often."""
 START = "SELECT shared_backup_start(%s, true, '1 h')"
 STOP = "SELECT lsn, labelfile FROM shared_backup_stop(%s, false)"
 FORGOTTEN = 'shared backup "{}" has ended and was forgotten early'
@@ -174,6 +180,36 @@ def test_unless_it_is_limited_it_takes_that_memory(server: Cluster, user: Sessio
         stop(user, f"{number} {LABEL}")
     assert dynamic_shared_memory(server) - before > LIMIT * 1024 + SLACK
     assert len(labels(user)) == MANY
+
+
+def test_what_expires_keeps_no_files(server: Cluster, user: Session) -> None:
+    """Nobody will ask for them; and tablespaces with long names make them large."""
+    make_tablespaces(server, user)
+    configure(server, user, max_results="-1", max_results_size="-1")
+    user.execute("SELECT shared_backup_clock_freeze()")
+    expire(user, 0)
+    before = dynamic_shared_memory(server)
+    for number in range(1, ROUNDS):
+        expire(user, number)
+    held = dynamic_shared_memory(server) - before
+    assert len(labels(user)) == ROUNDS * AT_ONCE
+    assert held < ROUNDS * AT_ONCE * MAP // 2, f"{held} bytes of shared memory are held by what has expired"
+
+
+def make_tablespaces(server: Cluster, session: Session) -> None:
+    for number in range(TABLESPACES):
+        folder = server.folder / str(number)
+        for name in ("", *FOLDERS):
+            folder /= name
+            folder.mkdir()
+            give(folder, server.user)
+        session.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
+
+
+def expire(session: Session, round_number: int) -> None:
+    for number in range(AT_ONCE):
+        session.execute("SELECT shared_backup_start(%s, true, '1 s')", (f"{round_number} {number}",))
+    session.execute("SELECT shared_backup_clock_advance('1 s')")
 
 
 def test_the_defaults(server: Cluster, user: Session) -> None:

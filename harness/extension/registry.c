@@ -103,8 +103,9 @@ typedef struct LabelChunk
 	dsa_pointer next;
 	ResultState state;
 	ResultLimit limit;			/* that it was beyond, if doomed */
-	bool		stopped;		/* not EXPIRED or LOST */
+	BackupPhase phase;
 	TimestampTz ended;			/* DT_NOBEGIN if it was overdue from the start */
+	uint64		end_number;		/* 0 if EXPIRED */
 	XLogRecPtr	startpoint;
 	uint64		serial;			/* of the entry */
 	Size		size;			/* of the entry and all that belongs to it */
@@ -226,7 +227,7 @@ GetTableParameters(dshash_parameters *params)
 #if PG_VERSION_NUM >= 170000
 	params->copy_function = dshash_memcpy;
 #endif
-	params->tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+	params->tranche_id = SharedBackupGetLock(TABLE_LOCK)->tranche;
 }
 
 static LabelKey
@@ -291,7 +292,7 @@ RegistryShmemInit(void)
 							 &found);
 	if (!found)
 	{
-		int			tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+		int			tranche_id = SharedBackupGetLock(AREA_LOCK)->tranche;
 		dshash_parameters params;
 		dsa_area   *new_area;
 		dshash_table *new_table;
@@ -500,15 +501,17 @@ DoomResults(void)
 }
 
 /*
- * Did a result end before another one, which was there first?
+ * Did a result end before another one?
  *
- * Those that expire together are found in no particular order.
+ * Backups that expire or are lost together are found in no particular order.
  */
 static bool
 EndedBefore(const LabelChunk *chunk, const LabelChunk *other)
 {
-	if (chunk->ended != other->ended || chunk->stopped || other->stopped)
+	if (chunk->ended != other->ended)
 		return chunk->ended < other->ended;
+	if (chunk->phase != other->phase || chunk->phase == BACKUP_STOPPED)
+		return chunk->end_number < other->end_number;
 	return chunk->startpoint < other->startpoint;
 }
 
@@ -530,7 +533,8 @@ AddResult(BackupEntry *entry, TimestampTz now)
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	chunk->limit = RESULT_LIMIT_NONE;
-	chunk->stopped = entry->phase == BACKUP_STOPPED;
+	chunk->phase = entry->phase;
+	chunk->end_number = record->end_number;
 	if (record->forget_at <= now)
 		chunk->ended = DT_NOBEGIN;
 	else if (entry->phase == BACKUP_EXPIRED)
@@ -1014,6 +1018,27 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 	UnlockEntry(entry);
 }
 
+static uint64
+NextNumber(void)
+{
+	uint64		number;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	number = ++header->last_serial;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return number;
+}
+
+/*
+ * A backup is lost, as of the start of the server.
+ */
+void
+RegistrySetLostTime(BackupRecord *record)
+{
+	record->stop_time = header->since;
+	record->end_number = NextNumber();
+}
+
 /*
  * A backup is stopped now.
  */
@@ -1021,6 +1046,7 @@ void
 RegistrySetStopTime(BackupRecord *record)
 {
 	record->stop_time = ClockNow();
+	record->end_number = NextNumber();
 	record->forget_at = TimestampTzAfter(record->stop_time,
 										 shared_backup_result_retention *
 										 USECS_PER_SEC);
@@ -1308,14 +1334,14 @@ RegistryReap(TimestampTz now, ReapedBackup *reaped, int max_reaped,
 }
 
 /*
- * Begin to put back what was there before a restart.  "last_file" is the
- * greatest number of a state file.
+ * Begin to put back what was there before a restart.  "last_number" is the
+ * greatest number of a state file, or of the end of a backup.
  */
 void
-RegistryBeginResume(uint64 last_file)
+RegistryBeginResume(uint64 last_number)
 {
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	header->last_serial = Max(header->last_serial, last_file);
+	header->last_serial = Max(header->last_serial, last_number);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 }
 

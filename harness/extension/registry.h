@@ -56,6 +56,7 @@ typedef struct BackupRecord
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
 	TimestampTz stop_time;		/* if STOPPED; if LOST, when that was noticed */
+	uint64		end_number;		/* if STOPPED or LOST; they rise */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
 	uint64		replaces;		/* file of what it replaced, 0 if none */
@@ -158,7 +159,8 @@ extern int	RegistryReap(TimestampTz now, ReapedBackup *reaped,
 extern TimestampTz RegistryNextDue(void);
 
 /* after a restart */
-extern void RegistryBeginResume(uint64 last_file);
+extern void RegistryBeginResume(uint64 last_number);
+extern void RegistrySetLostTime(BackupRecord *record);
 extern void RegistryHoldCarried(void);
 extern uint64 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 							BackupRecord *record);

@@ -220,7 +220,7 @@ LoseBackup(DurableBackup *backup, LostReason reason)
 
 	backup->phase = BACKUP_LOST;
 	backup->record.lost_reason = reason;
-	backup->record.stop_time = RegistrySince();
+	RegistrySetLostTime(&backup->record);
 	backup->record.forget_at = TimestampTzAfter(ClockNow(),
 												shared_backup_result_retention *
 												USECS_PER_SEC);
@@ -340,6 +340,7 @@ ResumeBackups(void)
 		DurableBackup *backup = lfirst(cell);
 
 		any_live |= backup->phase == BACKUP_ACTIVE;
+		last_file = Max(last_file, backup->record.end_number);
 	}
 	RegistryBeginResume(last_file);
 	SHARED_BACKUP_POINT("resume-begun", NULL);

@@ -89,7 +89,18 @@ int			shared_backup_max_starters = 2;
 bool		shared_backup_durable = false;
 static int	shared_backup_storage = STORAGE_DYNAMIC;
 
-static LWLockPadded *locks = NULL;
+/* the names of our tranches of locks, as waits for them are shown */
+static const char *const tranche_names[NUM_TRANCHES] = {
+	[CHANGE_LOCK] = "SharedBackupChange",
+	[REGISTRY_LOCK] = "SharedBackupRegistry",
+	[STARTER_LOCK] = "SharedBackupStarter",
+	[REAPER_LOCK] = "SharedBackupReaper",
+	[TABLE_LOCK] = "SharedBackupTable",
+	[AREA_LOCK] = "SharedBackupArea",
+	[FIRST_FILE_LOCK] = "SharedBackupFile",
+};
+
+static LWLockPadded *locks[NUM_TRANCHES];
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -114,7 +125,9 @@ SharedBackupShmemRequest(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 
-	RequestNamedLWLockTranche(SHARED_BACKUP_TRANCHE, NUM_SHARED_BACKUP_LOCKS);
+	for (int i = 0; i < NUM_TRANCHES; i++)
+		RequestNamedLWLockTranche(tranche_names[i],
+								  i == FIRST_FILE_LOCK ? NUM_FILE_LOCKS : 1);
 	RequestAddinShmemSpace(ClockShmemSize());
 	RequestAddinShmemSpace(RegistryShmemSize());
 	RequestAddinShmemSpace(StarterShmemSize());
@@ -132,7 +145,8 @@ SharedBackupShmemStartup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
-	locks = GetNamedLWLockTranche(SHARED_BACKUP_TRANCHE);
+	for (int i = 0; i < NUM_TRANCHES; i++)
+		locks[i] = GetNamedLWLockTranche(tranche_names[i]);
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	ClockShmemInit();
@@ -153,7 +167,9 @@ SharedBackupShmemStartup(void)
 LWLock *
 SharedBackupGetLock(SharedBackupLock which)
 {
-	return &locks[which].lock;
+	int			tranche = Min(which, FIRST_FILE_LOCK);
+
+	return &locks[tranche][which - tranche].lock;
 }
 
 /*
