@@ -1,4 +1,4 @@
-"""What is remembered of backups that have ended is bounded, in number and in bytes, and what ended first is forgotten."""
+"""What is remembered of backups that have ended is bounded, in number and bytes; what ended first is forgotten first."""
 
 from collections.abc import Iterator
 

@@ -110,7 +110,7 @@ def labels(session: Session) -> dict[str, str]:
 
 def seen(session: Session) -> list[tuple[str, str | None]]:
     """What the view shows of the starters: state and label."""
-    return session.execute("SELECT state, label FROM shared_backup_starters ORDER BY label NULLS FIRST")  # type: ignore[return-value]
+    return session.execute("SELECT state, label FROM shared_backup_starters ORDER BY label NULLS FIRST")
 
 
 def running(session: Session) -> list[str]:
@@ -151,7 +151,7 @@ def submit_waiting(server: Cluster, points: Points, label: str, fast: bool = FAS
 
 @contextmanager
 def may_fail() -> Iterator[None]:
-    """It may be cancelled; or else the workers of those that were have not gone yet, and there is no room for its own."""
+    """It may be cancelled; or the workers of those that were have not gone yet, and leave no room for its own."""
     try:
         yield
     except SqlError as error:

@@ -19,6 +19,9 @@
 #include "access/xlog_internal.h"
 #include "access/xlogarchive.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "continuity.h"
 #include "core.h"
 #include "durable.h"
@@ -104,6 +107,7 @@ static LWLockPadded *locks[NUM_TRANCHES];
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+static object_access_hook_type prev_object_access_hook = NULL;
 
 /* A backup that this process has claimed in order to end it. */
 typedef struct BackupClaim
@@ -162,6 +166,33 @@ SharedBackupShmemStartup(void)
 	PointsShmemInit();
 #endif
 	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * Whoever drops the extension while backups are live should know that core goes
+ * on with them.
+ */
+static void
+SharedBackupObjectAccess(ObjectAccessType access, Oid classId, Oid objectId,
+						 int subId, void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
+
+	if (access == OAT_DROP && classId == ExtensionRelationId &&
+		RegistryExists())
+	{
+		char	   *name = get_extension_name(objectId);
+		int			live = RegistryLive();
+
+		if (live > 0 && name && strcmp(name, "shared_backup") == 0)
+			ereport(WARNING,
+					(errmsg_plural("%d shared backup is live while the extension is dropped",
+								   "%d shared backups are live while the extension is dropped",
+								   live, live),
+					 errdetail("Until they have ended, the server goes on writing full pages to the WAL."),
+					 errhint("With CREATE EXTENSION shared_backup in any database they can be seen, stopped and aborted again.")));
+	}
 }
 
 LWLock *
@@ -262,6 +293,8 @@ _PG_init(void)
 	shmem_request_hook = SharedBackupShmemRequest;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = SharedBackupShmemStartup;
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = SharedBackupObjectAccess;
 
 	ReaperRegister();
 	if (shared_backup_durable)
