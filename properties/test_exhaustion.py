@@ -29,7 +29,7 @@ several sizes, and is used up for each of them by itself."""
 
 AGAIN = 100
 """So often some try again: if a failed start kept something, another thing would be lacking before long."""
-LABEL_HEADER = 68
+LABEL_HEADER = 76
 """Bytes that a label is kept with."""
 LARGE_TABLE = 2048
 """Bytes that the hash table needs when it grows for the first time."""

@@ -1,4 +1,4 @@
-"""What is remembered of backups that have ended is bounded, in number and bytes; what ended first is forgotten first."""
+"""What is remembered of backups that have ended is bounded, in number and bytes; what ended first is forgotten."""
 
 from collections.abc import Iterator
 
