@@ -38,6 +38,7 @@ from model.operations import (
     Rollback,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
     Start,
@@ -106,7 +107,9 @@ class Client:
         self.sessions = [None] * sessions
         self.make_roles(roles)
         if self.implementation.settings:
-            self.set(**settings._asdict())
+            self.set(
+                **{name: value for name, value in settings._asdict().items() if name in self.implementation.settings}
+            )
         self.begin_history()
 
     def begin_history(self) -> None:
@@ -217,6 +220,8 @@ class Client:
                 self.set(stop_policy=stop_policy)
             case SetRetention(result_retention):
                 self.set(result_retention=result_retention)
+            case SetResults(max_results):
+                self.set(max_results=max_results)
             case Grant(role):
                 self.administrate(*(f"GRANT EXECUTE ON FUNCTION {function} TO {role}" for function in self.functions))
             case Revoke(role):
@@ -514,7 +519,7 @@ def interval(seconds: int | None) -> str | None:
 
 def in_configuration(name: str, value: Any) -> str:
     """A setting of the model as the configuration file has it."""
-    no_value = {"max_backups": "-1", "ttl": "0"}
+    no_value = {"max_backups": "-1", "ttl": "0", "max_results": "-1"}
     return no_value[name] if value is None else f"{value}s" if name in ("ttl", "result_retention") else str(value)
 
 

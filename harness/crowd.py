@@ -20,6 +20,7 @@ from model.operations import (
     Revoke,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
 )
@@ -29,7 +30,7 @@ ADMIN_SHUTDOWN = "57P01"
 UNKNOWN = frozenset({SqlState.QUERY_CANCELED.value, ADMIN_SHUTDOWN, CONNECTION_FAILURE})
 """SQLSTATEs after which an operation has either taken place or left no trace: which one, the caller is not told."""
 
-ALONE = SetLimit | SetTtl | SetPolicy | SetRetention | Grant | Revoke | AddMember | DropRole
+ALONE = SetLimit | SetTtl | SetPolicy | SetRetention | SetResults | Grant | Revoke | AddMember | DropRole
 """What reaches the processes of a server one after the other, by a reload or when they next look at a catalogue, so
 that beside other operations it is no single event: it waits until none is under way, and holds back the rest."""
 

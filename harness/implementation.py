@@ -43,7 +43,7 @@ class Implementation:
     functions: tuple[str, ...] = ()
     """Signatures of the functions that EXECUTE is granted on."""
     settings: dict[str, str] = field(default_factory=dict)
-    """The names of its settings, by the model's: max_backups, ttl, stop_policy, result_retention."""
+    """The names of its settings, by the model's: max_backups, ttl, stop_policy, result_retention, max_results."""
     freeze_clock: str | None = None
     """Stops its clock and returns the time; None: it has no clock that a test can move."""
     advance_clock: str | None = None
@@ -92,6 +92,7 @@ SHARED = Implementation(
         "ttl": "shared_backup.ttl",
         "stop_policy": "shared_backup.stop_policy",
         "result_retention": "shared_backup.result_retention",
+        "max_results": "shared_backup.max_results",
     },
     freeze_clock="SELECT shared_backup_clock_freeze()",
     advance_clock="SELECT shared_backup_clock_advance(%(interval)s::interval)",
@@ -114,9 +115,13 @@ BUILT_IN = {"shared": SHARED, "durable": DURABLE, "stock": STOCK}
 
 
 def without_instruments(implementation: Implementation) -> Implementation:
-    """The same as its users have it: no clock to move, and nothing but what the release flavour installs."""
+    """The same as its users have it: no clock to move, and nothing but what the release flavour installs.
+
+    A limit to results is the background worker's to keep, and nothing tells when it has loaded one.
+    """
     return replace(
         implementation,
+        settings={name: setting for name, setting in implementation.settings.items() if name != "max_results"},
         name=f"{implementation.name} (release)",
         prepare=tuple(statement for statement in implementation.prepare if "instruments" not in statement),
         freeze_clock=None,

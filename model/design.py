@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     stop_policy: StopPolicy = StopPolicy.ANY
     result_retention: int = 600
     """Seconds that a finished or expired backup is remembered."""
+    max_results: int | None = 1000
+    """Finished, expired and lost backups that are remembered at once; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)

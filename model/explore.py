@@ -35,6 +35,7 @@ from model.operations import (
     Rollback,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
     Start,
@@ -72,6 +73,7 @@ class Scope:
     settings_ttls: tuple[int | None, ...] = ()
     policies: tuple[StopPolicy, ...] = ()
     retentions: tuple[int, ...] = ()
+    results: tuple[int | None, ...] = ()
     administration: tuple[Operation, ...] = ()
     """Grants, revokes and the like."""
     stock: bool = False
@@ -151,6 +153,7 @@ def generate(scope: Scope) -> Iterator[Operation]:
             yield from (SetTtl(ttl) for ttl in scope.settings_ttls)
         if scope.design.settings.result_retention > 0:
             yield from (SetRetention(retention) for retention in scope.retentions)
+            yield from (SetResults(results) for results in scope.results)
     yield from scope.administration
 
 
@@ -252,7 +255,8 @@ def normal(cluster: Cluster) -> Cluster:
         if (backup.expires_at is not None and not backup.live)
         or (backup.state in USELESS and (backup.carried or not backup.restorable))
     ]
-    if cluster.now == 0 and cluster.start_points == len(points) and not moot:
+    places = sorted([backup.ended for _, backup in cluster.backups if backup.ended])
+    if cluster.now == 0 and cluster.start_points == len(points) and not moot and places == [*range(1, len(places) + 1)]:
         return cluster
     return Cluster(
         cluster.settings,
@@ -260,7 +264,7 @@ def normal(cluster: Cluster) -> Cluster:
         tuple([normal_session(session, points) if session else None for session in cluster.sessions]),
         tuple(
             [
-                (label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1))
+                (label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1, place(backup, places)))
                 for label, backup in cluster.backups
             ]
         ),
@@ -270,8 +274,13 @@ def normal(cluster: Cluster) -> Cluster:
     )
 
 
+def place(backup: Backup, places: list[int]) -> int:
+    """The same order, numbered from one."""
+    return places.index(backup.ended) + 1 if backup.ended else 0
+
+
 @cache
-def normal_backup(backup: Backup, now: int, start_point: int) -> Backup:
+def normal_backup(backup: Backup, now: int, start_point: int, ended: int) -> Backup:
     """See ``normal``; remembered, since a few backups make up many states."""
     return Backup(
         backup.state,
@@ -281,6 +290,7 @@ def normal_backup(backup: Backup, now: int, start_point: int) -> Backup:
         expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
         stop_time=None if backup.stop_time is None else 0,
         forget_at=None if backup.forget_at is None else backup.forget_at - now,
+        ended=ended,
         restorable=backup.restorable or backup.state in USELESS,
         carried=backup.carried and backup.state not in USELESS,
     )
@@ -298,6 +308,9 @@ EVERYONE = (ROOT, ALICE, BOB, CAROL)
 SCOPES: dict[str, Callable[[Design], Scope]] = {
     "labels": lambda design: Scope(design, roles=(ALICE, BOB), labels=("a", "b"), limits=(None, 1)),
     "settings": lambda design: Scope(design, settings_ttls=(None, 10), retentions=(0, 10), limits=(None, 0)),
+    "results": lambda design: Scope(
+        design, roles=(ALICE,), sessions=1, labels=("a", "b", "c"), results=(None, 0, 1, 2), hazards=(Hazard.ABSENCE,)
+    ),
     "stock": lambda design: Scope(design, roles=(ALICE, BOB), stock=True),
     "owners": lambda design: Scope(design, roles=EVERYONE, policies=tuple(StopPolicy)),
     "roles": lambda design: Scope(

@@ -170,6 +170,13 @@ class SetRetention:
 
 
 @dataclass(frozen=True, slots=True)
+class SetResults:
+    """``max_results``; None: no limit."""
+
+    max_results: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Give a role EXECUTE on the backup functions."""
 
@@ -214,6 +221,7 @@ Operation = (
     | SetTtl
     | SetPolicy
     | SetRetention
+    | SetResults
     | Grant
     | Revoke
     | AddMember

@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 from model.design import Design, OnRestart, StopPolicy
-from model.operations import Abort, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
+from model.operations import (
+    Abort,
+    Advance,
+    Backing,
+    Disconnect,
+    Operation,
+    Renew,
+    Restart,
+    Rollback,
+    SetResults,
+    Start,
+    Stop,
+)
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import ACTIVE, LOST, Cluster
 from model.transition import acting_as, run
@@ -84,6 +96,18 @@ def limit_is_kept(t: Transition) -> bool:
     return limit is None or held(t.design, t.after) <= limit
 
 
+def oldest_results_go_first(t: Transition) -> bool:
+    """See the sentence."""
+    limit = t.after.settings.max_results
+    kept = [backup.ended for _, backup in t.after.backups if backup.ended]
+    gone = [
+        backup.ended
+        for label, backup in t.before.backups
+        if backup.forget_at is not None and backup.forget_at > t.after.now and t.after.backup(label) is None
+    ]
+    return (limit is None or len(kept) <= limit) and (not kept or not gone or max(gone) < min(kept))
+
+
 def held(design: Design, cluster: Cluster) -> int:
     """The backups that the design's own functions hold open."""
     return len(cluster.stock_backups()) if design.session_bound else cluster.live_backups()
@@ -130,9 +154,14 @@ def any_session_stops_it(t: Transition) -> bool:
 
 
 def stop_can_be_asked_again(t: Transition) -> bool:
-    """See the sentence. An administrator who sets the retention to zero has waived it."""
-    waived = t.before.settings.result_retention == 0 < t.design.settings.result_retention
-    return waived or all(again == t.outcome for _, again in run(t.design, t.after, t.operation))
+    """See the sentence. An administrator who has nothing remembered has waived it."""
+    return remembers_nothing(t) or all(again == t.outcome for _, again in run(t.design, t.after, t.operation))
+
+
+def remembers_nothing(t: Transition) -> bool:
+    """Has an administrator turned the memory of results off that the design has?"""
+    settings = t.before.settings
+    return (settings.result_retention == 0 or settings.max_results == 0) and t.design.settings.result_retention > 0
 
 
 def fence_holds(t: Transition) -> bool:
@@ -178,8 +207,9 @@ def survives_a_restart(t: Transition) -> bool:
 
 
 def a_loss_is_told(t: Transition) -> bool:
-    """See the sentence. An administrator who sets the retention to zero has waived it."""
-    if t.before.settings.result_retention == 0 < t.design.settings.result_retention:
+    """See the sentence. An administrator who has results forgotten has waived it."""
+    limit = t.before.settings.max_results
+    if remembers_nothing(t) or (limit is not None and limit < len(t.before.backups)):
         return True
     return not stock_is_lost(t) and all(
         (now := t.after.backup(label)) is not None and (now.restorable or now.state is LOST or not backup.live)
@@ -214,6 +244,13 @@ PROMISES = (
         multi_session,
         limit_is_kept,
         (Start, Rollback),
+    ),
+    Promise(
+        "oldest_results_go_first",
+        "No more results are remembered than may be, and those that ended first are forgotten first.",
+        multi_session,
+        oldest_results_go_first,
+        (Stop, Advance, SetResults),
     ),
     Promise(
         "nothing_outlives_its_deadline",

@@ -49,6 +49,8 @@ class Backup(NamedTuple):
     stop_time: int | None = None
     forget_at: int | None = None
     """When a finished, expired or lost backup is forgotten."""
+    ended: int = 0
+    """The place of a finished, expired or lost backup in the order in which they ended: a larger number came later."""
     before: Backup | None = None
     """While STARTING: the finished backup it replaces, to be put back if the start fails."""
     restorable: bool = True

@@ -39,6 +39,7 @@ from model.operations import (
     Restart,
     Revoke,
     Rollback,
+    SetResults,
     Start,
     StockStart,
     StockStop,
@@ -87,7 +88,7 @@ def classify(transition: Transition) -> TransitionClass:
     if caller in ("disconnected", "unprivileged") and not isinstance(operation, Disconnect):
         return TransitionClass(kind, state, caller, result)
     special = ", ".join(specialities(design, before, operation, outcome))
-    if isinstance(operation, Advance | Restart) and before.backups:
+    if isinstance(operation, Advance | Restart | SetResults) and before.backups:
         state += becomes(before, after)
     return TransitionClass(f"{kind} ({special})" if special else kind, state, caller, result)
 
@@ -145,7 +146,10 @@ def label_state(design: Design, cluster: Cluster, operation: Operation) -> str:
             return own_backup(cluster, operation.session)
         case Start() | Stop() | Rollback() | Disconnect() if design.session_bound:
             return own_backup(cluster, operation.session)
-        case Start() | Stop() | Abort() | Renew() | Rollback() | Disconnect() | Restart() | Advance() | DropRole():
+        case Start() | Stop() | Abort() | Renew() | Rollback() | Disconnect() | DropRole():
+            backup = concerned(cluster, operation)
+            return "absent" if backup is None else backup.state.value
+        case Restart() | Advance() | SetResults():
             backup = concerned(cluster, operation)
             return "absent" if backup is None else backup.state.value
         case _:
@@ -257,6 +261,7 @@ def scopes(design: Design, hazards: tuple[Hazard, ...]) -> tuple[Scope, ...]:
         replace(little, roles=(ALICE, BOB, CAROL), sessions=2, stock=True),
         replace(little, labels=("a", "b"), ttls=(None, pause), limits=(1,), stock=True),
         replace(little, settings_ttls=(None, pause), retentions=(0, pause)),
+        replace(little, labels=("a", "b"), ttls=(None, pause), results=(0, 1)),
         replace(
             little,
             roles=ROLES[1:],

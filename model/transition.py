@@ -41,6 +41,7 @@ from model.operations import (
     Rollback,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
     Start,
@@ -176,6 +177,8 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
             return done(with_settings(cluster, cluster.settings._replace(stop_policy=stop_policy)))
         case SetRetention(result_retention):
             return done(with_settings(cluster, cluster.settings._replace(result_retention=result_retention)))
+        case SetResults(max_results):
+            return done(forget(with_settings(cluster, cluster.settings._replace(max_results=max_results))))
         case Grant(role):
             return alter_role(cluster, role, lambda found: found._replace(execute=True))
         case Revoke(role):
@@ -274,8 +277,17 @@ def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
 def stopped(cluster: Cluster, backup: Backup) -> Backup:
     """The backup as it is when it is stopped now."""
     return backup._replace(
-        state=STOPPED, stop_time=cluster.now, forget_at=cluster.now + cluster.settings.result_retention, ending=False
+        state=STOPPED,
+        stop_time=cluster.now,
+        forget_at=cluster.now + cluster.settings.result_retention,
+        ended=ended_last(cluster),
+        ending=False,
     )
+
+
+def ended_last(cluster: Cluster) -> int:
+    """The place of a backup that ends now."""
+    return 1 + max([backup.ended for _, backup in cluster.backups], default=0)
 
 
 def handed_out(label: str, backup: Backup) -> StopRow:
@@ -468,7 +480,10 @@ def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Ba
     """
     if backup.state is not LOST and (hazard is Hazard.COPY or (hazard is not None and backup.live)):
         forget_at = cluster.now + cluster.settings.result_retention
-        lost = backup._replace(state=LOST, stop_time=None, forget_at=forget_at, aborting=False, ending=False)
+        place = ended_last(cluster) + backup.start_point
+        lost = backup._replace(
+            state=LOST, stop_time=None, forget_at=forget_at, ended=place, aborting=False, ending=False
+        )
         return [lost, None] if backup.aborting else [lost]
     if not backup.live:
         return [backup]
@@ -491,17 +506,29 @@ def with_gap(before: Backup, after: Backup, *, vouched_for: bool) -> Backup:
 
 
 def reap(cluster: Cluster) -> Cluster:
-    """What is past its deadline expires, and what was remembered long enough is forgotten."""
-    for label, backup in cluster.backups:
+    """What is past its deadline expires, in that order, and what was remembered long enough is forgotten."""
+    for label, backup in sorted(cluster.backups, key=by_deadline):
         if backup.expires_at is not None and backup.expires_at <= cluster.now and backup.state is ACTIVE:
             forget_at = backup.expires_at + cluster.settings.result_retention
-            cluster = put(release_core(cluster), label, backup._replace(state=EXPIRED, forget_at=forget_at))
+            expired = backup._replace(state=EXPIRED, forget_at=forget_at, ended=ended_last(cluster))
+            cluster = put(release_core(cluster), label, expired)
     return forget(cluster)
 
 
+def by_deadline(item: tuple[str, Backup]) -> tuple[int, int]:
+    """A key: those that expire first come first, and of those that expire together the ones that were started first."""
+    _, backup = item
+    return (-1 if backup.expires_at is None else backup.expires_at, backup.start_point)
+
+
 def forget(cluster: Cluster) -> Cluster:
-    """Finished backups that were remembered long enough are absent."""
+    """Finished backups that were remembered long enough are absent, and so are the first to end of too many."""
     kept = [(label, b) for label, b in cluster.backups if b.forget_at is None or b.forget_at > cluster.now]
+    limit = cluster.settings.max_results
+    if limit is not None and len(kept) > limit:
+        results = [(label, b) for label, b in kept if b.forget_at is not None]
+        excess = sorted(results, key=lambda item: item[1].ended)[: max(0, len(results) - limit)]
+        kept = [item for item in kept if item not in excess]
     return cluster if len(kept) == len(cluster.backups) else cluster.with_backups(tuple(kept))
 
 

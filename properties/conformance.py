@@ -31,6 +31,7 @@ from model.operations import (
     Rollback,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
     Start,
@@ -57,6 +58,7 @@ settings = st.one_of(
     st.builds(SetTtl, st.sampled_from([None, 3600])),
     st.builds(SetPolicy, st.sampled_from(StopPolicy)),
     st.builds(SetRetention, st.sampled_from([0, 10, 600])),
+    st.builds(SetResults, st.sampled_from([None, 0, 1, 2])),
 )
 changes_of_roles = st.one_of(
     st.builds(Grant, commoners),
@@ -210,6 +212,8 @@ class ConformanceMachine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.client.implementation.settings))
     @rule(setting=settings)
     def set(self, setting: Operation) -> None:
+        if isinstance(setting, SetResults) and "max_results" not in self.client.implementation.settings:
+            setting = SetRetention(600)
         self.step(setting)
 
     @rule(change=changes_of_roles)

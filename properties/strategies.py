@@ -25,6 +25,7 @@ from model.operations import (
     Rollback,
     SetLimit,
     SetPolicy,
+    SetResults,
     SetRetention,
     SetTtl,
     Start,
@@ -94,6 +95,7 @@ def operations(
         of_nobody.append(st.builds(SetTtl, st.sampled_from([None, 10])))
     if design.settings.result_retention > 0 and not design.session_bound:
         of_nobody.append(st.builds(SetRetention, st.sampled_from([0, 10, 600])))
+        of_nobody.append(st.builds(SetResults, st.sampled_from([None, 0, 1, 2])))
     return st.one_of(*of_sessions, *of_nobody)
 
 

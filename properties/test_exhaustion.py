@@ -29,6 +29,8 @@ several sizes, and is used up for each of them by itself."""
 
 AGAIN = 100
 """So often some try again: if a failed start kept something, another thing would be lacking before long."""
+LABEL_HEADER = 76
+"""Bytes that a label is kept with."""
 LARGE_TABLE = 2048
 """Bytes that the hash table needs when it grows for the first time."""
 WARM = "SELECT warm_pid IS NOT NULL FROM shared_backup_starter()"
@@ -76,7 +78,7 @@ class Tight:
         size = int(detail.removesuffix(".").split()[-1])
         if requested:
             return "for its files"
-        if size == len(label):
+        if size == LABEL_HEADER + len(label):
             return "for its label"
         return "for a larger table" if size >= LARGE_TABLE else "for its entry"
 

@@ -115,6 +115,20 @@ def reserve_without_limit(design: Design, cluster: Cluster, start: Start) -> Ste
     return ((after._replace(settings=settings), result),)
 
 
+def forget_the_newest(cluster: Cluster) -> Cluster:
+    """Beyond the limit it is the last results that are forgotten."""
+    turned = [(label, b._replace(ended=-b.ended)) for label, b in cluster.backups]
+    after: Cluster = original["forget"](cluster.with_backups(tuple(turned)))
+    return after.with_backups(tuple([(label, b._replace(ended=-b.ended)) for label, b in after.backups]))
+
+
+def forget_without_limit(cluster: Cluster) -> Cluster:
+    """Results are remembered without a limit to their number."""
+    settings = cluster.settings
+    after: Cluster = original["forget"](cluster._replace(settings=settings._replace(max_results=None)))
+    return after._replace(settings=settings)
+
+
 def start_point_of_yesterday(cluster: Cluster) -> Cluster:
     """Core gives out the same start point again."""
     return cluster.with_core(1, cluster.running_backups + 1)
@@ -148,6 +162,8 @@ MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
     "leak": ("refusal_leaves_no_trace", "reserve", reserve_leaks),
     "release forgotten": ("core_counts_what_runs", "release_core", lambda cluster: cluster),
     "limit not checked": ("limit_is_kept", "reserve", reserve_without_limit),
+    "the newest results are forgotten": ("oldest_results_go_first", "forget", forget_the_newest),
+    "results without a limit": ("oldest_results_go_first", "forget", forget_without_limit),
     "expiry skipped": ("nothing_outlives_its_deadline", "reap", transition.forget),
     "expiry without release": (
         "core_counts_what_runs",
@@ -242,6 +258,7 @@ def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: st
         labels=("a", "b") if design is SHARED else ("a",),
         ttls=(None, 10),
         limits=(None, 1),
+        results=(None, 1),
         policies=tuple(StopPolicy),
         sessions=1,
     )

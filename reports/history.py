@@ -63,7 +63,7 @@ class Event:
 
     def about(self) -> Scalar:
         """The argument that matters, if it is no label."""
-        for name in ("role", "kind", "seconds", "max_backups", "ttl", "stop_policy", "result_retention"):
+        for name in ("role", "kind", "seconds", "max_backups", "ttl", "stop_policy", "result_retention", "max_results"):
             if self.arguments.get(name) is not None:
                 return f"+{self.arguments[name]} s" if name == "seconds" else self.arguments[name]
         return None

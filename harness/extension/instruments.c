@@ -28,7 +28,7 @@
 #include "storage/spin.h"
 #include "utils/builtins.h"
 
-/* What the clock shows is the system's time, or frozen_at, plus an offset. */
+/* What the clock shows is the real one's time, or frozen_at, plus an offset. */
 typedef struct TestClock
 {
 	slock_t		mutex;			/* protects the fields below */
@@ -65,7 +65,7 @@ PG_FUNCTION_INFO_V1(shared_backup_carry_out);
 PG_FUNCTION_INFO_V1(shared_backup_carry_in);
 
 Size
-ClockShmemSize(void)
+TestClockShmemSize(void)
 {
 	return sizeof(TestClock);
 }
@@ -101,11 +101,11 @@ FindClock(void)
 }
 
 void
-ClockShmemInit(void)
+TestClockShmemInit(void)
 {
 	bool		found;
 
-	test_clock = ShmemInitStruct("shared_backup clock", sizeof(TestClock),
+	test_clock = ShmemInitStruct("shared_backup test clock", sizeof(TestClock),
 								 &found);
 	if (!found)
 	{
@@ -118,7 +118,7 @@ ClockShmemInit(void)
 TimestampTz
 ClockNow(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = ClockReal();
 
 	SpinLockAcquire(&test_clock->mutex);
 	if (test_clock->frozen)
@@ -146,7 +146,7 @@ shared_backup_clock_freeze(PG_FUNCTION_ARGS)
 	TimestampTz now;
 
 	CheckPreloaded();
-	now = GetCurrentTimestamp();
+	now = ClockReal();
 	SpinLockAcquire(&test_clock->mutex);
 	if (!test_clock->frozen)
 		test_clock->frozen_at = now;
@@ -188,7 +188,7 @@ shared_backup_clock_advance(PG_FUNCTION_ARGS)
 }
 
 /*
- * Show the system's time again.
+ * Show the real time again.
  */
 Datum
 shared_backup_clock_release(PG_FUNCTION_ARGS)

@@ -3,20 +3,20 @@
  * instruments.h
  *	  The clock that deadlines are measured by.
  *
- * An ordinary build reads the system's clock.  A build with INSTRUMENTS=1 has
- * one that tests can stop and move.
+ * An ordinary build has one that does not jump, see clock.c.  A build with
+ * INSTRUMENTS=1 has one on top of it that tests can stop and move.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef INSTRUMENTS_H
 #define INSTRUMENTS_H
 
-#include "utils/timestamp.h"
+#include "clock.h"
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
 
-extern Size ClockShmemSize(void);
-extern void ClockShmemInit(void);
+extern Size TestClockShmemSize(void);
+extern void TestClockShmemInit(void);
 extern TimestampTz ClockNow(void);
 
 #else
@@ -24,7 +24,7 @@ extern TimestampTz ClockNow(void);
 static inline TimestampTz
 ClockNow(void)
 {
-	return GetCurrentTimestamp();
+	return ClockReal();
 }
 
 #endif							/* SHARED_BACKUP_INSTRUMENTS */

@@ -29,6 +29,7 @@
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "resume.h"
 #include "starter.h"
 #include "storage/condition_variable.h"
@@ -41,7 +42,7 @@
 #include "utils/wait_event.h"
 #endif
 
-/* longest sleep, so that a clock that was set is noticed */
+/* longest sleep */
 #define REAPER_MAX_SLEEP_MS		(60 * 60 * 1000)
 
 /* backups with state files that are dealt with at a time */
@@ -177,6 +178,10 @@ NoteSettingsLoaded(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	StarterLoadSettings();
+	RegistryLoadSettings();
+	ResultsTrim();
+
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->settings_loaded = now;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
@@ -275,6 +280,7 @@ ReapBatch(void)
 		RESUME_INTERRUPTS();
 		CHECK_FOR_INTERRUPTS();
 	}
+	ResultsTrim();
 
 	if (ndone < ndue)
 		RegistryNoteDue(TimestampTzPlusMilliseconds(ClockNow(),
@@ -369,7 +375,7 @@ SharedBackupReaperMain(Datum main_arg)
 
 		/* tests can move the clock that backups expire by, but not the other */
 		sleep_ms = Min(MillisecondsUntil(RegistryNextDue(), ClockNow()),
-					   MillisecondsUntil(warm_due, GetCurrentTimestamp()));
+					   MillisecondsUntil(warm_due, ClockReal()));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 sleep_ms,

@@ -45,6 +45,14 @@
  *	 says so: see EffectivePhase().  An entry that has a state file stays ACTIVE
  *	 until the file says that it is EXPIRED.
  *
+ * - Results (entries that are STOPPED, EXPIRED or LOST) are in a list, in the
+ *	 order in which they ended, so that those beyond a limit can be found
+ *	 without looking at all entries.  An entry gets into the list, and out of
+ *	 it, under its partition lock and REGISTRY_LOCK.  What is beyond a limit is
+ *	 moved to another list at the same moment: it is "doomed", and absent for
+ *	 everybody from then on.  It is removed by whoever doomed it, as soon as he
+ *	 holds no lock, or else by the reaper: see results.c.
+ *
  * - The files of an entry are immutable.  They are freed by the one who took
  *	 them out of the entry, or along with the entry under its partition lock.
  *
@@ -76,9 +84,44 @@
 typedef struct LabelKey
 {
 	const char *local;			/* NULL in an entry */
-	dsa_pointer shared;			/* if local is NULL */
+	dsa_pointer shared;			/* a LabelChunk, if local is NULL */
 	int			len;
 } LabelKey;
+
+/* Which list of results an entry is in. */
+typedef enum ResultState
+{
+	RESULT_NOT,					/* none */
+	RESULT_KEPT,
+	RESULT_DOOMED,				/* beyond a limit, and to be removed */
+} ResultState;
+
+/* The label of an entry, and its place among the results. */
+typedef struct LabelChunk
+{
+	/* protected by REGISTRY_LOCK, but others may look at the state */
+	dsa_pointer previous;
+	dsa_pointer next;
+	ResultState state;
+	ResultLimit limit;			/* that it was beyond, if doomed */
+	BackupPhase phase;
+	TimestampTz ended;			/* DT_NOBEGIN if it was overdue from the start */
+	uint64		end_number;		/* 0 if EXPIRED */
+	XLogRecPtr	startpoint;
+	uint64		serial;			/* of the entry */
+	Size		size;			/* of the entry and all that belongs to it */
+
+	/* constant */
+	int			len;
+	char		text[FLEXIBLE_ARRAY_MEMBER];
+} LabelChunk;
+
+/* From the result that ended first to the one that ended last. */
+typedef struct ResultList
+{
+	dsa_pointer first;
+	dsa_pointer last;
+} ResultList;
 
 /* Entry of the hash table. */
 typedef struct BackupEntry
@@ -111,6 +154,15 @@ typedef struct RegistryHeader
 	bool		held;			/* is core, until they are all back? */
 	bool		ready;			/* are they? */
 
+	ResultList	kept;
+	ResultList	doomed;
+	int			nkept;
+	Size		kept_size;
+	int			max_results;	/* the settings, as the reaper has loaded them */
+	int64		max_results_size;	/* in bytes */
+	ResultLimit last_limit;		/* that some result was beyond */
+	TimestampTz last_doomed;	/* when that was; 0 if never */
+
 	/*
 	 * No backup expires or is forgotten before next_due.  While the reaper
 	 * makes a round, next_due_in_round takes the times that come up meanwhile,
@@ -121,6 +173,9 @@ typedef struct RegistryHeader
 
 	char		area[FLEXIBLE_ARRAY_MEMBER];
 } RegistryHeader;
+
+static void DeleteEntry(BackupEntry *entry);
+static int64 ResultsSizeLimit(void);
 
 static RegistryHeader *header = NULL;
 static dsa_area *area = NULL;
@@ -138,7 +193,7 @@ LabelKeyText(const LabelKey *key, void *arg)
 {
 	if (key->local)
 		return key->local;
-	return dsa_get_address((dsa_area *) arg, key->shared);
+	return ((LabelChunk *) dsa_get_address((dsa_area *) arg, key->shared))->text;
 }
 
 static int
@@ -173,7 +228,7 @@ GetTableParameters(dshash_parameters *params)
 #if PG_VERSION_NUM >= 170000
 	params->copy_function = dshash_memcpy;
 #endif
-	params->tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+	params->tranche_id = SharedBackupGetLock(TABLE_LOCK)->tranche;
 }
 
 static LabelKey
@@ -185,6 +240,38 @@ MakeLabelKey(const BackupLabel *label)
 	key.shared = InvalidDsaPointer;
 	key.len = label->len;
 	return key;
+}
+
+static LabelChunk *
+GetLabelChunk(dsa_pointer chunk)
+{
+	return DsaPointerIsValid(chunk) ? dsa_get_address(area, chunk) : NULL;
+}
+
+/*
+ * Copy a label into shared memory.
+ */
+static dsa_pointer
+MakeLabelChunk(const BackupLabel *label)
+{
+	dsa_pointer shared = dsa_allocate(area, offsetof(LabelChunk, text) +
+									  label->len);
+	LabelChunk *chunk = dsa_get_address(area, shared);
+
+	memset(chunk, 0, offsetof(LabelChunk, text));
+	chunk->len = label->len;
+	memcpy(chunk->text, label->text, label->len);
+	return shared;
+}
+
+/*
+ * The setting, in bytes.
+ */
+static int64
+ResultsSizeLimit(void)
+{
+	return shared_backup_max_results_size < 0 ? -1 :
+		shared_backup_max_results_size * INT64CONST(1024);
 }
 
 Size
@@ -206,15 +293,17 @@ RegistryShmemInit(void)
 							 &found);
 	if (!found)
 	{
-		int			tranche_id = SharedBackupGetLock(REGISTRY_LOCK)->tranche;
+		int			tranche_id = SharedBackupGetLock(AREA_LOCK)->tranche;
 		dshash_parameters params;
 		dsa_area   *new_area;
 		dshash_table *new_table;
 
 		memset(header, 0, offsetof(RegistryHeader, area));
-		header->since = GetCurrentTimestamp();
+		header->since = ClockNow();
 		header->next_due = DT_NOEND;
 		header->next_due_in_round = DT_NOEND;
+		header->max_results = shared_backup_max_results;
+		header->max_results_size = ResultsSizeLimit();
 
 		new_area = dsa_create_in_place(REGISTRY_AREA(header),
 									   REGISTRY_INITIAL_AREA_SIZE,
@@ -337,11 +426,238 @@ FindOwnEntry(const BackupLabel *label, uint64 serial, BackupPhase phase)
 }
 
 /*
+ * Put a result into a list, behind another one, or to its beginning.
+ */
+static void
+LinkResult(ResultList *list, dsa_pointer shared, dsa_pointer previous)
+{
+	LabelChunk *chunk = GetLabelChunk(shared);
+	LabelChunk *before = GetLabelChunk(previous);
+	dsa_pointer next = before ? before->next : list->first;
+	LabelChunk *behind = GetLabelChunk(next);
+
+	chunk->previous = previous;
+	chunk->next = next;
+	if (before)
+		before->next = shared;
+	else
+		list->first = shared;
+	if (behind)
+		behind->previous = shared;
+	else
+		list->last = shared;
+}
+
+static void
+UnlinkResult(ResultList *list, LabelChunk *chunk)
+{
+	LabelChunk *before = GetLabelChunk(chunk->previous);
+	LabelChunk *behind = GetLabelChunk(chunk->next);
+
+	if (before)
+		before->next = chunk->next;
+	else
+		list->first = chunk->next;
+	if (behind)
+		behind->previous = chunk->previous;
+	else
+		list->last = chunk->previous;
+}
+
+/*
+ * Doom the oldest results until no limit is exceeded; REGISTRY_LOCK must be
+ * held exclusively.
+ */
+static void
+DoomResults(void)
+{
+	for (;;)
+	{
+		dsa_pointer oldest = header->kept.first;
+		LabelChunk *chunk = GetLabelChunk(oldest);
+		ResultLimit limit = RESULT_LIMIT_NONE;
+
+		if (header->max_results >= 0 && header->nkept > header->max_results)
+			limit = RESULT_LIMIT_NUMBER;
+		else if (header->max_results_size >= 0 &&
+				 header->kept_size > (uint64) header->max_results_size)
+			limit = RESULT_LIMIT_SIZE;
+		if (!chunk || limit == RESULT_LIMIT_NONE)
+			return;
+
+		UnlinkResult(&header->kept, chunk);
+		header->nkept--;
+		header->kept_size -= chunk->size;
+		LinkResult(&header->doomed, oldest, header->doomed.last);
+		chunk->state = RESULT_DOOMED;
+
+		/* nobody misses what is overdue anyway */
+		if (chunk->ended != DT_NOBEGIN)
+		{
+			chunk->limit = limit;
+			header->last_limit = limit;
+			header->last_doomed = ClockNow();
+		}
+	}
+}
+
+/*
+ * Did a result end before another one?
+ *
+ * Backups that expire or are lost together are found in no particular order.
+ */
+static bool
+EndedBefore(const LabelChunk *chunk, const LabelChunk *other)
+{
+	if (chunk->ended != other->ended)
+		return chunk->ended < other->ended;
+	if (chunk->phase != other->phase || chunk->phase == BACKUP_STOPPED)
+		return chunk->end_number < other->end_number;
+	return chunk->startpoint < other->startpoint;
+}
+
+/*
+ * An entry, which is locked for a change, has become a result.  The caller has
+ * to call ResultsTrim() once it holds no lock.
+ */
+static void
+AddResult(BackupEntry *entry, TimestampTz now)
+{
+	BackupRecord *record = &entry->record;
+	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
+	dsa_pointer previous;
+	LabelChunk *before;
+
+	/* only what was stopped is handed out */
+	if (entry->phase != BACKUP_STOPPED)
+		RegistryFreeFiles(record);
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	chunk->limit = RESULT_LIMIT_NONE;
+	chunk->phase = entry->phase;
+	chunk->end_number = record->end_number;
+	if (record->forget_at <= now)
+		chunk->ended = DT_NOBEGIN;
+	else if (entry->phase == BACKUP_EXPIRED)
+		chunk->ended = record->expires_at;
+	else
+		chunk->ended = record->stop_time;
+	chunk->startpoint = record->core.startpoint;
+	chunk->serial = entry->serial;
+	chunk->size = sizeof(BackupEntry) + offsetof(LabelChunk, text) + chunk->len;
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		chunk->size += record->files_len[i];
+
+	previous = header->kept.last;
+	while ((before = GetLabelChunk(previous)) != NULL &&
+		   EndedBefore(chunk, before))
+		previous = before->previous;
+	LinkResult(&header->kept, entry->key.shared, previous);
+	chunk->state = RESULT_KEPT;
+	header->nkept++;
+	header->kept_size += chunk->size;
+	DoomResults();
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * An entry, which is locked for a change, is not a result any more, if it was
+ * one.
+ */
+static void
+RemoveResult(BackupEntry *entry)
+{
+	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	if (chunk->state == RESULT_KEPT)
+	{
+		UnlinkResult(&header->kept, chunk);
+		header->nkept--;
+		header->kept_size -= chunk->size;
+	}
+	else if (chunk->state == RESULT_DOOMED)
+		UnlinkResult(&header->doomed, chunk);
+	chunk->state = RESULT_NOT;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * The reaper has loaded the settings.  It has to call ResultsTrim().
+ */
+void
+RegistryLoadSettings(void)
+{
+	RegistryAttach();
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	header->max_results = shared_backup_max_results;
+	header->max_results_size = ResultsSizeLimit();
+	DoomResults();
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * Remove a result that is doomed.  Returns whether there was one: its label,
+ * its record without files, and the limit that it was beyond, if it would have
+ * been remembered without that.
+ */
+bool
+RegistryEvict(BackupLabel *label, BackupRecord *record, ResultLimit *limit)
+{
+	RegistryAttach();
+	for (;;)
+	{
+		uint64		serial = 0;
+		LabelChunk *chunk;
+		BackupEntry *entry;
+
+		LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+		chunk = GetLabelChunk(header->doomed.first);
+		if (chunk)
+		{
+			memset(label, 0, sizeof(*label));
+			label->len = chunk->len;
+			memcpy(label->text, chunk->text, chunk->len);
+			serial = chunk->serial;
+			*limit = chunk->limit;
+		}
+		LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+		if (!chunk)
+			return false;
+
+		/* if it has changed, it is not doomed any more, or gone */
+		entry = FindEntry(label, serial);
+		if (entry)
+		{
+			*record = entry->record;
+			DeleteEntry(entry);
+			return true;
+		}
+	}
+}
+
+/*
+ * When was a result last forgotten because of a limit, and which?  0 if never.
+ */
+TimestampTz
+RegistryLastDoomed(ResultLimit *limit)
+{
+	TimestampTz last;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	last = header->last_doomed;
+	*limit = header->last_limit;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return last;
+}
+
+/*
  * Remove an entry, which must be locked for a change, and unlock.
  */
 static void
 DeleteEntry(BackupEntry *entry)
 {
+	RemoveResult(entry);
 	dsa_free(area, entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
@@ -428,6 +744,8 @@ EffectivePhase(const BackupEntry *entry, TimestampTz now,
 		case BACKUP_EXPIRED:
 		case BACKUP_LOST:
 			*forget_at = entry->record.forget_at;
+			if (GetLabelChunk(entry->key.shared)->state == RESULT_DOOMED)
+				return BACKUP_ABSENT;
 			break;
 		default:
 			return phase;
@@ -547,9 +865,8 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	else
 	{
 		LabelKey	key = MakeLabelKey(label);
-		dsa_pointer text = dsa_allocate(area, label->len);
+		dsa_pointer text = MakeLabelChunk(label);
 
-		memcpy(dsa_get_address(area, text), label->text, label->len);
 		LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 		PG_TRY();
 		{
@@ -591,6 +908,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 
 	if (result == RESERVE_OK)
 	{
+		RemoveResult(entry);
 		entry->record.phase = entry->phase;
 		entry->phase = BACKUP_STARTING;
 		entry->serial = *serial;
@@ -606,7 +924,8 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 }
 
 /*
- * Give up a reservation, and put back what was there before.
+ * Give up a reservation, and put back what was there before.  The caller has
+ * to call ResultsTrim() once it holds no lock.
  */
 void
 RegistryCancelReservation(const BackupLabel *label, uint64 serial)
@@ -622,6 +941,7 @@ RegistryCancelReservation(const BackupLabel *label, uint64 serial)
 		TimestampTz forget_at = entry->record.forget_at;
 
 		entry->phase = entry->record.phase;
+		AddResult(entry, ClockNow());
 		UnlockEntry(entry);
 		RegistryNoteDue(forget_at);
 	}
@@ -699,6 +1019,27 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 	UnlockEntry(entry);
 }
 
+static uint64
+NextNumber(void)
+{
+	uint64		number;
+
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	number = ++header->last_serial;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	return number;
+}
+
+/*
+ * A backup is lost, as of the start of the server.
+ */
+void
+RegistrySetLostTime(BackupRecord *record)
+{
+	record->stop_time = header->since;
+	record->end_number = NextNumber();
+}
+
 /*
  * A backup is stopped now.
  */
@@ -706,6 +1047,7 @@ void
 RegistrySetStopTime(BackupRecord *record)
 {
 	record->stop_time = ClockNow();
+	record->end_number = NextNumber();
 	record->forget_at = TimestampTzAfter(record->stop_time,
 										 shared_backup_result_retention *
 										 USECS_PER_SEC);
@@ -716,7 +1058,8 @@ RegistrySetStopTime(BackupRecord *record)
  * in *record are set here unless there is a state file.
  *
  * If the record has other files than the entry, these are freed.  Returns
- * whether core has to be released, if core has not ended this very backup.
+ * whether core has to be released, if core has not ended this very backup.  The
+ * caller has to call ResultsTrim() once it holds no lock.
  */
 bool
 RegistryPublishStop(const BackupLabel *label, uint64 serial,
@@ -732,6 +1075,7 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	record->expires_at = entry->record.expires_at;
 	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
+	AddResult(entry, record->stop_time);
 	release = LowerLive(record);
 	RegistryNoteDue(record->forget_at);
 	UnlockEntry(entry);
@@ -848,6 +1192,7 @@ RegistryFreeFiles(BackupRecord *record)
 	if (DsaPointerIsValid(record->files))
 		dsa_free(area, record->files);
 	record->files = InvalidDsaPointer;
+	memset(record->files_len, 0, sizeof(record->files_len));
 }
 
 /*
@@ -921,7 +1266,8 @@ NoteDueBackup(DueBackup *due, const BackupEntry *entry, TimestampTz forget_at,
  * gone, and their files are to be removed.  Those that are overdue are left as
  * they are, for RegistryExpire(), and do not make the reaper come back.
  *
- * Returns how many times the caller has to release core, for the others.
+ * Returns how many times the caller has to release core, for the others.  The
+ * caller has to call ResultsTrim() once it holds no lock.
  */
 int
 RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
@@ -965,10 +1311,13 @@ RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
 			entry->record.forget_at = forget_at;
 			if (LowerLive(&entry->record))
 				nreleases++;
+			if (phase == BACKUP_EXPIRED)
+				AddResult(entry, now);
 		}
 
 		if (phase == BACKUP_ABSENT)
 		{
+			RemoveResult(entry);
 			dsa_free(area, entry->key.shared);
 			RegistryFreeFiles(&entry->record);
 			dshash_delete_current(&status);
@@ -992,7 +1341,8 @@ RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
  * An overdue backup is EXPIRED now that its state file says so; its file lock
  * must be held.  Returns false if it is not there or not ACTIVE any more.
  *
- * *release is set to whether core has to be released.
+ * *release is set to whether core has to be released.  The caller has to call
+ * ResultsTrim() once it holds no lock.
  */
 bool
 RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
@@ -1010,6 +1360,7 @@ RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
 
 	entry->phase = BACKUP_EXPIRED;
 	entry->record.forget_at = forget_at;
+	AddResult(entry, ClockNow());
 	*release = LowerLive(&entry->record);
 	RegistryNoteDue(forget_at);
 	UnlockEntry(entry);
@@ -1017,14 +1368,14 @@ RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
 }
 
 /*
- * Begin to put back what was there before a restart.  "last_file" is the
- * greatest number of a state file.
+ * Begin to put back what was there before a restart.  "last_number" is the
+ * greatest number of a state file, or of the end of a backup.
  */
 void
-RegistryBeginResume(uint64 last_file)
+RegistryBeginResume(uint64 last_number)
 {
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	header->last_serial = Max(header->last_serial, last_file);
+	header->last_serial = Max(header->last_serial, last_number);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 }
 
@@ -1043,7 +1394,7 @@ RegistryHoldCarried(void)
 }
 
 /*
- * Put back a backup.  If there is one of that label already, returns the number
+ * Put back a backup; ResultsTrim() has to follow.  If there is one of that label already, returns the number
  * of that one's state file, and leaves the files to the caller; otherwise 0.
  */
 uint64
@@ -1056,8 +1407,7 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	bool		found;
 
 	RegistryAttach();
-	text = dsa_allocate(area, label->len);
-	memcpy(dsa_get_address(area, text), label->text, label->len);
+	text = MakeLabelChunk(label);
 
 	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
 	entry = dshash_find_or_insert(table, &key, &found);
@@ -1085,6 +1435,8 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 		header->carried++;
 	}
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	if (phase != BACKUP_ACTIVE)
+		AddResult(entry, ClockNow());
 
 	RegistryNoteDue(phase == BACKUP_ACTIVE ? record->expires_at : record->forget_at);
 	UnlockEntry(entry);

@@ -57,12 +57,13 @@ typedef struct BackupRecord
 	CoreBackup	core;
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
-	TimestampTz stop_time;		/* if STOPPED */
+	TimestampTz stop_time;		/* if STOPPED; if LOST, when that was noticed */
+	uint64		end_number;		/* if STOPPED or LOST; they rise */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
 	uint64		replaces;		/* file of what it replaced, 0 if none */
 	bool		unsaved;		/* STOPPED, but the state file is behind */
-	dsa_pointer files;			/* one after the other */
+	dsa_pointer files;			/* one after the other; none if EXPIRED or LOST */
 	uint32		files_len[NUM_BACKUP_FILES];
 } BackupRecord;
 
@@ -84,6 +85,14 @@ typedef struct DueBackup
 	BackupRecord record;		/* without files */
 	bool		forgotten;		/* not in the registry any more; or else overdue */
 } DueBackup;
+
+/* The limits to what is remembered of backups that have ended. */
+typedef enum ResultLimit
+{
+	RESULT_LIMIT_NONE,
+	RESULT_LIMIT_NUMBER,
+	RESULT_LIMIT_SIZE,
+} ResultLimit;
 
 typedef struct BackupListItem
 {
@@ -141,6 +150,12 @@ extern bool RegistryReadFiles(const BackupLabel *label,
 							  const BackupSnapshot *snapshot,
 							  BackupFiles *files);
 
+/* limits to what is remembered */
+extern void RegistryLoadSettings(void);
+extern bool RegistryEvict(BackupLabel *label, BackupRecord *record,
+						  ResultLimit *limit);
+extern TimestampTz RegistryLastDoomed(ResultLimit *limit);
+
 /* for the reaper */
 extern int	RegistryReap(TimestampTz now, DueBackup *due, int max_due,
 						 int *ndue);
@@ -150,7 +165,8 @@ extern void RegistryNoteDue(TimestampTz due);
 extern TimestampTz RegistryNextDue(void);
 
 /* after a restart */
-extern void RegistryBeginResume(uint64 last_file);
+extern void RegistryBeginResume(uint64 last_number);
+extern void RegistrySetLostTime(BackupRecord *record);
 extern void RegistryHoldCarried(void);
 extern uint64 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 							BackupRecord *record);

@@ -33,6 +33,7 @@
 #include "points.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "results.h"
 #include "resume.h"
 #include "statefile.h"
 #include "storage/ipc.h"
@@ -221,6 +222,7 @@ LoseBackup(DurableBackup *backup, LostReason reason)
 
 	backup->phase = BACKUP_LOST;
 	backup->record.lost_reason = reason;
+	RegistrySetLostTime(&backup->record);
 	backup->record.forget_at = TimestampTzAfter(ClockNow(),
 												shared_backup_result_retention *
 												USECS_PER_SEC);
@@ -344,6 +346,7 @@ ResumeBackups(void)
 		DurableBackup *backup = lfirst(cell);
 
 		any_live |= backup->phase == BACKUP_ACTIVE;
+		last_file = Max(last_file, backup->record.end_number);
 	}
 	RegistryBeginResume(last_file);
 	SHARED_BACKUP_POINT("resume-begun", NULL);
@@ -364,6 +367,8 @@ ResumeBackups(void)
 	ContinuityDone();
 	foreach(cell, backups)
 		PutBack(lfirst(cell));
+
+	ResultsTrim();
 
 	SHARED_BACKUP_POINT("resume-done", NULL);
 	HOLD_INTERRUPTS();

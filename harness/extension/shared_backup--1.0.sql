@@ -48,11 +48,25 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 CREATE VIEW shared_backups AS
     SELECT * FROM shared_backup_list();
 
+CREATE FUNCTION shared_backup_starter_list(OUT pid int,
+    OUT state text,
+    OUT label text,
+    OUT since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'shared_backup_starter_list'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE VIEW shared_backup_starters AS
+    SELECT * FROM shared_backup_starter_list();
+
 -- As for the core functions, EXECUTE privilege is what protects these.
 REVOKE ALL ON FUNCTION shared_backup_start(text, boolean, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_stop(text, boolean, pg_lsn) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_abort(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_renew(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_list() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_starter_list() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shared_backup_list() TO pg_monitor;
 GRANT SELECT ON shared_backups TO pg_monitor;
+GRANT EXECUTE ON FUNCTION shared_backup_starter_list() TO pg_monitor;
+GRANT SELECT ON shared_backup_starters TO pg_monitor;

@@ -20,6 +20,9 @@
 #include "access/xlog_internal.h"
 #include "access/xlogarchive.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "continuity.h"
 #include "core.h"
 #include "durable.h"
@@ -32,6 +35,7 @@
 #include "points.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "resume.h"
 #include "shared_backup.h"
 #include "starter.h"
@@ -58,6 +62,7 @@ PG_FUNCTION_INFO_V1(shared_backup_stop);
 PG_FUNCTION_INFO_V1(shared_backup_abort);
 PG_FUNCTION_INFO_V1(shared_backup_renew);
 PG_FUNCTION_INFO_V1(shared_backup_list);
+PG_FUNCTION_INFO_V1(shared_backup_starter_list);
 
 typedef enum StorageKind
 {
@@ -82,13 +87,28 @@ int			shared_backup_max_backups = -1;
 int			shared_backup_ttl = 0;
 int			shared_backup_stop_policy = STOP_POLICY_ANY;
 int			shared_backup_result_retention = 600;
+int			shared_backup_max_results = 1000;
+int			shared_backup_max_results_size = 16 * 1024;
+int			shared_backup_max_starters = 2;
 bool		shared_backup_durable = false;
 static int	shared_backup_storage = STORAGE_DYNAMIC;
 
-static LWLockPadded *locks = NULL;
+/* the names of our tranches of locks, as waits for them are shown */
+static const char *const tranche_names[NUM_TRANCHES] = {
+	[CHANGE_LOCK] = "SharedBackupChange",
+	[REGISTRY_LOCK] = "SharedBackupRegistry",
+	[STARTER_LOCK] = "SharedBackupStarter",
+	[REAPER_LOCK] = "SharedBackupReaper",
+	[TABLE_LOCK] = "SharedBackupTable",
+	[AREA_LOCK] = "SharedBackupArea",
+	[FIRST_FILE_LOCK] = "SharedBackupFile",
+};
+
+static LWLockPadded *locks[NUM_TRANCHES];
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+static object_access_hook_type prev_object_access_hook = NULL;
 
 /* A backup that this process has claimed in order to end it. */
 typedef struct BackupClaim
@@ -110,13 +130,16 @@ SharedBackupShmemRequest(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 
-	RequestNamedLWLockTranche(SHARED_BACKUP_TRANCHE, NUM_SHARED_BACKUP_LOCKS);
+	for (int i = 0; i < NUM_TRANCHES; i++)
+		RequestNamedLWLockTranche(tranche_names[i],
+								  i == FIRST_FILE_LOCK ? NUM_FILE_LOCKS : 1);
+	RequestAddinShmemSpace(ClockShmemSize());
 	RequestAddinShmemSpace(RegistryShmemSize());
 	RequestAddinShmemSpace(StarterShmemSize());
 	RequestAddinShmemSpace(ReaperShmemSize());
 	RequestAddinShmemSpace(ContinuityShmemSize());
 #ifdef SHARED_BACKUP_INSTRUMENTS
-	RequestAddinShmemSpace(ClockShmemSize());
+	RequestAddinShmemSpace(TestClockShmemSize());
 	RequestAddinShmemSpace(PointsShmemSize());
 #endif
 }
@@ -127,25 +150,58 @@ SharedBackupShmemStartup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
-	locks = GetNamedLWLockTranche(SHARED_BACKUP_TRANCHE);
+	for (int i = 0; i < NUM_TRANCHES; i++)
+		locks[i] = GetNamedLWLockTranche(tranche_names[i]);
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	ClockShmemInit();
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	TestClockShmemInit();
+#endif
 	RegistryShmemInit();
 	StarterShmemInit();
 	ReaperShmemInit();
 	if (shared_backup_durable)
 		ContinuityShmemInit();
 #ifdef SHARED_BACKUP_INSTRUMENTS
-	ClockShmemInit();
 	PointsShmemInit();
 #endif
 	LWLockRelease(AddinShmemInitLock);
 }
 
+/*
+ * Whoever drops the extension while backups are live should know that core goes
+ * on with them.
+ */
+static void
+SharedBackupObjectAccess(ObjectAccessType access, Oid classId, Oid objectId,
+						 int subId, void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
+
+	if (access == OAT_DROP && classId == ExtensionRelationId &&
+		RegistryExists())
+	{
+		char	   *name = get_extension_name(objectId);
+		int			live = RegistryLive();
+
+		if (live > 0 && name && strcmp(name, "shared_backup") == 0)
+			ereport(WARNING,
+					(errmsg_plural("%d shared backup is live while the extension is dropped",
+								   "%d shared backups are live while the extension is dropped",
+								   live, live),
+					 errdetail("Until they have ended, the server goes on writing full pages to the WAL."),
+					 errhint("With CREATE EXTENSION shared_backup in any database they can be seen, stopped and aborted again.")));
+	}
+}
+
 LWLock *
 SharedBackupGetLock(SharedBackupLock which)
 {
-	return &locks[which].lock;
+	int			tranche = Min(which, FIRST_FILE_LOCK);
+
+	return &locks[tranche][which - tranche].lock;
 }
 
 /*
@@ -192,6 +248,24 @@ _PG_init(void)
 							&shared_backup_result_retention,
 							600, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_results",
+							"Sets the maximum number of stopped, expired and lost shared backups that are remembered.",
+							"-1 means no limit.",
+							&shared_backup_max_results,
+							1000, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_results_size",
+							"Sets the maximum memory for stopped, expired and lost shared backups that are remembered.",
+							"-1 means no limit.",
+							&shared_backup_max_results_size,
+							16 * 1024, -1, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("shared_backup.max_starters",
+							"Sets the maximum number of background workers that start shared backups at once.",
+							NULL,
+							&shared_backup_max_starters,
+							2, 1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;
@@ -220,6 +294,8 @@ _PG_init(void)
 	shmem_request_hook = SharedBackupShmemRequest;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = SharedBackupShmemStartup;
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = SharedBackupObjectAccess;
 
 	ReaperRegister();
 	if (shared_backup_durable)
@@ -381,6 +457,28 @@ MayStop(const BackupSnapshot *snapshot)
 }
 
 /*
+ * Why there may be no backup of some name that once was there; NULL if nothing
+ * comes to mind.
+ */
+static const char *
+GetHintOfAbsence(void)
+{
+	StringInfoData hint;
+	ResultLimit limit;
+	TimestampTz last_forgotten = RegistryLastDoomed(&limit);
+
+	initStringInfo(&hint);
+	if (!shared_backup_durable)
+		appendStringInfo(&hint, _("The server has been up since %s; backups do not survive a restart."),
+						 timestamptz_to_str(RegistrySince()));
+	if (last_forgotten != 0)
+		appendStringInfo(&hint, _("%sBackups that have ended are forgotten early if there are more than \"%s\" allows, which last happened at %s."),
+						 hint.len > 0 ? "  " : "", ResultLimitName(limit),
+						 timestamptz_to_str(last_forgotten));
+	return hint.len > 0 ? hint.data : NULL;
+}
+
+/*
  * Look up a backup that the current user wants to do something with.
  */
 static void
@@ -388,12 +486,14 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 				BackupSnapshot *snapshot)
 {
 	if (!RegistryLookup(label, now, snapshot))
+	{
+		const char *hint = GetHintOfAbsence();
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("shared backup \"%s\" does not exist", name),
-				 shared_backup_durable ? 0 :
-				 errhint("The server has been up since %s; backups do not survive a restart.",
-						 timestamptz_to_str(RegistrySince()))));
+				 hint ? errhint("%s", hint) : 0));
+	}
 
 	if (!MayStop(snapshot))
 		ereport(ERROR,
@@ -686,9 +786,10 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 			EndCarried(label, snapshot, files);
 		else
 			EndCounted(label, snapshot, files, &claim);
-		RESUME_INTERRUPTS();
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+	ResultsTrim();
+	RESUME_INTERRUPTS();
 }
 
 /*
@@ -699,13 +800,19 @@ SaveResult(const BackupLabel *label, const BackupSnapshot *snapshot,
 		   const BackupFiles *files)
 {
 	const BackupRecord *record = &snapshot->record;
+	BackupSnapshot current;
 
 	if (!record->unsaved)
 		return;
 
+	/* unless it has been forgotten, and the file removed */
 	DurableLock(record->file);
-	(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
-	RegistryNoteSaved(label, snapshot->serial);
+	if (RegistryLookup(label, ClockNow(), &current) &&
+		current.serial == snapshot->serial)
+	{
+		(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
+		RegistryNoteSaved(label, snapshot->serial);
+	}
 	DurableUnlock(record->file);
 }
 
@@ -1183,6 +1290,43 @@ shared_backup_list(PG_FUNCTION_ARGS)
 			nulls[8] = true;
 		else
 			values[8] = BoolGetDatum(record->core.started_in_recovery);
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
+							 nulls);
+	}
+
+	return (Datum) 0;
+}
+
+/*
+ * The background workers that start backups
+ */
+Datum
+shared_backup_starter_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StarterInfo *starters;
+	int			nstarters;
+
+	CheckRegistry();
+	InitMaterializedSRF(fcinfo, 0);
+
+	starters = StarterList(&nstarters);
+	for (int i = 0; i < nstarters; i++)
+	{
+		StarterInfo *starter = &starters[i];
+		Datum		values[4] = {0};
+		bool		nulls[4] = {0};
+
+		values[0] = Int32GetDatum(starter->pid);
+		nulls[0] = starter->pid == 0;
+		values[1] = CStringGetTextDatum(starter->state);
+		if (starter->label.len > 0)
+			values[2] = CStringGetTextDatum(GetPrintableLabel(starter->label.text,
+															  starter->label.len));
+		else
+			nulls[2] = true;
+		values[3] = TimestampTzGetDatum(starter->since);
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);

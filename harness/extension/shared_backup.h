@@ -24,10 +24,13 @@ typedef struct BackupLabel
 #define NUM_FILE_LOCKS		16
 
 /*
- * Our lightweight locks, in the tranche named "shared_backup", which the
- * partition locks of the hash table belong to as well.  A file lock is taken
- * before any other of these, and then CHANGE_LOCK; of the rest, no process
- * holds more than one at a time.
+ * Our lightweight locks, each kind in a tranche of its own, so that one can see
+ * what a process waits for.  A file lock is taken before any other of these,
+ * and then CHANGE_LOCK; of the rest, no process holds more than one at a time.
+ *
+ * Nobody takes TABLE_LOCK and AREA_LOCK.  They are there for their tranches,
+ * which the locks within the hash table and within the dynamic shared memory
+ * area belong to.
  */
 typedef enum SharedBackupLock
 {
@@ -35,11 +38,12 @@ typedef enum SharedBackupLock
 	REGISTRY_LOCK,
 	STARTER_LOCK,
 	REAPER_LOCK,
+	TABLE_LOCK,
+	AREA_LOCK,
 	FIRST_FILE_LOCK,
 } SharedBackupLock;
 
-#define NUM_SHARED_BACKUP_LOCKS		(FIRST_FILE_LOCK + NUM_FILE_LOCKS)
-#define SHARED_BACKUP_TRANCHE		"shared_backup"
+#define NUM_TRANCHES		(FIRST_FILE_LOCK + 1)
 
 /* valid values of shared_backup.stop_policy */
 typedef enum StopPolicy
@@ -53,6 +57,9 @@ extern int	shared_backup_max_backups;
 extern int	shared_backup_ttl;
 extern int	shared_backup_stop_policy;
 extern int	shared_backup_result_retention;
+extern int	shared_backup_max_results;
+extern int	shared_backup_max_results_size;
+extern int	shared_backup_max_starters;
 extern bool shared_backup_durable;
 
 extern LWLock *SharedBackupGetLock(SharedBackupLock which);

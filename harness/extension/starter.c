@@ -12,6 +12,16 @@
  * is replaced after each start.  Starts that find none launch a worker of
  * their own.
  *
+ * Workers are taken from those that the whole server shares, so only so many
+ * are used at once as shared_backup.max_starters says, the warm one included.
+ * A start beyond that waits for its turn, in a queue: the fast ones first, and
+ * of each kind those that came first.  What it waits for may be a slow start,
+ * whose checkpoint is spread over minutes.  So as long as a fast start waits,
+ * it asks for an immediate checkpoint now and then, as it would if it were at
+ * work, and the one that is under way hurries.  Whose turn it is can be told
+ * from the queue and the slots alone; whoever changes these wakes those whose
+ * turn it has become.
+ *
  * Caller and worker meet in a slot, which goes through these states:
  *
  *	 FREE		nobody uses it
@@ -56,16 +66,20 @@
 #include <signal.h>
 
 #include "access/xlog.h"
+#include "clock.h"
 #include "durable.h"
 #include "instruments.h"
+#include "lib/ilist.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "points.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/bgwriter.h"
 #include "postmaster/interrupt.h"
 #include "reaper.h"
 #include "registry.h"
+#include "results.h"
 #include "starter.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -84,6 +98,9 @@
 /* how long to wait before launching a warm worker again ... */
 #define STARTER_RELAUNCH_MS		1000	/* if the last one died unused */
 #define STARTER_NO_ROOM_MS		10000	/* if there was no room for it */
+
+/* how often a fast start that waits asks for an immediate checkpoint */
+#define STARTER_HASTEN_MS		100
 
 typedef enum SlotState
 {
@@ -109,6 +126,7 @@ typedef struct StarterError
 typedef struct StarterSlot
 {
 	SlotState	state;
+	TimestampTz since;			/* in this state */
 	uint32		generation;
 	bool		reapers;		/* the worker was launched by the reaper */
 	bool		abandoned;		/* the worker frees the slot */
@@ -128,11 +146,22 @@ typedef struct StarterSlot
 	StarterError error;
 } StarterSlot;
 
+/* A caller whose turn it is not yet. */
+typedef struct StarterWaiter
+{
+	dlist_node	node;			/* in the queue, or among the spare ones */
+	bool		fast;
+	Latch	   *latch;
+} StarterWaiter;
+
 typedef struct StarterShared
 {
 	uint64		warm_starts;	/* requests made to the reaper's workers */
 	uint64		cold_starts;	/* requests for which a worker was launched */
-	StarterSlot slots[FLEXIBLE_ARRAY_MEMBER];
+	int			max_starters;	/* the setting, as the reaper has loaded it */
+	dlist_head	queue;			/* of callers: fast ones, then the others */
+	dlist_head	spare;			/* waiters that nobody uses */
+	StarterSlot slots[FLEXIBLE_ARRAY_MEMBER];	/* and MaxBackends waiters */
 } StarterShared;
 
 /* What a caller has to undo when it fails. */
@@ -142,6 +171,7 @@ typedef struct StarterCall
 	uint64		serial;
 	StarterSlot *slot;			/* NULL if none yet */
 	BackgroundWorkerHandle *handle; /* NULL if we launched none */
+	StarterWaiter *waiter;		/* NULL if not in the queue */
 } StarterCall;
 
 /* What a worker has to undo when it fails. */
@@ -169,14 +199,22 @@ static StarterShared *shared = NULL;
 static StarterWork work;
 static StarterLaunch launch;
 static uint32 wait_event_start = 0;
+static uint32 wait_event_turn = 0;
 static uint32 wait_event_warm = 0;
 static uint32 wait_event_undo = 0;
+
+static Size
+SlotsSize(void)
+{
+	return MAXALIGN(add_size(offsetof(StarterShared, slots),
+							 mul_size(max_worker_processes,
+									  sizeof(StarterSlot))));
+}
 
 Size
 StarterShmemSize(void)
 {
-	return add_size(offsetof(StarterShared, slots),
-					mul_size(max_worker_processes, sizeof(StarterSlot)));
+	return add_size(SlotsSize(), mul_size(MaxBackends, sizeof(StarterWaiter)));
 }
 
 void
@@ -187,7 +225,89 @@ StarterShmemInit(void)
 	shared = ShmemInitStruct("shared_backup starter", StarterShmemSize(),
 							 &found);
 	if (!found)
+	{
+		StarterWaiter *waiters;
+
 		memset(shared, 0, StarterShmemSize());
+		shared->max_starters = shared_backup_max_starters;
+		dlist_init(&shared->queue);
+		dlist_init(&shared->spare);
+		waiters = (StarterWaiter *) ((char *) shared + SlotsSize());
+		for (int i = 0; i < MaxBackends; i++)
+			dlist_push_tail(&shared->spare, &waiters[i].node);
+	}
+}
+
+/*
+ * How many workers are at work on a start, or about to be, and how many have
+ * nothing to do yet; STARTER_LOCK must be held.
+ */
+static void
+CountWorkers(int *busy, int *idle)
+{
+	*busy = *idle = 0;
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		SlotState	state = shared->slots[i].state;
+
+		if (state == SLOT_REQUESTED || state == SLOT_RUNNING)
+			(*busy)++;
+		else if (state == SLOT_LAUNCHING || state == SLOT_WARM)
+			(*idle)++;
+	}
+}
+
+/*
+ * How many of those in the queue may take a worker now; STARTER_LOCK must be
+ * held.
+ */
+static int
+CountTurns(void)
+{
+	int			busy;
+	int			idle;
+	int			available;
+
+	CountWorkers(&busy, &idle);
+	available = idle;
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		if (shared->slots[i].state == SLOT_FREE)
+			available++;
+	}
+	return Min(available, shared->max_starters - busy);
+}
+
+/*
+ * Wake the callers whose turn it is; STARTER_LOCK must be held exclusively.
+ */
+static void
+WakeQueue(void)
+{
+	int			turns;
+	dlist_iter	iter;
+
+	if (dlist_is_empty(&shared->queue))
+		return;
+
+	turns = CountTurns();
+	dlist_foreach(iter, &shared->queue)
+	{
+		if (turns-- <= 0)
+			break;
+		SetLatch(dlist_container(StarterWaiter, node, iter.cur)->latch);
+	}
+}
+
+/*
+ * Change the state of a slot; STARTER_LOCK must be held exclusively.
+ */
+static void
+SetSlotState(StarterSlot *slot, SlotState state)
+{
+	slot->state = state;
+	slot->since = GetCurrentTimestamp();
+	WakeQueue();
 }
 
 /*
@@ -196,11 +316,11 @@ StarterShmemInit(void)
 static void
 FreeSlot(StarterSlot *slot)
 {
-	slot->state = SLOT_FREE;
 	slot->reapers = false;
 	slot->abandoned = false;
 	slot->worker_pid = 0;
 	slot->generation++;
+	SetSlotState(slot, SLOT_FREE);
 }
 
 /*
@@ -240,26 +360,118 @@ LaunchWorker(StarterSlot *slot, BackgroundWorkerHandle **handle)
  */
 
 /*
+ * Enter the queue: behind those that are as urgent, or if this process has had
+ * its turn already, before all others.
+ */
+static void
+EnterQueue(StarterCall *call, bool fast, bool again)
+{
+	StarterWaiter *waiter;
+	dlist_node *before = &shared->queue.head;
+	dlist_iter	iter;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	waiter = dlist_container(StarterWaiter, node,
+							 dlist_pop_head_node(&shared->spare));
+	waiter->fast = fast;
+	waiter->latch = MyLatch;
+	call->waiter = waiter;
+
+	if (again)
+		dlist_push_head(&shared->queue, &waiter->node);
+	else if (!fast)
+		dlist_push_tail(&shared->queue, &waiter->node);
+	else
+	{
+		dlist_foreach(iter, &shared->queue)
+		{
+			if (!dlist_container(StarterWaiter, node, iter.cur)->fast)
+				break;
+			before = iter.cur;
+		}
+		dlist_insert_after(before, &waiter->node);
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+}
+
+/*
+ * Leave the queue; STARTER_LOCK must be held exclusively.
+ */
+static void
+LeaveQueue(StarterCall *call)
+{
+	dlist_delete(&call->waiter->node);
+	dlist_push_head(&shared->spare, &call->waiter->node);
+	call->waiter = NULL;
+}
+
+/*
+ * Is it the turn of this process?  STARTER_LOCK must be held.
+ */
+static bool
+IsMyTurn(StarterCall *call)
+{
+	int			turns = CountTurns();
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &shared->queue)
+	{
+		if (turns-- <= 0)
+			return false;
+		if (iter.cur == &call->waiter->node)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is some start at work whose checkpoint is not immediate?  STARTER_LOCK must
+ * be held.
+ */
+static bool
+SlowStartAtWork(void)
+{
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		StarterSlot *slot = &shared->slots[i];
+
+		if ((slot->state == SLOT_REQUESTED || slot->state == SLOT_RUNNING) &&
+			!slot->fast)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Put a request into the slot of the reaper's worker, or else into a free one,
- * for which the caller has to launch a worker.
+ * for which the caller has to launch a worker, and leave the queue.
+ *
+ * Returns NULL if it is not our turn.  Then *hasten is set if we are held up
+ * by something that an immediate checkpoint would end.
  */
 static StarterSlot *
-PutRequest(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-		   Oid owner, bool *need_worker)
+PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
+		   bool *need_worker, bool *hasten)
 {
-	StarterSlot *slot;
+	const BackupLabel *label = call->label;
+	uint64		serial = call->serial;
+	StarterSlot *slot = NULL;
 	Latch	   *worker = NULL;
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	slot = FindSlot(SLOT_WARM);
-	if (!slot)
-		slot = FindSlot(SLOT_LAUNCHING);
-	*need_worker = slot == NULL;
-	if (!slot)
-		slot = FindSlot(SLOT_FREE);
-	if (slot)
+	*hasten = false;
+	if (!IsMyTurn(call))
+		*hasten = fast && SlowStartAtWork();
+	else
 	{
-		slot->state = SLOT_REQUESTED;
+		LeaveQueue(call);
+		slot = FindSlot(SLOT_WARM);
+		if (!slot)
+			slot = FindSlot(SLOT_LAUNCHING);
+		*need_worker = slot == NULL;
+		if (!slot)
+			slot = FindSlot(SLOT_FREE);
+		SetSlotState(slot, SLOT_REQUESTED);
 		slot->caller = MyLatch;
 		slot->label = *label;
 		slot->serial = serial;
@@ -278,6 +490,41 @@ PutRequest(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 	if (worker)
 		SetLatch(worker);
 	return slot;
+}
+
+/*
+ * Wait for our turn, and put the request into a slot.
+ */
+static StarterSlot *
+AwaitTurn(StarterCall *call, bool fast, int64 ttl, Oid owner,
+		  bool *need_worker)
+{
+	for (;;)
+	{
+		StarterSlot *slot;
+		bool		hasten;
+
+		CHECK_FOR_INTERRUPTS();
+
+		slot = PutRequest(call, fast, ttl, owner, need_worker, &hasten);
+		if (slot)
+			return slot;
+
+		/*
+		 * The slow start may not have asked for its checkpoint yet, or need
+		 * another one, so once is not enough.
+		 */
+		if (hasten)
+			RequestCheckpoint(CHECKPOINT_IMMEDIATE | CHECKPOINT_FORCE);
+
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+						 (hasten ? WL_TIMEOUT : 0),
+						 STARTER_HASTEN_MS,
+						 SharedBackupWaitEvent(&wait_event_turn,
+											   "SharedBackupStartTurn"));
+		ResetLatch(MyLatch);
+	}
 }
 
 /*
@@ -300,7 +547,8 @@ TakeBackRequest(StarterSlot *slot, uint32 *generation)
 			if (!slot->reapers)
 				FreeSlot(slot);
 			else
-				slot->state = slot->worker_pid != 0 ? SLOT_WARM : SLOT_LAUNCHING;
+				SetSlotState(slot, slot->worker_pid != 0 ? SLOT_WARM :
+							 SLOT_LAUNCHING);
 			break;
 		case SLOT_DECLINED:
 			mine = true;
@@ -316,6 +564,9 @@ TakeBackRequest(StarterSlot *slot, uint32 *generation)
 			break;
 	}
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+
+	/* there may be room for a warm worker again */
+	ReaperWake();
 	return mine;
 }
 
@@ -352,12 +603,21 @@ StarterCallCleanup(int code, Datum arg)
 	uint32		generation = 0;
 	bool		mine = true;
 
+	if (call->waiter)
+	{
+		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+		LeaveQueue(call);
+		WakeQueue();
+		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+	}
+
 	if (call->slot)
 		mine = TakeBackRequest(call->slot, &generation);
 
 	if (mine)
 	{
 		RegistryCancelReservation(call->label, call->serial);
+		ResultsTrim();
 		if (call->handle)
 			TerminateBackgroundWorker(call->handle);
 	}
@@ -468,6 +728,16 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 	}
 }
 
+static void
+ReportNoWorker(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not get a background worker for shared backup"),
+			 errhint("You may need to increase \"%s\".",
+					 "max_worker_processes")));
+}
+
 /*
  * Start the backup for which the caller holds a reservation.  Returns the
  * start point.  If this fails, the reservation is gone.
@@ -476,28 +746,26 @@ XLogRecPtr
 StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 		   Oid owner)
 {
-	StarterCall call = {label, serial, NULL, NULL};
+	StarterCall call = {label, serial, NULL, NULL, NULL};
 	StarterError error;
 	XLogRecPtr	startpoint;
-	SlotState	end;
+	SlotState	end = SLOT_FREE;
 
 	PG_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 	{
 		SHARED_BACKUP_POINT("start-reserved", label);
 
+		if (max_worker_processes == 0)
+			ReportNoWorker();
+
 		do
 		{
 			bool		need_worker;
 
-			call.slot = PutRequest(label, serial, fast, ttl, owner,
-								   &need_worker);
-			if (!call.slot ||
-				(need_worker && !LaunchWorker(call.slot, &call.handle)))
-				ereport(ERROR,
-						(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						 errmsg("could not get a background worker for shared backup"),
-						 errhint("You may need to increase \"%s\".",
-								 "max_worker_processes")));
+			EnterQueue(&call, fast, end == SLOT_DECLINED);
+			call.slot = AwaitTurn(&call, fast, ttl, owner, &need_worker);
+			if (need_worker && !LaunchWorker(call.slot, &call.handle))
+				ReportNoWorker();
 
 			SHARED_BACKUP_POINT("start-requested", label);
 			end = AwaitWorker(call.slot, call.handle, &startpoint, &error);
@@ -547,6 +815,7 @@ StarterExitUndo(int code, Datum arg)
 	ForgetStateFile(&slot->label, work.record.file);
 	if (get_backup_status() == SESSION_BACKUP_RUNNING)
 		CoreBackupUndoStart();
+	ResultsTrim();
 }
 
 /*
@@ -562,16 +831,16 @@ LeaveSlot(void)
 	if (slot->state == SLOT_WARM || slot->abandoned)
 		FreeSlot(slot);
 	else if (slot->state == SLOT_REQUESTED)
-		slot->state = SLOT_DECLINED;
+		SetSlotState(slot, SLOT_DECLINED);
 	else if (work.published)
 	{
 		slot->startpoint = work.record.core.startpoint;
-		slot->state = SLOT_DONE;
+		SetSlotState(slot, SLOT_DONE);
 	}
 	else
 	{
 		slot->error = work.error;
-		slot->state = SLOT_FAILED;
+		SetSlotState(slot, SLOT_FAILED);
 	}
 	if (work.taken || slot->state == SLOT_DECLINED)
 		SetLatch(slot->caller);
@@ -602,9 +871,9 @@ EnterSlot(StarterSlot *slot, uint32 generation)
 	{
 		work.slot = slot;
 		work.taken = slot->state == SLOT_REQUESTED;
-		slot->state = work.taken ? SLOT_RUNNING : SLOT_WARM;
 		slot->worker_pid = MyProcPid;
 		slot->worker = MyLatch;
+		SetSlotState(slot, work.taken ? SLOT_RUNNING : SLOT_WARM);
 	}
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 }
@@ -652,7 +921,7 @@ AwaitRequest(void)
 		LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 		if (slot->state == SLOT_REQUESTED)
 		{
-			slot->state = SLOT_RUNNING;
+			SetSlotState(slot, SLOT_RUNNING);
 			work.taken = true;
 		}
 		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
@@ -800,7 +1069,7 @@ RevokeLaunch(StarterSlot *slot)
 		FreeSlot(slot);
 	else if (slot->state == SLOT_REQUESTED && slot->reapers)
 	{
-		slot->state = SLOT_DECLINED;
+		SetSlotState(slot, SLOT_DECLINED);
 		SetLatch(slot->caller);
 	}
 }
@@ -852,7 +1121,21 @@ RevokeLeftovers(void)
 }
 
 /*
- * Launch a warm worker if there is none.
+ * The reaper has loaded the settings: from now on that many starters may be
+ * used.
+ */
+void
+StarterLoadSettings(void)
+{
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
+	shared->max_starters = shared_backup_max_starters;
+	WakeQueue();
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+}
+
+/*
+ * Launch a warm worker if there is none and there may be one, and end the one
+ * there is if there may not be so many any more.
  *
  * Returns the time when this should be called again, at the latest; it should
  * also be called when a worker has started, left its slot, or ended.
@@ -860,9 +1143,12 @@ RevokeLeftovers(void)
 TimestampTz
 StarterKeepWarm(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = ClockReal();
 	TimestampTz again = DT_NOEND;
 	StarterSlot *slot = NULL;
+	StarterSlot *warm;
+	int			busy;
+	int			idle;
 
 	if (!launch.active)
 	{
@@ -873,7 +1159,11 @@ StarterKeepWarm(void)
 		return DT_NOEND;
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
-	if (!FindSlot(SLOT_WARM) && !FindSlot(SLOT_LAUNCHING))
+	CountWorkers(&busy, &idle);
+	warm = FindSlot(SLOT_WARM);
+	if (warm && busy + idle > shared->max_starters)
+		kill(warm->worker_pid, SIGTERM);
+	else if (idle == 0 && busy < shared->max_starters)
 	{
 		/* do not spin if something ends every worker */
 		if (launch.warm_starts == shared->warm_starts &&
@@ -883,7 +1173,7 @@ StarterKeepWarm(void)
 			again = TimestampTzPlusMilliseconds(now, STARTER_NO_ROOM_MS);
 		else
 		{
-			slot->state = SLOT_LAUNCHING;
+			SetSlotState(slot, SLOT_LAUNCHING);
 			slot->reapers = true;
 			launch.slot = slot;
 			launch.generation = slot->generation;
@@ -921,4 +1211,50 @@ StarterGetStatus(StarterStatus *status)
 	status->warm_starts = shared->warm_starts;
 	status->cold_starts = shared->cold_starts;
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+}
+
+/*
+ * The starters that there are, for the view.  Returns how many, and an array
+ * of them.
+ */
+StarterInfo *
+StarterList(int *nstarters)
+{
+	StarterInfo *starters = palloc0(max_worker_processes *
+									sizeof(StarterInfo));
+	int			n = 0;
+
+	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_SHARED);
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		StarterSlot *slot = &shared->slots[i];
+		StarterInfo *starter = &starters[n];
+
+		switch (slot->state)
+		{
+			case SLOT_LAUNCHING:
+				starter->state = "launching";
+				break;
+			case SLOT_WARM:
+				starter->state = "warm";
+				break;
+			case SLOT_REQUESTED:
+				starter->state = "requested";
+				break;
+			case SLOT_RUNNING:
+				starter->state = "running";
+				break;
+			default:
+				continue;
+		}
+		starter->pid = slot->worker_pid;
+		starter->since = slot->since;
+		if (slot->state == SLOT_REQUESTED || slot->state == SLOT_RUNNING)
+			starter->label = slot->label;
+		n++;
+	}
+	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
+
+	*nstarters = n;
+	return starters;
 }

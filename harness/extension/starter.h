@@ -19,11 +19,22 @@ typedef struct StarterStatus
 	uint64		cold_starts;	/* requests for which a worker was launched */
 } StarterStatus;
 
+/* A background worker that starts backups, as the view shows it. */
+typedef struct StarterInfo
+{
+	pid_t		pid;			/* 0 if it is not there yet */
+	const char *state;
+	BackupLabel label;			/* empty if it has no request */
+	TimestampTz since;			/* in this state */
+} StarterInfo;
+
 extern Size StarterShmemSize(void);
 extern void StarterShmemInit(void);
 extern XLogRecPtr StarterRun(const BackupLabel *label, uint64 serial,
 							 bool fast, int64 ttl, Oid owner);
 extern TimestampTz StarterKeepWarm(void);
+extern void StarterLoadSettings(void);
+extern StarterInfo *StarterList(int *nstarters);
 extern void StarterGetStatus(StarterStatus *status);
 
 extern PGDLLEXPORT void SharedBackupStarterMain(Datum main_arg);

@@ -1,0 +1,91 @@
+"""The system's clock is set while backups are open: nothing ends early for that, and what has a deadline still ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.scratch import program_folder
+from harness.session import Session
+
+pytestmark = pytest.mark.server
+PATIENCE = 30.0
+
+DAY = timedelta(days=1)
+JUMPS = {"forwards": "+1d", "backwards": "-1d"}
+SHORT, LONG = "3 s", "1 h"
+"""Times to live: one to wait for, and one that is over after a jump and not before."""
+
+
+@pytest.fixture
+def server(release: Build, implementation: Implementation) -> Iterator[tuple[Cluster, Path]]:
+    """A server of the release flavour, and the file that says by how much its clock is wrong."""
+    if implementation != SHARED:
+        pytest.skip("the clock is the extension's")
+    with wrong_clock(release) as (build, offset), open_cluster(build) as server:
+        yield server, offset
+
+
+@contextmanager
+def wrong_clock(build: Build) -> Iterator[tuple[Build, Path]]:
+    """A server whose clock can be set: the library libfaketime is loaded into it, and leaves the monotonic clock be."""
+    spec = find_spec("libfaketime")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = program_folder() / "clock"
+    folder.mkdir(exist_ok=True)
+    library, offset = folder / "libfaketime.so.1", folder / "offset"
+    copyfile(Path(spec.origin).parent / "vendor" / "libfaketime" / "src" / library.name, library)
+    library.chmod(0o755)
+    offset.write_text("+0\n")
+    environment = {
+        "LD_PRELOAD": ":".join(filter(None, (build.environment.get("LD_PRELOAD"), str(library)))),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+        "NO_FAKE_STAT": "1",
+    }
+    yield replace(build, environment={**build.environment, **environment}), offset
+
+
+def jump(session: Session, offset: Path, by: str) -> None:
+    """Sets the server's clock; raises AssertionError if it is not set then."""
+    offset.write_text(f"{by}\n")
+    ((now,),) = session.execute("SELECT clock_timestamp()")
+    away = now - datetime.now(UTC)
+    wanted = DAY if by.startswith("+") else -DAY
+    assert abs(away - wanted) < DAY / 24, f"the server's clock is {away} from the right time"
+
+
+def states(session: Session) -> dict[str, str]:
+    return dict(session.execute("SELECT label, state FROM shared_backups"))
+
+
+@pytest.mark.parametrize("direction", JUMPS)
+def test_a_jump_ends_no_backup_and_keeps_none_from_expiring(server: tuple[Cluster, Path], direction: str) -> None:
+    cluster, offset = server
+    session = cluster.connect()
+    session.execute("CREATE EXTENSION shared_backup")
+    for label, ttl in (("short", SHORT), ("long", LONG)):
+        session.execute("SELECT shared_backup_start(%s, true, %s::interval)", (label, ttl))
+    jump(session, offset, JUMPS[direction])
+    assert states(session)["long"] == "active"
+    cluster.wait_until(lambda: states(session)["short"] == "expired", PATIENCE, "the backup to expire")
+    assert states(session)["long"] == "active"
+
+    session.execute("SELECT shared_backup_start('after', true, %s::interval)", (SHORT,))
+    cluster.wait_until(lambda: states(session)["after"] == "expired", PATIENCE, "a backup started afterwards to expire")
+    session.execute("SELECT shared_backup_stop('long', false)")
+    ((least, most),) = session.execute("SELECT min(start_time), max(stop_time) FROM shared_backups")
+    assert timedelta(0) < most - least < timedelta(minutes=30), "times are by another clock"
+    session.close()

@@ -1,0 +1,217 @@
+"""What is remembered of backups that have ended is bounded, in number and bytes; what ended first is forgotten."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.memory import dynamic_shared_memory
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import DURABLE, SHARED, Implementation
+from harness.node import give
+from harness.points import Points
+from harness.session import Session, SqlError
+from properties.conftest import server_settings
+from properties.test_warm_worker import stopped
+
+pytestmark = pytest.mark.server
+PATIENCE = 30.0
+
+LABEL = "x" * 1000
+MANY = 3000
+"""Backups with long labels: without a limit their results need more than 3 MB."""
+LIMIT = 512
+"""KiB that they may need."""
+SLACK = 2 << 20
+"""Bytes of shared memory beyond the limit: memory comes in segments of a megabyte and more."""
+TABLESPACES, FOLDERS = 20, ("x" * 200,) * 4
+MAP = TABLESPACES * 800
+"""Bytes of a tablespace map, at least."""
+AT_ONCE, ROUNDS = 10, 30
+"""Backups that expire together, and how often."""
+START = "SELECT shared_backup_start(%s, true, '1 h')"
+STOP = "SELECT lsn, labelfile FROM shared_backup_stop(%s, false)"
+FORGOTTEN = 'shared backup "{}" has ended and was forgotten early'
+
+
+@pytest.fixture(autouse=True)
+def only_the_extension(implementation: Implementation) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("the settings are the extension's")
+
+
+@pytest.fixture(params=[SHARED, DURABLE], ids=["shared", "durable"])
+def server(request: pytest.FixtureRequest, instrumented: Build) -> Iterator[Cluster]:
+    with open_cluster(instrumented, settings=server_settings(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def user(server: Cluster) -> Iterator[Session]:
+    session = server.connect()
+    session.execute("CREATE EXTENSION shared_backup")
+    session.execute("CREATE EXTENSION shared_backup_instruments")
+    yield session
+    session.close()
+
+
+def configure(server: Cluster, session: Session, **settings: str | None) -> None:
+    """Changes settings, and waits until the reaper has them."""
+    loaded = "SELECT settings_loaded FROM shared_backup_reaper()"
+    before = session.execute(loaded)
+    server.configure({f"shared_backup.{name}": value for name, value in settings.items()})
+    server.reload(sessions=[session])
+    server.wait_until(lambda: session.execute(loaded) != before, PATIENCE, "the reaper to load its settings")
+
+
+def stop(session: Session, label: str) -> None:
+    session.execute(START, (label,))
+    assert session.execute(STOP, (label,))[0][1], "no label file"
+
+
+def labels(session: Session) -> list[str]:
+    return [row[0] for row in session.execute("SELECT label FROM shared_backups ORDER BY label")]
+
+
+def state_files(server: Cluster) -> int:
+    return len([*(server.data_dir / "pg_shared_backup").glob("*.backup")])
+
+
+def test_what_ended_first_is_forgotten_and_that_is_said(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results="2")
+    position = server.log_position()
+    for label in ("c", "a", "b"):
+        user.execute(START, (label,))
+    for label in ("b", "c", "a"):
+        user.execute(STOP, (label,))
+    assert labels(user) == ["a", "c"]
+    said = server.log_since(position)
+    assert FORGOTTEN.format("b") in said
+    assert '"shared_backup.max_results"' in said
+    assert said.count("was forgotten early") == 1
+    with pytest.raises(SqlError) as refusal:
+        user.execute(STOP, ("b",))
+    assert refusal.value.sqlstate == "42704"
+    assert '"shared_backup.max_results"' in (refusal.value.hint or "")
+    if (server.data_dir / "pg_shared_backup").exists():
+        assert state_files(server) == 2
+
+
+def test_a_lowered_limit_holds_from_the_reload_on(server: Cluster, user: Session) -> None:
+    for label in ("a", "b", "c", "d"):
+        stop(user, label)
+    user.execute(START, ("open",))
+    configure(server, user, max_results="1")
+    assert labels(user) == ["d", "open"]
+    configure(server, user, max_results="-1")
+    stop(user, "e")
+    assert labels(user) == ["d", "e", "open"]
+
+
+def test_nothing_is_remembered_if_nothing_may_be_but_a_stop_has_its_answer(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results="0")
+    for _ in range(3):
+        stop(user, "a")
+        assert labels(user) == []
+    user.execute("SELECT shared_backup_clock_freeze()")
+    user.execute(START, ("b",))
+    user.execute("SELECT shared_backup_clock_advance('2 h')")
+    assert labels(user) == []
+    if (server.data_dir / "pg_shared_backup").exists():
+        assert state_files(server) == 0
+
+
+def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results="1")
+    (pid,) = user.execute("SELECT pid FROM shared_backup_reaper()")[0]
+    with stopped(pid):
+        for label in ("a", "b"):
+            stop(user, label)
+        assert labels(user) == ["b"]
+
+
+def test_a_result_that_was_to_be_replaced_comes_back_within_the_limit(server: Cluster, user: Session) -> None:
+    points = Points(user)
+    configure(server, user, max_results="1")
+    stop(user, "a")
+    points.arm("start-reserved", "a")
+    session = server.connect()
+    pending = session.submit(START, ("a",))
+    points.arrived("start-reserved", "a")
+    stop(user, "b")
+    assert labels(user) == ["a", "b"], "a is starting"
+    pending.cancel()
+    with pytest.raises(SqlError, match="57014"):
+        pending.result(PATIENCE)
+    assert labels(user) == ["b"]
+    points.disarm()
+    session.close()
+
+
+def test_expired_backups_are_forgotten_in_the_order_of_their_deadlines(server: Cluster, user: Session) -> None:
+    user.execute("SELECT shared_backup_clock_freeze()")
+    configure(server, user, max_results="3")
+    deadlines = {"a": 30, "b": 10, "c": 50, "d": 20, "e": 40, "f": 10}
+    for label, ttl in deadlines.items():
+        user.execute("SELECT shared_backup_start(%s, true, %s::interval)", (label, f"{ttl} s"))
+    user.execute("SELECT shared_backup_clock_advance('1 min')")
+    assert labels(user) == ["a", "c", "e"]
+
+
+def test_results_take_no_more_memory_than_they_may(server: Cluster, user: Session) -> None:
+    """... nor do those that expire: nobody will ask for their files."""
+    configure(server, user, max_results="-1", max_results_size=f"{LIMIT}kB")
+    before, position = dynamic_shared_memory(server), server.log_position()
+    for number in range(MANY):
+        stop(user, f"{number} {LABEL}")
+    held = dynamic_shared_memory(server) - before
+    assert held <= LIMIT * 1024 + SLACK, f"{held} bytes of shared memory are held by results"
+    remembered = labels(user)
+    assert 0 < len(remembered) < LIMIT, "each has more than 1,000 bytes"
+    assert f"{MANY - 1} {LABEL}" in remembered
+    assert '"shared_backup.max_results_size"' in server.log_since(position)
+
+
+def test_unless_it_is_limited_it_takes_that_memory(server: Cluster, user: Session) -> None:
+    """What the limit is measured by can be seen."""
+    configure(server, user, max_results="-1", max_results_size="-1")
+    before = dynamic_shared_memory(server)
+    for number in range(MANY):
+        stop(user, f"{number} {LABEL}")
+    assert dynamic_shared_memory(server) - before > LIMIT * 1024 + SLACK
+    assert len(labels(user)) == MANY
+
+
+def test_what_expires_keeps_no_files(server: Cluster, user: Session) -> None:
+    """Nobody will ask for them; and tablespaces with long names make them large."""
+    make_tablespaces(server, user)
+    configure(server, user, max_results="-1", max_results_size="-1")
+    user.execute("SELECT shared_backup_clock_freeze()")
+    expire(user, 0)
+    before = dynamic_shared_memory(server)
+    for number in range(1, ROUNDS):
+        expire(user, number)
+    held = dynamic_shared_memory(server) - before
+    assert len(labels(user)) == ROUNDS * AT_ONCE
+    assert held < ROUNDS * AT_ONCE * MAP // 2, f"{held} bytes of shared memory are held by what has expired"
+
+
+def make_tablespaces(server: Cluster, session: Session) -> None:
+    for number in range(TABLESPACES):
+        folder = server.folder / str(number)
+        for name in ("", *FOLDERS):
+            folder /= name
+            folder.mkdir()
+            give(folder, server.user)
+        session.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
+
+
+def expire(session: Session, round_number: int) -> None:
+    for number in range(AT_ONCE):
+        session.execute("SELECT shared_backup_start(%s, true, '1 s')", (f"{round_number} {number}",))
+    session.execute("SELECT shared_backup_clock_advance('1 s')")
+
+
+def test_the_defaults(server: Cluster, user: Session) -> None:
+    shown = [user.execute(f"SHOW shared_backup.{name}")[0][0] for name in ("max_results", "max_results_size")]
+    assert shown == ["1000", "16MB"]
