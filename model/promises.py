@@ -8,12 +8,12 @@ claim it should be seen to break, unless it lacks what the promise is about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
 from model.design import Design, OnRestart, StopPolicy
-from model.operations import Abort, Backing, Disconnect, Operation, Renew, Restart, Rollback, Start, Stop
-from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
+from model.operations import Abort, Backing, Disconnect, Fenced, Operation, Renew, Restart, Rollback, Start, Stop
+from model.outcomes import Failed, Ok, Outcome, SqlState, stop_row
 from model.state import ACTIVE, LOST, Cluster
 from model.transition import acting_as, run
 
@@ -132,20 +132,26 @@ def any_session_stops_it(t: Transition) -> bool:
 def stop_can_be_asked_again(t: Transition) -> bool:
     """See the sentence. An administrator who sets the retention to zero has waived it."""
     waived = t.before.settings.result_retention == 0 < t.design.settings.result_retention
-    return waived or all(again == t.outcome for _, again in run(t.design, t.after, t.operation))
+    row = stop_row(t.outcome)
+    assert row is not None
+    same = Ok(replace(row, repeated=True))
+    return waived or all(again == same for _, again in run(t.design, t.after, t.operation))
+
+
+def a_stop_too_early_is_told(t: Transition) -> bool:
+    """See the sentence. Core's own function has nothing to repeat."""
+    assert isinstance(t.operation, Stop)
+    row, backup = stop_row(t.outcome), t.before.backup(t.operation.label or "")
+    if t.design.session_bound:
+        return row is None or not row.repeated
+    return row is None or (backup is not None and row.repeated is (backup.state is not ACTIVE))
 
 
 def fence_holds(t: Transition) -> bool:
     """See the sentence."""
-    assert isinstance(t.operation, Stop)
-    fence = t.operation.start_point
-    row = stop_row(t.outcome)
-    return fence is None or row is None or row.start_point == fence
-
-
-def stop_row(outcome: Outcome) -> StopRow | None:
-    """What a stop that succeeded handed out."""
-    return outcome.value if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
+    assert isinstance(t.operation, Fenced)
+    backup = t.before.backup(t.operation.label or "")
+    return t.operation.start_point is None or (backup is not None and backup.start_point == t.operation.start_point)
 
 
 def only_the_owner_ends_it(t: Transition) -> bool:
@@ -223,7 +229,7 @@ PROMISES = (
     ),
     Promise(
         "start_points_differ",
-        "On a primary, a new start point lies after that of every backup that is remembered.",
+        "A new start has a number, as it has a token, that is beyond those of all backups that are remembered.",
         everyone,
         start_points_differ,
         (Start, Rollback),
@@ -251,11 +257,18 @@ PROMISES = (
         (Stop,),
     ),
     Promise(
+        "a_stop_too_early_is_told",
+        "A stop says whether it has itself ended the backup, or another one had before.",
+        everyone,
+        a_stop_too_early_is_told,
+        (Stop,),
+    ),
+    Promise(
         "fence_holds",
-        "A stop that names a start point never ends another backup.",
+        "A stop, abort or renewal that names a start never touches the backup of another one.",
         lambda design: design.fencing,
         fence_holds,
-        (Stop,),
+        get_args(Fenced),
     ),
     Promise(
         "only_the_owner_ends_it",

@@ -18,7 +18,7 @@ from hypothesis import given, note, settings
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import STOCK, Implementation
+from harness.implementation import STOCK, UNFENCED, Implementation
 from harness.node import give
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
@@ -70,7 +70,7 @@ class Scene:
 
     def stop(self, label: str) -> BackupFiles:
         """Stops a backup in another session."""
-        parameters = {"label": label, "wait": True, "start_lsn": None}
+        parameters = {"label": label, "wait": True, **UNFENCED}
         return BackupFiles(*self.session.execute(self.client.implementation.stop, parameters)[0][:3])
 
     def change_everything(self) -> None:
@@ -218,7 +218,7 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         early = here.stop("early")
         here.start("aborted")
         aborted = by_hand(here)
-        here.session.execute(implementation.abort, {"label": "aborted"})
+        here.session.execute(implementation.abort, {"label": "aborted", **UNFENCED})
         snapshot = copy_around(here, here.change_everything)
         archive_all(here.origin, here.session)
         for scenario, files in (("stopped before it was copied", early), ("aborted before it was copied", aborted)):

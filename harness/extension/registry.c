@@ -699,20 +699,19 @@ RegistryUnclaim(const BackupLabel *label, uint64 serial)
 }
 
 /*
- * A backup is stopped now.
+ * From now on, the result of a stopped backup is remembered.
  */
 void
-RegistrySetStopTime(BackupRecord *record)
+RegistrySetForgetTime(BackupRecord *record)
 {
-	record->stop_time = ClockNow();
-	record->forget_at = TimestampTzAfter(record->stop_time,
+	record->forget_at = TimestampTzAfter(ClockNow(),
 										 shared_backup_result_retention *
 										 USECS_PER_SEC);
 }
 
 /*
- * Keep the result of a claimed backup.  As in RegistryPublishStart(), the times
- * in *record are set here unless there is a state file.
+ * Keep the result of a claimed backup.  As in RegistryPublishStart(), the time
+ * until which it is remembered is set here unless there is a state file.
  *
  * If the record has other files than the entry, these are freed.  Returns
  * whether core has to be released, if core has not ended this very backup.
@@ -725,7 +724,7 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	bool		release;
 
 	if (record->file == 0)
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 	if (record->files != entry->record.files)
 		RegistryFreeFiles(&entry->record);
 	record->expires_at = entry->record.expires_at;

@@ -13,6 +13,7 @@
 #include "shared_backup.h"
 #include "utils/dsa.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 typedef enum BackupPhase
 {
@@ -52,10 +53,11 @@ typedef struct BackupRecord
 	bool		carried;		/* over a restart, while it was live */
 	LostReason	lost_reason;	/* if LOST */
 	Oid			owner;			/* role that started it */
+	pg_uuid_t	token;			/* of this start and no other, ever */
 	CoreBackup	core;
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
-	TimestampTz stop_time;		/* if STOPPED */
+	TimestampTz stop_time;		/* if STOPPED; core had not ended it before */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
 	uint64		replaces;		/* file of what it replaced, 0 if none */
@@ -122,7 +124,7 @@ extern uint64 RegistryPublishStart(const BackupLabel *label, uint64 serial,
 /* stop, abort and renew */
 extern bool RegistryClaim(const BackupLabel *label, uint64 serial);
 extern void RegistryUnclaim(const BackupLabel *label, uint64 serial);
-extern void RegistrySetStopTime(BackupRecord *record);
+extern void RegistrySetForgetTime(BackupRecord *record);
 extern bool RegistryPublishStop(const BackupLabel *label, uint64 serial,
 								BackupRecord *record);
 extern void RegistryNoteSaved(const BackupLabel *label, uint64 serial);

@@ -250,7 +250,7 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 		/* the copy was complete when it was to be stopped: finish that */
 		record->carried = true;
 		ResumeEndCarried(&record->core, &backup->files);
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 		backup->phase = BACKUP_STOPPED;
 	}
 	else

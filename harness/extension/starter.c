@@ -121,6 +121,7 @@ typedef struct StarterSlot
 	bool		fast;
 	int64		ttl;			/* in microseconds, or PG_INT64_MAX */
 	Oid			owner;
+	pg_uuid_t	token;
 
 	/* result */
 	XLogRecPtr	startpoint;
@@ -244,7 +245,7 @@ LaunchWorker(StarterSlot *slot, BackgroundWorkerHandle **handle)
  */
 static StarterSlot *
 PutRequest(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-		   Oid owner, bool *need_worker)
+		   Oid owner, const pg_uuid_t *token, bool *need_worker)
 {
 	StarterSlot *slot;
 	Latch	   *worker = NULL;
@@ -265,6 +266,7 @@ PutRequest(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 		slot->fast = fast;
 		slot->ttl = ttl;
 		slot->owner = owner;
+		slot->token = *token;
 		if (*need_worker)
 			shared->cold_starts++;
 		else
@@ -473,7 +475,7 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
  */
 XLogRecPtr
 StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-		   Oid owner)
+		   Oid owner, const pg_uuid_t *token)
 {
 	StarterCall call = {label, serial, NULL, NULL};
 	StarterError error;
@@ -489,7 +491,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 			bool		need_worker;
 
 			call.slot = PutRequest(label, serial, fast, ttl, owner,
-								   &need_worker);
+								   token, &need_worker);
 			if (!call.slot ||
 				(need_worker && !LaunchWorker(call.slot, &call.handle)))
 				ereport(ERROR,
@@ -691,6 +693,7 @@ StartAndPublish(void)
 	files.len[FILE_TABLESPACE_MAP] = spcmapfile.len;
 	RegistryStoreFiles(&work.record, &files);
 	work.record.owner = slot->owner;
+	work.record.token = slot->token;
 
 	/* From here until it is published, only errors can stop us, then nothing. */
 	CHECK_FOR_INTERRUPTS();
