@@ -1,4 +1,4 @@
-"""A token names a start: whoever has it means that backup, for as long as there is anything of it, and no other ever."""
+"""A token names a start: whoever has it means that backup, as long as there is anything of it, and no other ever."""
 
 from collections.abc import Iterator
 from dataclasses import replace
