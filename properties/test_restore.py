@@ -234,6 +234,8 @@ def test_a_stop_tells_whether_the_copy_is_covered(
 ) -> None:
     """Stopped in mid-copy, by a role that may, with the right token: the owner's stop returns the same files, and says
     that it is a repeated one, with a stop point before the end of the copy. And that copy is not restored."""
+    if "%(token)s" not in implementation.stop:
+        pytest.skip("starts have no token here, nor do stops say whether they are repeated")
     with tally.example(), scene(instrumented, implementation, full_page_writes=False) as here:
 
         def stop(token: str) -> Row:
@@ -245,10 +247,8 @@ def test_a_stop_tells_whether_the_copy_is_covered(
                 assert stop(token)[5] is False
             here.change_everything()
 
-        _, *told = here.session.execute(implementation.start, {"label": "nightly", "fast": True, "ttl": None})[0]
-        if not told:
-            pytest.skip("starts have no token here, nor do stops say that they are repeated")
-        token = str(told[0])
+        given = {"label": "nightly", "fast": True, "ttl": None}
+        token = str(here.session.execute(implementation.start, given)[0][1])
         snapshot = copy_around(here, half_way)
         copied = here.session.execute("SELECT pg_current_wal_insert_lsn()::text")[0][0]
         lsn, labelfile, spcmapfile, _, _, repeated = stop(token)

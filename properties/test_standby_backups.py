@@ -158,14 +158,14 @@ def test_the_token_of_one_start_does_nothing_to_another_with_the_same_start_poin
     pair: Pair, implementation: Implementation, tally: Tally
 ) -> None:
     """A job that has given its backup up comes late, by whichever operation, when another one has its label."""
+    if "%(token)s" not in implementation.stop:
+        pytest.skip("starts have no token here")
     operations = (implementation.stop, str(implementation.renew), str(implementation.abort))
     given = {"label": "nightly", "fast": True, "ttl": None, "wait": False}
     session = pair.standby.connect()
     with tally.example():
         for last in operations:
             late = session.execute(implementation.start, given)[0]
-            if len(late) == 1:
-                pytest.skip("starts have no token here")
             session.execute(str(implementation.abort), {**given, "token": late[1]})
             current = session.execute(implementation.start, given)[0]
             assert current[0] == late[0], "nothing was replayed in between: there is no other point to start at"
