@@ -10,7 +10,7 @@ import psycopg
 from psycopg.pq import ExecStatus
 
 from harness.cluster import Cluster
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.session import Parameters, Session
 
 MILLISECONDS = 1000.0
@@ -48,7 +48,7 @@ class Caller:
     def renew(self) -> float:
         """A renewal, if there is such a thing."""
         assert self.by.renew is not None
-        return timed(self.session, self.by.renew, {"label": self.label, "ttl": "1 hour"})
+        return timed(self.session, self.by.renew, {"label": self.label, "ttl": "1 hour", **UNFENCED})
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def start_parameters(label: str, ttl: str | None = None) -> dict[str, Any]:
 
 def stop_parameters(label: str, wait_for_archive: bool = False) -> dict[str, Any]:
     """The parameters of a stop."""
-    return {"label": label, "wait": wait_for_archive, "start_lsn": None}
+    return {"label": label, "wait": wait_for_archive, **UNFENCED}
 
 
 def timed(session: Session, sql: str, parameters: Parameters = None) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from benchmarks.callers import Caller, start_parameters
 from benchmarks.memory import dynamic_shared_memory
 from harness.cluster import Cluster
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.probes import forced_full_page_writes, prepare_probe
 from harness.session import Session
 
@@ -62,7 +62,7 @@ class Fleet:
         assert self.implementation.renew is not None
         deadline = time.time() + HEAD_START + RENEWAL * self.open
         for number in range(self.open):
-            parameters = {"label": label(number), "ttl": f"{deadline - time.time():.6f} seconds"}
+            parameters = {"label": label(number), "ttl": f"{deadline - time.time():.6f} seconds", **UNFENCED}
             self.session.execute(self.implementation.renew, parameters)
         if time.time() >= deadline:
             raise RuntimeError(f"{self.open} renewals took longer than {RENEWAL} s each: too slow to expire together")

@@ -1,8 +1,9 @@
 """The client (Jepsen's word): carries out the model's operations on a real cluster, and speaks the model's language.
 
-Start points, which the model numbers, are LSNs here; the model's seconds are times on the extension's clock. The
-client translates both ways, and in passing holds what it sees to what the model cannot say: start points rise, label
-files are whole, a repeated stop gives the same bytes.
+Starts, which the model numbers, have LSNs here (no two the same: the server is a primary) and tokens; the model's
+seconds are times on the extension's clock. The client translates both ways, and in passing holds what it sees to what
+the model cannot say: start points rise, a token is one start's, label files are whole, a repeated stop gives the same
+bytes.
 """
 
 import time
@@ -56,7 +57,10 @@ LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
 
 LONG_AGO = "0/1"
-"""The LSN for a start point that no backup has."""
+"""The LSN for a start that no backup has."""
+
+NO_TOKEN = "00000000-0000-0000-0000-000000000000"
+"""The token for it."""
 
 
 class Violation(AssertionError):  # noqa: N818 - it is a finding, not an error
@@ -71,6 +75,10 @@ class Client:
         self.implementation = implementation
         self.admin = cluster.connect()
         self.last_lsn = 0
+        self.tokens: dict[str, str] = {}
+        """Of starts, by their LSNs; where starts have none, the LSN is all that a fence can name."""
+        self.starts: dict[str, str] = {}
+        """The same the other way round."""
         self.event: Event | None = None
         self.sessions: list[Session | None] = []
         self.now = 0
@@ -137,7 +145,7 @@ class Client:
             return
         for row in rows:
             if row[1] == "active":
-                self.admin.execute(abort, {"label": row[0]})
+                self.admin.execute(abort, {"label": row[0], **self.fence(None)})
         if self.implementation.has_clock:
             self.move_clock(LONG_ENOUGH)
         else:
@@ -192,11 +200,11 @@ class Client:
                     self.run(start.session, "ROLLBACK")
             case Stop():
                 return self.stop(operation)
-            case Abort(number, label):
-                self.run(number, offered(self.implementation.abort), {"label": label})
+            case Abort(number, label, start_point):
+                self.run(number, offered(self.implementation.abort), {"label": label, **self.fence(start_point)})
                 return None
-            case Renew(number, label, ttl):
-                parameters = {"label": label, "ttl": interval(ttl)}
+            case Renew(number, label, ttl, start_point):
+                parameters = {"label": label, "ttl": interval(ttl), **self.fence(start_point)}
                 return self.seconds(self.run(number, offered(self.implementation.renew), parameters)[0][0])
             case ListBackups(number):
                 return tuple(self.backup_row(row) for row in self.run(number, offered(self.implementation.view)))
@@ -258,7 +266,7 @@ class Client:
 
     def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
         """A start; its start point must lie after every other."""
-        lsn = self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0][0]
+        lsn = self.begin_backup(number, by, label, ttl, fast)
         if lsn is None:
             return None
         if lsn_to_int(lsn) <= self.last_lsn:
@@ -267,20 +275,39 @@ class Client:
         self.lsns.append(lsn)
         return len(self.lsns) - 1
 
+    def begin_backup(
+        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
+    ) -> str | None:
+        """A start; returns its LSN."""
+        lsn, token = (*self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0], None)[:2]
+        if lsn is not None and token is not None:
+            self.learn_token(lsn, str(token))
+        return lsn  # type: ignore[no-any-return]
+
+    def learn_token(self, lsn: str, token: str) -> None:
+        """The start with that LSN has this token; raises Violation if it has another, or another start has it."""
+        if self.tokens.setdefault(lsn, token) != token or self.starts.setdefault(token, lsn) != lsn:
+            known = f"that one has {self.tokens[lsn]}, and this is that of {self.starts.get(token)}"
+            raise Violation(f"the token of the start at {lsn} is said to be {token}; {known}")
+
     def stop(self, stop: Stop) -> StopRow:
-        """A stop; asked again, it must answer with the same bytes."""
-        start_lsn = None if stop.start_point is None else self.lsn(stop.start_point)
-        parameters = {"label": stop.label, "wait": stop.wait_for_archive, "start_lsn": start_lsn}
+        """A stop; asked again, it must answer with the same bytes, and as of the same time."""
+        parameters = {"label": stop.label, "wait": stop.wait_for_archive, **self.fence(stop.start_point)}
         raw = self.run(stop.session, self.implementation.stop, parameters)[0]
         row = self.read_stop(raw)
         if not self.implementation.design.session_bound:
-            first = self.stopped.setdefault((row.label, row.start_point), raw)
-            if first != raw:
+            first = self.stopped.setdefault((row.label, row.start_point), raw[:5])
+            if first != raw[:5]:
                 raise Violation(f"the stop answered {raw}, and {first} the first time")
         return row
 
+    def fence(self, start_point: int | None) -> dict[str, str | None]:
+        """The parameters that name a start: those of no start, if there is none of that number."""
+        lsn = None if start_point is None else self.lsn(start_point)
+        return {"start_lsn": lsn, "token": None if lsn is None else self.tokens.get(lsn, NO_TOKEN)}
+
     def lsn(self, start_point: int) -> str:
-        """The LSN of a start point; an old one, if there is none of that number."""
+        """The LSN of a start; an old one, if there is none of that number."""
         return self.lsns[start_point] if start_point < len(self.lsns) else LONG_AGO
 
     def read_stop(self, raw: Row) -> StopRow:
@@ -288,8 +315,10 @@ class Client:
 
         With a control file it must be of the kind that makes a copy depend on it: that of a standby.
         """
-        self.handed_out = raw
-        lsn, text, tablespace_map, control_file = (*raw, None)[:4]
+        self.handed_out = raw[:4]
+        lsn, text, tablespace_map, control_file, stop_time, repeated = (*raw, None, None, None)[:6]
+        if len(raw) > 4 and (stop_time is None or repeated is None):
+            raise Violation(f"the stop at {lsn} does not say when the backup was stopped, or whether it was before")
         label_file = parse_label_file(text)
         expected = {
             "method": "streamed",
@@ -302,7 +331,14 @@ class Client:
         if wrong or mapped != self.tablespaces or not self.points_in_order(label_file, lsn):
             raise Violation(f"the stop at {lsn} returned {label_file} and the tablespace map {tablespace_map!r}")
         start_point = self.start_point(label_file.start_lsn)
-        return StopRow(label_file.label, start_point, restorable=True, control_file=control_file is not None)
+        return StopRow(
+            label_file.label,
+            start_point,
+            restorable=True,
+            control_file=control_file is not None,
+            repeated=repeated,
+            stop_time=self.seconds(stop_time),
+        )
 
     def points_in_order(self, label_file: LabelFile, stop_lsn: str) -> bool:
         """The redo point, then the checkpoint record, then the end of the backup."""
@@ -331,9 +367,13 @@ class Client:
 
     def backup_row(self, raw: Row) -> BackupRow:
         """One row of the view in the model's terms; raises Violation if it contradicts itself."""
-        label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby = raw
+        label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby, *token = raw
         if (stop_lsn is None) != (stop_time is None) or (stop_lsn is not None) != (state == "stopped") or from_standby:
             raise Violation(f"a row that contradicts itself: {raw}")
+        if token and (start_lsn is None) != (token[0] is None):
+            raise Violation(f"a start has its token when it has its start point: {raw}")
+        if token and start_lsn is not None:
+            self.learn_token(start_lsn, str(token[0]))
         number = None if start_lsn is None else self.start_point(start_lsn)
         if state == "stopped" and self.stopped.get((label, number or 0), (stop_lsn,))[0] != stop_lsn:
             raise Violation(f"the stop returned another end than {stop_lsn}, which the view shows")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from harness.client import Client, interval
+from harness.client import Client
 from harness.cluster import Cluster
 from harness.history import Event
 from harness.implementation import Implementation
@@ -121,7 +121,7 @@ class Crowd(Client):
 
     def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
         """A start; returns its start point."""
-        lsn = self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0][0]
+        lsn = self.begin_backup(number, by, label, ttl, fast)
         return None if lsn is None else lsn_to_int(lsn)
 
     def lsn(self, start_point: int) -> str:

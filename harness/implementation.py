@@ -21,10 +21,11 @@ from model.design import STOCK as STOCK_DESIGN
 class Implementation:
     """SQL for a design's operations; None where the design has no such operation.
 
-    Statements take psycopg's named parameters: ``label``, ``fast``, ``ttl`` (an interval as text), ``wait``,
-    ``start_lsn``. A start returns the start point, a stop the columns lsn, labelfile, spcmapfile and, if there can be
-    one, controlfile, a renewal the new deadline, the view label, state, owner, start_lsn, start_time, expires_at,
-    stop_lsn, stop_time, from_standby.
+    Statements take psycopg's named parameters: ``label``, ``fast``, ``ttl`` (an interval as text), ``wait``; and for a
+    fence ``token`` or ``start_lsn``, whichever it has. A start returns the start point and, if starts have one, the
+    token; a stop the columns lsn, labelfile, spcmapfile and, as far as there are such, controlfile, stop_time,
+    repeated; a renewal the new deadline; the view label, state, owner, start_lsn, start_time, expires_at, stop_lsn,
+    stop_time, from_standby and, if there is one, token.
     """
 
     name: str
@@ -62,6 +63,9 @@ class Implementation:
         return self.design.on_restart is OnRestart.RESUME
 
 
+UNFENCED: dict[str, None] = {"start_lsn": None, "token": None}
+"""The parameters of a stop, an abort or a renewal that names no start."""
+
 STOCK = Implementation(
     name="stock",
     design=STOCK_DESIGN,
@@ -73,19 +77,20 @@ STOCK = Implementation(
 SHARED = Implementation(
     name="shared",
     design=SHARED_DESIGN,
-    start="SELECT shared_backup_start(%(label)s, %(fast)s, %(ttl)s::interval)",
-    stop="SELECT lsn, labelfile, spcmapfile FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
-    abort="SELECT shared_backup_abort(%(label)s)",
-    renew="SELECT shared_backup_renew(%(label)s, %(ttl)s::interval)",
-    view="SELECT label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby"
+    start="SELECT start_lsn, token FROM shared_backup_start(%(label)s, %(fast)s, %(ttl)s::interval)",
+    stop="SELECT lsn, labelfile, spcmapfile, controlfile, stop_time, repeated"
+    " FROM shared_backup_stop(%(label)s, %(wait)s, %(token)s::uuid)",
+    abort="SELECT shared_backup_abort(%(label)s, %(token)s::uuid)",
+    renew="SELECT shared_backup_renew(%(label)s, %(ttl)s::interval, %(token)s::uuid)",
+    view="SELECT label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby, token"
     ' FROM shared_backups ORDER BY label COLLATE "C"',
     preload="shared_backup",
     prepare=("CREATE EXTENSION shared_backup", "CREATE EXTENSION shared_backup_instruments"),
     functions=(
         "shared_backup_start(text, boolean, interval)",
-        "shared_backup_stop(text, boolean, pg_lsn)",
-        "shared_backup_abort(text)",
-        "shared_backup_renew(text, interval)",
+        "shared_backup_stop(text, boolean, uuid)",
+        "shared_backup_abort(text, uuid)",
+        "shared_backup_renew(text, interval, uuid)",
     ),
     settings={
         "max_backups": "shared_backup.max_backups",
@@ -103,8 +108,6 @@ DURABLE = replace(
     SHARED,
     name="durable",
     design=DURABLE_DESIGN,
-    stop="SELECT lsn, labelfile, spcmapfile, controlfile"
-    " FROM shared_backup_stop(%(label)s, %(wait)s, %(start_lsn)s::pg_lsn)",
     server_settings={"shared_backup.durable": "on"},
 )
 

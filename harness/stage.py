@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.client import PATIENCE, Client, Violation, interval
+from harness.client import PATIENCE, Client, Violation
 from harness.cluster import Cluster
 from harness.history import Event
 from harness.implementation import Implementation
@@ -108,7 +108,7 @@ class Stage(Client):
 
     def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
         """A start; returns its start point, which ``number_start_point`` will give its number."""
-        return lsn_to_int(self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0][0])
+        return lsn_to_int(str(self.begin_backup(number, by, label, ttl, fast)))
 
     def number_start_point(self, start_point: int, number: int) -> None:
         """The start point was the one of that number to be taken; raises Violation if that can not be."""

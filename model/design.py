@@ -64,7 +64,7 @@ class Design:
     lease: bool = True
     """The time to live may be renewed."""
     fencing: bool = True
-    """A stop may name the start point that it means."""
+    """A stop, an abort and a renewal may name the start that they mean."""
     on_restart: OnRestart = OnRestart.FORGET
 
     def limit(self, settings: Settings) -> int | None:

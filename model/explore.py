@@ -24,6 +24,7 @@ from model.operations import (
     Connect,
     Disconnect,
     DropRole,
+    Fenced,
     Grant,
     Hazard,
     ListBackups,
@@ -54,7 +55,7 @@ BOB = Role("bob", execute=True, member_of=("alice",))
 CAROL = Role("carol")
 
 STALE = 0
-"""A start point that no backup has: what a late caller remembers of a backup long gone."""
+"""A start that no backup has: what a late caller remembers of a backup long gone."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def start_of(scope: Scope) -> Cluster:
 
 
 def operations(scope: Scope) -> tuple[Operation, ...]:
-    """Every operation of the scope, except for fenced stops, which depend on the state."""
+    """Every operation of the scope, except for those with the right fence, which depend on the state."""
     return tuple(generate(scope))
 
 
@@ -129,7 +130,7 @@ def generate(scope: Scope) -> Iterator[Operation]:
             if shared:
                 yield Abort(number, label)
             if scope.design.fencing:
-                yield Stop(number, label, STALE)
+                yield from fenced_by(number, label, STALE)
             if scope.design.lease:
                 for ttl in scope.ttls:
                     yield Renew(number, label, ttl)
@@ -158,11 +159,18 @@ def generate(scope: Scope) -> Iterator[Operation]:
 
 
 def fenced(scope: Scope, cluster: Cluster) -> Iterator[Operation]:
-    """Stops that name the right start point of a backup that is there."""
+    """What names the right start of a backup that is there."""
     if scope.design.fencing:
         for label, backup in cluster.backups:
             for number in range(scope.sessions):
-                yield Stop(number, label, backup.start_point)
+                yield from fenced_by(number, label, backup.start_point)
+
+
+def fenced_by(number: int, label: str | None, start_point: int) -> Iterator[Operation]:
+    """All that a session may do with a fence."""
+    yield Stop(number, label, start_point)
+    yield Abort(number, label, start_point)
+    yield Renew(number, label, start_point=start_point)
 
 
 def administration(roles: tuple[Role, ...]) -> tuple[Operation, ...]:
@@ -239,7 +247,7 @@ def concrete(design: Design, cluster: Cluster, operations: tuple[Operation, ...]
     """The same history for a real cluster: fences name start points as given out, not as ``normal`` has them."""
     path: list[Operation] = []
     for operation in operations:
-        if isinstance(operation, Stop) and operation.start_point:
+        if isinstance(operation, Fenced) and operation.start_point:
             operation = replace(operation, start_point=sorted(cluster.remembered_points())[operation.start_point - 1])
         path.append(operation)
         ((cluster, _),) = run(design, cluster, operation)

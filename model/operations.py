@@ -47,7 +47,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the backup under a label; with ``start_point``, only if it is the one that started there."""
+    """End the backup under a label; with ``start_point``, only if it is the one of that start (see ``Cluster``)."""
 
     session: int
     label: str | None
@@ -57,19 +57,21 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Give the backup up."""
+    """Give the backup up; fenced as a stop may be."""
 
     session: int
     label: str | None
+    start_point: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Move the deadline to now + ``ttl``. None: the setting's."""
+    """Move the deadline to now + ``ttl``. None: the setting's. Fenced as a stop may be."""
 
     session: int
     label: str | None
     ttl: int | None = None
+    start_point: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,9 @@ class DropRole:
 
 Backing = Start | Stop | Abort | Renew | Rollback
 """The operations that name a label."""
+
+Fenced = Stop | Abort | Renew
+"""The operations that may name the start that they mean, by its ``start_point``."""
 
 Operation = (
     Backing

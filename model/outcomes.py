@@ -51,15 +51,24 @@ Outcome = Ok | Failed
 class StopRow:
     """What a stop hands out: enough to compare a label file with, field by field.
 
-    ``start_point`` is the model's number of the start point (see ``Cluster.start_points``);
+    ``start_point`` is the model's number of the start (see ``Cluster.start_points``);
     ``restorable`` is ghost state: no SQL shows it, a restore would. ``control_file``: the label file is one of the
-    kind that a standby hands out, and the copy needs the control file that comes with it.
+    kind that a standby hands out, and the copy needs the control file that comes with it. ``repeated``: the backup had
+    been stopped before, at ``stop_time`` or later (seconds of the model's clock), and this call did not end it; None:
+    the implementation does not tell.
     """
 
     label: str
     start_point: int
     restorable: bool
     control_file: bool = False
+    repeated: bool | None = None
+    stop_time: int | None = None
+
+
+def stop_row(outcome: Outcome | None) -> StopRow | None:
+    """What a stop that succeeded handed out."""
+    return outcome.value if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ claim it should be seen to break, unless it lacks what the promise is about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
 from model.design import Design, OnRestart, StopPolicy
@@ -17,6 +17,7 @@ from model.operations import (
     Advance,
     Backing,
     Disconnect,
+    Fenced,
     Operation,
     Renew,
     Restart,
@@ -25,7 +26,7 @@ from model.operations import (
     Start,
     Stop,
 )
-from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
+from model.outcomes import Failed, Ok, Outcome, SqlState, stop_row
 from model.state import ACTIVE, LOST, Cluster
 from model.transition import acting_as, run
 
@@ -155,7 +156,10 @@ def any_session_stops_it(t: Transition) -> bool:
 
 def stop_can_be_asked_again(t: Transition) -> bool:
     """See the sentence. An administrator who has nothing remembered has waived it."""
-    return remembers_nothing(t) or all(again == t.outcome for _, again in run(t.design, t.after, t.operation))
+    row = stop_row(t.outcome)
+    assert row is not None
+    same = Ok(replace(row, repeated=True))
+    return remembers_nothing(t) or all(again == same for _, again in run(t.design, t.after, t.operation))
 
 
 def remembers_nothing(t: Transition) -> bool:
@@ -164,17 +168,20 @@ def remembers_nothing(t: Transition) -> bool:
     return (settings.result_retention == 0 or settings.max_results == 0) and t.design.settings.result_retention > 0
 
 
+def a_stop_too_early_is_told(t: Transition) -> bool:
+    """See the sentence. Core's own function has nothing to repeat."""
+    assert isinstance(t.operation, Stop)
+    row, backup = stop_row(t.outcome), t.before.backup(t.operation.label or "")
+    if t.design.session_bound:
+        return row is None or not row.repeated
+    return row is None or (backup is not None and row.repeated is (backup.state is not ACTIVE))
+
+
 def fence_holds(t: Transition) -> bool:
     """See the sentence."""
-    assert isinstance(t.operation, Stop)
-    fence = t.operation.start_point
-    row = stop_row(t.outcome)
-    return fence is None or row is None or row.start_point == fence
-
-
-def stop_row(outcome: Outcome) -> StopRow | None:
-    """What a stop that succeeded handed out."""
-    return outcome.value if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
+    assert isinstance(t.operation, Fenced)
+    backup = t.before.backup(t.operation.label or "")
+    return t.operation.start_point is None or (backup is not None and backup.start_point == t.operation.start_point)
 
 
 def only_the_owner_ends_it(t: Transition) -> bool:
@@ -260,7 +267,7 @@ PROMISES = (
     ),
     Promise(
         "start_points_differ",
-        "On a primary, a new start point lies after that of every backup that is remembered.",
+        "A new start has a number, as it has a token, that is beyond those of all backups that are remembered.",
         everyone,
         start_points_differ,
         (Start, Rollback),
@@ -288,11 +295,18 @@ PROMISES = (
         (Stop,),
     ),
     Promise(
+        "a_stop_too_early_is_told",
+        "A stop says whether it has itself ended the backup, or another one had before.",
+        everyone,
+        a_stop_too_early_is_told,
+        (Stop,),
+    ),
+    Promise(
         "fence_holds",
-        "A stop that names a start point never ends another backup.",
+        "A stop, abort or renewal that names a start never touches the backup of another one.",
         lambda design: design.fencing,
         fence_holds,
-        (Stop,),
+        get_args(Fenced),
     ),
     Promise(
         "only_the_owner_ends_it",

@@ -7,7 +7,7 @@ that lead towards what the view is known to show next. A configuration (the clus
 met before at the same completion is not tried again. On top of that there are some savings:
 
 - A phase that nobody else can notice is taken as soon as it can be: it is never too early for it. Such are those of
-  calls that were refused or only read, and those that only core counts.
+  calls that were refused or only read, those that only core counts, and the end of a backup at the time that is told.
 - Only calls that can matter for the next completion are moved: those that share a label or a session with it, and
   those that shared state (the limit, the clock, settings, roles) joins to them. A history can not be split into one
   per label beforehand, as Porcupine does with keys: the labels share the limit and the order of start points.
@@ -42,11 +42,11 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import Failed, Ok, Outcome, StopRow
+from model.outcomes import Failed, Ok, Outcome, StopRow, stop_row
 from model.sightings import Sightings
 from model.startpoints import StartPoints
-from model.state import Cluster
-from model.transition import Pending, Steps, give_up, invoke, resume, view
+from model.state import Backup, Cluster
+from model.transition import Pending, Steps, end_backup, give_up, invoke, resume, view
 
 
 class Step(NamedTuple):
@@ -101,6 +101,15 @@ def without_ghosts(operation: Operation, outcome: Outcome) -> Outcome:
     if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) and not outcome.value.restorable:
         return Ok(replace(outcome.value, restorable=True))
     return outcome
+
+
+def as_told(outcome: Outcome, observed: Outcome) -> Outcome:
+    """As much of an outcome as an observed one tells: not every stop says if it is a repeated one, and since when."""
+    told, row = stop_row(observed), stop_row(outcome)
+    if told is None or row is None or None not in (told.repeated, told.stop_time):
+        return outcome
+    repeated = None if told.repeated is None else row.repeated
+    return Ok(replace(row, repeated=repeated, stop_time=None if told.stop_time is None else row.stop_time))
 
 
 LOOKING = Start | Stop | Abort | Rollback | ListBackups
@@ -230,7 +239,8 @@ class Search:
             pending = dict(under_way)
             for number in self.relevant(before, due, [number for number in self.open[due] if number not in ahead]):
                 found = self.moves(before, pending, number)
-                unnoticed = [move for move in found if alike(before, move.cluster)]
+                in_time = self.ends_in_time(number, pending.get(number))
+                unnoticed = [move for move in found if in_time or alike(before, move.cluster)]
                 if unnoticed and self.looks[number]:
                     node = self.moved(node, number, unnoticed[0])
                     if isinstance(unnoticed[0].result, Pending):
@@ -312,7 +322,7 @@ class Search:
             elif observed is None:
                 if after != cluster:  # what changes nothing is as if it had left no trace
                     found.append(Move(after, result))
-            elif self.visible(operation, result) == observed:
+            elif as_told(self.visible(operation, result), observed) == observed:
                 found.append(Move(after, result))
         if observed is None and pending is not None and (traceless := give_up(cluster, pending)) is not None:
             found.append(Move(traceless, None))
@@ -334,6 +344,13 @@ class Search:
             for after, result in taken_by(cluster.with_core(point - 1, cluster.running_backups))
         )
 
+    def ends_in_time(self, number: int, pending: Pending | None) -> bool:
+        """Is it the next phase of a stop that core is told of the end? If the stop tells when, only that may differ."""
+        row = stop_row(self.observed[number])
+        return (
+            row is not None and row.stop_time is not None and pending is not None and pending.next_phase is end_backup
+        )
+
     def may_go_on(self, number: int, before: Cluster, after: Cluster) -> bool:
         """May a call that has a phase left still come to its known outcome?
 
@@ -343,8 +360,7 @@ class Search:
         if not isinstance(observed, Ok):
             return False
         if isinstance(operation, Stop) and isinstance(observed.value, StopRow):
-            claimed = after.backup(operation.label or "")
-            return claimed is not None and claimed.start_point == observed.value.start_point
+            return leads_to(after.backup(operation.label or ""), observed.value)
         return self.points.is_in_turn(number, before.start_points)
 
     # The answer
@@ -369,6 +385,13 @@ class Search:
 def idle(call: Call) -> bool:
     """Does nothing depend on it?"""
     return call.outcome is None and isinstance(call.operation, ListBackups)
+
+
+def leads_to(claimed: Backup | None, row: StopRow) -> bool:
+    """Can the stop that has claimed this backup come to hand out this row? A repeated one claims nothing."""
+    if claimed is None or row.repeated or claimed.start_point != row.start_point:
+        return False
+    return None in (claimed.stop_time, row.stop_time) or claimed.stop_time == row.stop_time
 
 
 def alike(one: Cluster, other: Cluster) -> bool:

@@ -14,7 +14,7 @@ from math import inf
 from model.calls import Call, rows
 from model.design import Design
 from model.operations import ListBackups, Stop
-from model.outcomes import BackupRow
+from model.outcomes import BackupRow, StopRow
 from model.state import ACTIVE, EXPIRED, LOST, STARTING, STOPPED, Cluster
 
 
@@ -23,7 +23,8 @@ class Sightings:
 
     def __init__(self, design: Design, calls: Sequence[Call]) -> None:
         self.seen: list[list[tuple[str, int, bool]]] = [[] for _ in calls]
-        """The backups that each call saw: under which label, its start point, and whether it was seen running."""
+        """The backups that each call saw: under which label, its start point, and whether it was seen running, as it
+        also is by the stop that ends it."""
         self.started: dict[int, int] = {}
         """When the backups with these start points were started, as far as it was seen."""
         self.stopped: dict[int, int] = {}
@@ -32,7 +33,7 @@ class Sightings:
             if isinstance(call.operation, Stop | ListBackups) and not design.session_bound:
                 for row in rows(call.outcome):
                     if row.start_point is not None:
-                        running = isinstance(row, BackupRow) and row.state == ACTIVE
+                        running = row.state == ACTIVE if isinstance(row, BackupRow) else row.repeated is False
                         self.seen[number].append((row.label, row.start_point, running))
                         self.note_times(row)
         self.points = sorted(self.started)
@@ -42,12 +43,11 @@ class Sightings:
             self.latest[position] = min(self.latest[position + 1], self.started[self.points[position]])
 
     def note_times(self, row: object) -> None:
-        """What a row of the view says about the times of its backup."""
-        if isinstance(row, BackupRow) and row.start_point is not None:
-            if row.start_time is not None:
-                self.started[row.start_point] = row.start_time
-            if row.stop_time is not None:
-                self.stopped[row.start_point] = row.stop_time
+        """What a row says about the times of its backup."""
+        if isinstance(row, BackupRow | StopRow) and row.start_point is not None and row.stop_time is not None:
+            self.stopped[row.start_point] = row.stop_time
+        if isinstance(row, BackupRow) and row.start_point is not None and row.start_time is not None:
+            self.started[row.start_point] = row.start_time
 
     def contradict(self, cluster: Cluster, unfinished: Sequence[int]) -> bool:
         """Is there something that must yet be seen, or has been, and can not be any more?"""

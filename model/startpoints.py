@@ -1,9 +1,10 @@
-"""The start points that a concurrent history names.
+"""The starts that a concurrent history names.
 
-They are not the model's numbers but the history's (LSNs): before a start takes its start point, the counter of the
-searched state is set so that the model gives out what the history says. So they need not be consecutive (a start that
-is cancelled uses one up), but they rise in the order in which they are taken, and no two starts have the same. Stops,
-fences and rows of the view then name what the state has, without translation.
+It does so by the LSNs of their start points, which on a primary are no two starts' (a fence, which is a token, is
+translated by whoever records it). They are not the model's numbers but the history's: before a start takes its start
+point, the counter of the searched state is set so that the model gives out what the history says. So they need not be
+consecutive (a start that is cancelled uses one up), but they rise in the order in which they are taken, and no two
+starts have the same. Stops, fences and rows of the view then name what the state has, without translation.
 
 A start whose answer is not known may take one that a row shows and no known start has returned, or else UNSEEN. Or one
 that only a fence names: then in any order, as nothing bears witness to it.
@@ -16,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from model.calls import Call, label_of, rows
-from model.operations import Rollback, Start, StockStart, Stop
+from model.operations import Fenced, Rollback, Start, StockStart
 from model.outcomes import Ok
 from model.state import Cluster
 
@@ -39,7 +40,7 @@ class StartPoints:
             if calls[number].outcome is None:
                 self.unanswered[self.labels[number]].append(number)
         shown = [(row.start_point, row.label) for call in calls for row in rows(call.outcome)]
-        fences = [(stop.start_point, stop.label) for call in calls if isinstance(stop := call.operation, Stop)]
+        fences = [(one.start_point, one.label) for call in calls if isinstance(one := call.operation, Fenced)]
         self.orphans = dict(self.without_taker(taken, shown))
         """What only starts of unknown outcome can have taken, since rows show it, with the label."""
         self.fenced: dict[int, set[str | None]] = defaultdict(set)

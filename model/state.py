@@ -1,7 +1,8 @@
 """The state of a cluster, as far as backups are concerned: frozen and hashable.
 
-Times are whole seconds of one clock that starts at zero. Start points are numbered in the order in which
-they were taken, from one: a number stands for an LSN, and a larger number for a larger LSN.
+Times are whole seconds of one clock that starts at zero. Starts are numbered in the order in which they took their
+start points, from one. A number names a start, as its token does, and is no other's. It is no LSN: on a primary the
+start point of a larger number is a larger LSN, and on a standby two starts may share theirs.
 
 The parts are named tuples, not dataclasses: exploration makes and hashes millions of them (three times the rate).
 """
@@ -47,6 +48,7 @@ class Backup(NamedTuple):
     expires_at: int | None = None
     """The deadline; None: it never expires."""
     stop_time: int | None = None
+    """When core was told of its end: what was copied until then is covered."""
     forget_at: int | None = None
     """When a finished, expired or lost backup is forgotten."""
     ended: int = 0
@@ -105,7 +107,7 @@ class Cluster(NamedTuple):
     """By label, sorted."""
     now: int = 0
     start_points: int = 0
-    """How many start points have been taken."""
+    """How many start points have been taken: the number of the latest start."""
     running_backups: int = 0
     """Ghost: core's counter ``XLogCtl->Insert.runningBackups``; above zero, full-page writes are forced.
 
@@ -137,7 +139,7 @@ class Cluster(NamedTuple):
         return [session.stock for session in self.sessions if session is not None and session.stock is not None]
 
     def remembered_points(self) -> list[int]:
-        """The start points of all backups that are remembered, whoever holds them."""
+        """The numbers of the starts of all backups that are remembered, whoever holds them."""
         points = [backup.start_point for _, backup in self.backups]
         return points + [s.stock.start_point for s in self.sessions if s is not None and s.stock is not None]
 

@@ -32,6 +32,7 @@ from model.operations import (
     Backing,
     Disconnect,
     DropRole,
+    Fenced,
     Hazard,
     ListBackups,
     Operation,
@@ -113,7 +114,7 @@ def specialities(design: Design, before: Cluster, operation: Operation, outcome:
     """What is special about an operation: optional arguments, a stock backup held beside ours."""
     if isinstance(operation, Start | Renew) and operation.ttl is not None and isinstance(outcome, Ok):
         yield "ttl"
-    if isinstance(operation, Stop) and operation.start_point is not None:
+    if isinstance(operation, Fenced) and operation.start_point is not None:
         backup = concerned(before, operation)
         yield "fenced" if backup is not None and backup.start_point == operation.start_point else "stale"
     if isinstance(operation, Stop) and isinstance(outcome, Ok):

@@ -31,6 +31,7 @@ from model.operations import (
     Connect,
     Disconnect,
     DropRole,
+    Fenced,
     Grant,
     Hazard,
     ListBackups,
@@ -250,20 +251,23 @@ def claim_to_stop(design: Design, cluster: Cluster, stop: Stop) -> Steps:
         return fail(cluster, NO_SUCH_LABEL)
     if error := not_yours_or_useless(cluster, session, backup):
         return fail(cluster, error)
-    if stop.start_point not in (None, backup.start_point) and backup.state is not STARTING:
-        return fail(cluster, FENCED_OFF)
+    if error := fenced_off(stop, backup):
+        return fail(cluster, error)
     if backup.state is STOPPED:
-        return ((cluster, Ok(handed_out(label, backup))),)
+        return ((cluster, Ok(handed_out(label, backup, repeated=True))),)
     if error := busy_or_poisoned(session, backup):
         return fail(cluster, error)
     return ((put(cluster, label, backup._replace(state=STOPPING)), Pending(stop, end_backup)),)
 
 
 def end_backup(design: Design, cluster: Cluster, pending: Pending) -> Steps:
-    """Phase 2 of a stop: core writes the end of the backup and forgets it. State files say so first."""
-    if design.on_restart is OnRestart.RESUME:
-        label = name(pending.operation.label)
-        cluster = put(cluster, label, known(cluster.backup(label))._replace(ending=True))
+    """Phase 2 of a stop: core writes the end of the backup and forgets it. State files say so first.
+
+    The time is taken before core lets go of it, so that what was copied until then is covered.
+    """
+    label, ending = name(pending.operation.label), design.on_restart is OnRestart.RESUME
+    ended = known(cluster.backup(label))._replace(stop_time=cluster.now, ending=ending)
+    cluster = put(cluster, label, ended)
     return ((release_core(cluster), Pending(pending.operation, publish_stop)),)
 
 
@@ -271,14 +275,13 @@ def publish_stop(design: Design, cluster: Cluster, pending: Pending) -> Steps:
     """Phase 3 of a stop: the result is kept, STOPPED, for as long as it is to be remembered."""
     label = name(pending.operation.label)
     backup = stopped(cluster, known(cluster.backup(label)))
-    return ((forget(put(cluster, label, backup)), Ok(handed_out(label, backup))),)
+    return ((forget(put(cluster, label, backup)), Ok(handed_out(label, backup, repeated=False))),)
 
 
 def stopped(cluster: Cluster, backup: Backup) -> Backup:
-    """The backup as it is when it is stopped now."""
+    """The backup as it is when its result is kept from now on."""
     return backup._replace(
         state=STOPPED,
-        stop_time=cluster.now,
         forget_at=cluster.now + cluster.settings.result_retention,
         ended=ended_last(cluster),
         ending=False,
@@ -290,9 +293,9 @@ def ended_last(cluster: Cluster) -> int:
     return 1 + max([backup.ended for _, backup in cluster.backups], default=0)
 
 
-def handed_out(label: str, backup: Backup) -> StopRow:
-    """The result of a stop."""
-    return StopRow(label, backup.start_point, backup.restorable, control_file=backup.carried)
+def handed_out(label: str, backup: Backup, *, repeated: bool) -> StopRow:
+    """The result of a stop: of this one, or of an earlier one that it repeats."""
+    return StopRow(label, backup.start_point, backup.restorable, backup.carried, repeated, backup.stop_time)
 
 
 # Abort and renew
@@ -300,7 +303,7 @@ def handed_out(label: str, backup: Backup) -> StopRow:
 
 def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     """Phase 1 of an abort: the checks, and the backup is STOPPING."""
-    if design.session_bound:
+    if design.session_bound or (abort.start_point is not None and not design.fencing):
         return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, abort.session) or bad_label(abort.label):
         return fail(cluster, error)
@@ -310,9 +313,9 @@ def claim_to_abort(design: Design, cluster: Cluster, abort: Abort) -> Steps:
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, NO_SUCH_LABEL)
-    if error := (
-        not_yours_or_useless(cluster, session, backup) or finished(backup) or busy_or_poisoned(session, backup)
-    ):
+    if error := not_yours_or_useless(cluster, session, backup) or fenced_off(abort, backup) or finished(backup):
+        return fail(cluster, error)
+    if error := busy_or_poisoned(session, backup):
         return fail(cluster, error)
     return ((put(cluster, label, backup._replace(state=STOPPING, aborting=True)), Pending(abort, release)),)
 
@@ -324,7 +327,7 @@ def release(design: Design, cluster: Cluster, pending: Pending) -> Steps:
 
 def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     """An ACTIVE backup gets a new deadline, counted from now."""
-    if not design.lease:
+    if not design.lease or (operation.start_point is not None and not design.fencing):
         return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, operation.session) or bad_label(operation.label) or bad_ttl(operation.ttl):
         return fail(cluster, error)
@@ -334,7 +337,9 @@ def renew(design: Design, cluster: Cluster, operation: Renew) -> Steps:
     backup = cluster.backup(label)
     if backup is None:
         return fail(cluster, NO_SUCH_LABEL)
-    if error := not_yours_or_useless(cluster, session, backup) or finished(backup) or busy(backup):
+    if error := not_yours_or_useless(cluster, session, backup) or fenced_off(operation, backup):
+        return fail(cluster, error)
+    if error := finished(backup) or busy(backup):
         return fail(cluster, error)
     expires_at = deadline(cluster, operation.ttl)
     if expires_at == backup.expires_at:
@@ -368,8 +373,9 @@ def row(label: str, backup: Backup, owner_exists: bool) -> BackupRow:
     owner = backup.owner if owner_exists else None
     if backup.state is STARTING:
         return BackupRow(label, backup.state.value, owner, None, None, None, None)
+    stop_time = backup.stop_time if backup.state is STOPPED else None
     return BackupRow(
-        label, backup.state.value, owner, backup.start_point, backup.start_time, backup.expires_at, backup.stop_time
+        label, backup.state.value, owner, backup.start_point, backup.start_time, backup.expires_at, stop_time
     )
 
 
@@ -487,12 +493,13 @@ def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Ba
         return [lost, None] if backup.aborting else [lost]
     if not backup.live:
         return [backup]
-    carried = backup._replace(state=ACTIVE, carried=True, aborting=False, ending=False)
+    carried = backup._replace(state=ACTIVE, carried=True, aborting=False, ending=False, stop_time=None)
     if backup.state is ACTIVE:
         return [carried]
     if backup.aborting:
         return [carried, None]
-    return [stopped(cluster, carried)] if backup.ending else [carried, stopped(cluster, carried)]
+    ended = stopped(cluster, carried._replace(stop_time=backup.stop_time if backup.ending else cluster.now))
+    return [ended] if backup.ending else [carried, ended]
 
 
 def with_gap(before: Backup, after: Backup, *, vouched_for: bool) -> Backup:
@@ -622,6 +629,12 @@ def not_yours_or_useless(cluster: Cluster, session: Session, backup: Backup) -> 
     if backup.state is EXPIRED:
         return HAS_EXPIRED
     return WAS_LOST if backup.state is LOST else None
+
+
+def fenced_off(operation: Fenced, backup: Backup) -> Failed | None:
+    """The caller means another start. One that is under way has not told anybody which it is."""
+    other = operation.start_point not in (None, backup.start_point)
+    return FENCED_OFF if other and backup.state is not STARTING else None
 
 
 def finished(backup: Backup) -> Failed | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.client import Violation
 from harness.cluster import Cluster
 from harness.history import describe
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.restore import BackupFiles
 from harness.session import Row, SqlError
 from harness.snapshot import Pace, Snapshot, copying
@@ -54,7 +54,7 @@ class Beside:
     def stop(self, label: str) -> Stopped:
         """Stops a backup; raises SqlError if it is refused and the model agrees."""
         stop = Stop(0, label, wait_for_archive=True)
-        row, expected = self.perform(stop, self.implementation.stop, label=label, wait=True, start_lsn=None)
+        row, expected = self.perform(stop, self.implementation.stop, label=label, wait=True, **UNFENCED)
         assert isinstance(expected, Ok)
         assert isinstance(expected.value, StopRow)
         return Stopped(BackupFiles(*row[:4]), expected.value.restorable)

@@ -170,7 +170,7 @@ CHANGES: tuple[Operation, ...] = (
 
 def busy(labels: Sequence[str], *, expiry: bool = False, stock: bool = False, changes: bool = False) -> Draw:
     """What sessions do that use few labels for a lot."""
-    kinds = ["start", "start", "start", "stop", "stop", "fenced stop", "abort", "renew", "list"]
+    kinds = ["start", "start", "start", "stop", "stop", "fenced", "abort", "renew", "list"]
     kinds += ["time"] * expiry + ["stock"] * stock + ["rollback", "connection", "change"] * changes
 
     def draw(chance: Random, session: int, cluster: Cluster) -> Operation:
@@ -181,8 +181,9 @@ def busy(labels: Sequence[str], *, expiry: bool = False, stock: bool = False, ch
                 return Start(session, label, ttl)
             case "stop":
                 return Stop(session, label)
-            case "fenced stop":
-                return Stop(session, label, held.start_point if held else 0)
+            case "fenced":
+                kind = chance.choice((Stop, Stop, Abort, Renew))
+                return kind(session, label, start_point=held.start_point if held else 0)
             case "abort":
                 return Abort(session, label)
             case "renew":

@@ -20,6 +20,7 @@ from model.operations import (
     Connect,
     Disconnect,
     DropRole,
+    Fenced,
     Grant,
     Hazard,
     ListBackups,
@@ -139,10 +140,11 @@ class ConformanceMachine(RuleBasedStateMachine):
         self.step(Stop(self.connected(session), label))
 
     @precondition(lambda self: self.design.fencing)
-    @rule(session=sessions, label=labels, stale=st.booleans())
-    def stop_fenced(self, session: int, label: str, stale: bool) -> None:
+    @rule(kind=st.sampled_from([Stop, Stop, Abort, Renew]), session=sessions, label=labels, stale=st.booleans())
+    def fenced(self, kind: type[Fenced], session: int, label: str, stale: bool) -> None:
         backup = self.comparison.model.backup(label)
-        self.step(Stop(self.connected(session), label, STALE if stale or backup is None else backup.start_point))
+        start_point = STALE if stale or backup is None else backup.start_point
+        self.step(kind(self.connected(session), label, start_point=start_point))
 
     @precondition(lambda self: not self.design.session_bound)
     @rule(session=sessions, label=any_label)

@@ -135,10 +135,17 @@ KINDS: tuple[Callable[[Plan, Random, int, str, dict[str, int]], Operation], ...]
     lambda plan, chance, session, label, seen: Start(session, label, ttl(plan, chance)),
     lambda plan, chance, session, label, seen: Stop(session, label),
     lambda plan, chance, session, label, seen: Stop(session, label, seen.get(label)),
-    lambda plan, chance, session, label, seen: Abort(session, label),
-    lambda plan, chance, session, label, seen: Renew(session, label, ttl(plan, chance)),
+    lambda plan, chance, session, label, seen: Abort(session, label, sometimes(chance, seen.get(label))),
+    lambda plan, chance, session, label, seen: Renew(
+        session, label, ttl(plan, chance), sometimes(chance, seen.get(label))
+    ),
     lambda plan, chance, session, label, seen: ListBackups(session),
 )
+
+
+def sometimes(chance: Random, start_point: int | None) -> int | None:
+    """A fence, now and then."""
+    return start_point if chance.random() < 0.3 else None
 
 
 def ttl(plan: Plan, chance: Random) -> int | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from harness.client import LONG_AGO, PATIENCE, Client, Violation, interval, with_values
 from harness.history import Event
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.labelfile import lsn_to_int
 from harness.points import Points
 from harness.probes import lowered_too_often
@@ -190,11 +190,11 @@ def in_sql(implementation: Implementation, operation: Operation) -> tuple[str, d
         case Start(_, label, ttl, fast):
             return implementation.start, {"label": label, "fast": fast, "ttl": interval(ttl)}
         case Stop(_, label):
-            return implementation.stop, {"label": label, "wait": False, "start_lsn": None}
+            return implementation.stop, {"label": label, "wait": False, **UNFENCED}
         case Abort(_, label):
-            return str(implementation.abort), {"label": label}
+            return str(implementation.abort), {"label": label, **UNFENCED}
         case Renew(_, label, ttl):
-            return str(implementation.renew), {"label": label, "ttl": interval(ttl)}
+            return str(implementation.renew), {"label": label, "ttl": interval(ttl), **UNFENCED}
     raise AssertionError(f"nobody holds {operation}")
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from model.calls import Call, deadline, rows
 from model.design import Design
-from model.operations import Restart, Rollback, Start, StockStart, Stop
+from model.operations import Fenced, Restart, Rollback, Start, StockStart
 from model.outcomes import Ok, Outcome
-from model.schedule import without_ghosts
+from model.schedule import as_told, without_ghosts
 from model.startpoints import UNSEEN
 from model.state import Cluster
 from model.transition import Pending, Steps, give_up, invoke, resume
@@ -37,7 +37,7 @@ class Naive:
         starts = [call.outcome for call in calls if isinstance(call.operation, Start | Rollback | StockStart)]
         returned = {outcome.value for outcome in starts if isinstance(outcome, Ok)}
         self.shown = {row.start_point for call in calls for row in rows(call.outcome) if row.start_point is not None}
-        fences = {call.operation.start_point for call in calls if isinstance(call.operation, Stop)}
+        fences = {call.operation.start_point for call in calls if isinstance(call.operation, Fenced)}
         self.fenced = {point for point in fences - returned - self.shown if point}
 
     def explains(self, first: Cluster) -> bool:
@@ -80,7 +80,7 @@ class Naive:
             if (
                 isinstance(result, Pending)
                 or call.outcome is None
-                or without_ghosts(call.operation, result) == call.outcome
+                or as_told(without_ghosts(call.operation, result), call.outcome) == call.outcome
             ):
                 yield Stage((*calls[:number], result, *calls[number + 1 :]), reached)
         if call.outcome is None and so_far is not None and (traceless := give_up(cluster, so_far)) is not None:

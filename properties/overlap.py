@@ -69,7 +69,7 @@ def may_end(event: Event, start: Event, label: str, start_point: int) -> bool:
         case Event(outcome=Failed()):
             return False
         case Event(operation=Stop(), outcome=Ok(StopRow() as row)):
-            return (row.label, row.start_point) == (label, start_point)
+            return (row.label, row.start_point) == (label, start_point) and not row.repeated
         case Event(operation=Stop() | Abort() as operation):
             return operation.label == label
         case Event(operation=Advance()):

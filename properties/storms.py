@@ -17,7 +17,7 @@ from properties.tally import Tally
 
 PATIENCE = 30.0
 
-START = "SELECT shared_backup_start('held', true, '10 s')"
+START = "SELECT start_lsn FROM shared_backup_start('held', true, '10 s')"
 STOP = "SELECT lsn, labelfile, spcmapfile FROM shared_backup_stop('held', {wait})"
 WORK = {
     "start": START,
@@ -184,7 +184,7 @@ class Storm:
 
     def use(self) -> None:
         """The next backup is as good as any."""
-        point = self.admin.execute("SELECT shared_backup_start('fresh', true)")[0][0]
+        point = self.admin.execute("SELECT start_lsn FROM shared_backup_start('fresh', true)")[0][0]
         assert forced_full_page_writes(self.admin), "core does not count a fresh backup"
         row = self.admin.execute("SELECT labelfile FROM shared_backup_stop('fresh', false)")[0]
         label_file = parse_label_file(row[0])

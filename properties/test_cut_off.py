@@ -8,7 +8,8 @@ import pytest
 
 from harness.client import Client, Violation
 from model.explore import ROOT
-from model.operations import Abort, Connect, Restart, RestartKind
+from model.operations import Abort, Advance, Connect, Restart, RestartKind, Start, Stop
+from model.outcomes import stop_row
 from properties.comparison import Comparison
 from properties.cut_off import (
     GIVEN,
@@ -56,6 +57,31 @@ def cut_off(client: Client, tally: Tally, cut: Cut) -> str:
         tally.keep(client.history, failed)
         comparison.finish(failed)
     return state
+
+
+def test_a_stop_that_a_restart_finishes_is_repeated_as_of_the_time_when_core_let_go(
+    durable: Client, tally: Tally
+) -> None:
+    """What was copied later is not covered, however late the server came to finish it."""
+    comparison, stop = Comparison(durable, tally), Stop(HELD, LABEL)
+    failed = True
+    try:
+        with tally.example():
+            for before in (Connect(HELD, ROOT.name), Start(HELD, LABEL)):
+                comparison.step(before)
+            ended = Interrupted(comparison.design, comparison.model, stop, 2).now
+            with held(durable, stop, "stop-core-ended"):
+                comparison.model = ended
+                for after in (Connect(LATER, ROOT.name), Advance(5), Restart(RestartKind.CRASH)):
+                    comparison.step(after)
+            comparison.step(Connect(LATER, ROOT.name))
+            row = stop_row(comparison.step(Stop(LATER, LABEL)))
+            assert row is not None
+            assert (row.repeated, row.stop_time) == (True, 0)
+            failed = False
+    finally:
+        tally.keep(durable.history, failed)
+        comparison.finish(failed)
 
 
 def test_what_was_replaced_does_not_come_back(durable: Client, tally: Tally) -> None:

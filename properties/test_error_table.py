@@ -25,9 +25,17 @@ pytestmark = pytest.mark.server
 PATIENCE = 30.0
 
 START = "SELECT shared_backup_start('a', true)"
-STOP = "SELECT * FROM shared_backup_stop('a', false)"
+COLUMNS = "lsn, labelfile, spcmapfile, controlfile, stop_time"
+STOP = f"SELECT {COLUMNS} FROM shared_backup_stop('a', false)"
 ABORT = "SELECT shared_backup_abort('a')"
 RENEW = "SELECT shared_backup_renew('a')"
+NO_TOKEN = "00000000-0000-0000-0000-000000000000"
+FENCED = (
+    f"SELECT shared_backup_stop('a', false, '{NO_TOKEN}')",
+    f"SELECT shared_backup_abort('a', '{NO_TOKEN}')",
+    f"SELECT shared_backup_renew('a', NULL, '{NO_TOKEN}')",
+)
+"""With a token that no backup has."""
 LIST = "SELECT * FROM shared_backups"
 FUNCTIONS = (START, STOP, ABORT, RENEW)
 
@@ -178,23 +186,32 @@ def test_an_unknown_label_tells_since_when_the_server_has_been_up(admin: Session
 def test_every_refusal_about_a_backup_helps(admin: Session, cluster: Cluster, client: Client) -> None:
     admin.execute(START)
     assert helps(refusal(admin, START, "42710", '"a" already exists'))
-    assert helps(refusal(admin, "SELECT shared_backup_stop('a', false, '0/1')", "55000", "did not start at 0/1"))
+    token = str(admin.execute("SELECT token FROM shared_backups")[0][0])
+    for function in FENCED:
+        error = refusal(admin, function, "55000", f"does not have the token {NO_TOKEN}")
+        assert error.detail
+        assert error.hint
+        assert token not in f"{error.message}{error.detail}{error.hint}", "the right token is told"
     client.set(max_backups=1)
     assert helps(refusal(admin, "SELECT shared_backup_start('b', true)", "53400", "too many"))
     client.set(max_backups=None)
     admin.execute("SELECT pg_backup_start('own', true)")
     for function in (STOP, ABORT):
         assert helps(refusal(admin, function, "55000", "in progress in this session"))
+    for function in FENCED:  # comes first
+        refusal(admin, function, "55000", "does not have the token")
     admin.execute("SELECT pg_backup_stop(false)")
     admin.execute(STOP)
     for function in (ABORT, RENEW):
         assert helps(refusal(admin, function, "55000", "already been stopped"))
+    for function in FENCED:  # comes first
+        refusal(admin, function, "55000", "does not have the token")
 
 
 def test_an_expired_backup_says_when_and_what_to_do(admin: Session) -> None:
     admin.execute("SELECT shared_backup_start('a', true, '10 s')")
     admin.execute("SELECT shared_backup_clock_advance('10 s')")
-    for function in (STOP, ABORT, RENEW):
+    for function in (STOP, ABORT, RENEW, *FENCED):
         error = refusal(admin, function, "55000", "has expired")
         assert error.detail
         assert error.hint
@@ -211,8 +228,7 @@ def test_a_role_that_may_not_stop_it_is_told_so_before_anything_else(
         client.set(stop_policy="owner")
         outsider = cluster.connect("outsider")
         admin.execute("SELECT shared_backup_start('a', true, '10 s')")
-        fenced = "SELECT shared_backup_stop('a', false, '0/1')"
-        for function in (STOP, ABORT, RENEW, fenced):
+        for function in (STOP, ABORT, RENEW, *FENCED):
             assert helps(refusal(outsider, function, "42501", 'permission denied for shared backup "a"'))
         admin.execute("SELECT shared_backup_clock_advance('10 s')")
         for function in (STOP, ABORT, RENEW):
@@ -260,11 +276,11 @@ def state(session: Session) -> str | None:
 
 
 def test_a_backup_that_is_starting_is_in_use(admin: Session, starting: tuple[Session, Pending]) -> None:
-    for function in (STOP, ABORT, RENEW, "SELECT shared_backup_stop('a', false, '0/1')"):
+    for function in (STOP, ABORT, RENEW, *FENCED):
         assert helps(refusal(admin, function, "55006", "is being started"))
     refusal(admin, START, "42710", '"a" already exists')
-    columns = "start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby"
-    assert admin.execute(f"SELECT {columns} FROM shared_backups") == [(None,) * 6]
+    columns = "start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby, token"
+    assert admin.execute(f"SELECT {columns} FROM shared_backups") == [(None,) * 7]
 
 
 def test_a_cancelled_start_leaves_no_trace(cluster: Cluster, admin: Session, starting: tuple[Session, Pending]) -> None:
@@ -327,7 +343,7 @@ def test_a_cancelled_wait_for_the_archive_loses_nothing(instrumented: Build) -> 
         admin, session = server.connect(), server.connect()
         admin.execute("CREATE EXTENSION shared_backup")
         admin.execute(START)
-        pending = session.submit("SELECT * FROM shared_backup_stop('a')")
+        pending = session.submit(f"SELECT {COLUMNS} FROM shared_backup_stop('a')")
         server.wait_until(lambda: state(admin) == "stopped", PATIENCE, "the stop to wait for the archive")
         assert not pending.done()
         session.cancel()
@@ -338,7 +354,7 @@ def test_a_cancelled_wait_for_the_archive_loses_nothing(instrumented: Build) -> 
         assert row == session.execute(STOP)
         server.configure({"archive_command": "true"})
         server.reload()
-        assert session.execute("SELECT * FROM shared_backup_stop('a')") == row
+        assert session.execute(f"SELECT {COLUMNS} FROM shared_backup_stop('a')") == row
 
 
 # A standby

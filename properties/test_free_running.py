@@ -17,7 +17,7 @@ from harness.client import Violation
 from harness.cluster import open_cluster
 from harness.crowd import Crowd
 from harness.history import Event, History
-from harness.implementation import DURABLE, SHARED, Implementation
+from harness.implementation import DURABLE, SHARED, UNFENCED, Implementation
 from model.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
 from properties import crowds_and_restarts
@@ -183,7 +183,7 @@ def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:
     def take_turns() -> None:
         for label in ("a", "b") * TURNS:
             start(label)
-            session.execute(str(implementation.abort), {"label": label})
+            session.execute(str(implementation.abort), {"label": label, **UNFENCED})
             tally.steps += 2
             if crowd.over.is_set():
                 return

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.cluster import Cluster
-from harness.implementation import SHARED, Implementation
+from harness.implementation import SHARED, UNFENCED, Implementation
 from harness.labelfile import parse_label_file
 from harness.session import Session, SqlError
 from model.outcomes import SqlState
@@ -52,7 +52,7 @@ def start(session: Session, implementation: Implementation, label: str) -> str:
 
 def stop(session: Session, implementation: Implementation, label: str) -> str:
     """Stops it; returns the label file."""
-    return str(session.execute(implementation.stop, {"label": label, "wait": False, "start_lsn": None})[0][1])
+    return str(session.execute(implementation.stop, {"label": label, "wait": False, **UNFENCED})[0][1])
 
 
 def shown(session: Session, implementation: Implementation) -> set[str]:
@@ -91,7 +91,7 @@ def test_a_forbidden_label_is_refused_and_leaves_nothing(
             for statement in (implementation.start, implementation.stop, implementation.abort, implementation.renew):
                 if statement is None:
                     continue
-                parameters = {"label": label, "fast": True, "ttl": None, "wait": False, "start_lsn": None}
+                parameters = {"label": label, "fast": True, "ttl": None, "wait": False, **UNFENCED}
                 with pytest.raises(SqlError) as refusal:
                     session.execute(statement, parameters)
                 assert refusal.value.sqlstate == SqlState.INVALID_PARAMETER_VALUE, refusal.value

@@ -174,10 +174,16 @@ MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
     "session takes its backups along": ("outlives_its_session", "disconnect", disconnect_forgets),
     "only the starter may stop": ("any_session_stops_it", "claim_to_stop", only_its_starter_stops),
     "result not kept": ("stop_can_be_asked_again", "publish_stop", stop_without_result),
-    "fence not checked": (
+    "fence not checked": ("fence_holds", "fenced_off", lambda operation, backup: None),
+    "fence checked by stops only": (
         "fence_holds",
-        "claim_to_stop",
-        lambda design, cluster, stop: original["claim_to_stop"](design, cluster, replace(stop, start_point=None)),
+        "fenced_off",
+        lambda operation, backup: original["fenced_off"](operation, backup) if isinstance(operation, Stop) else None,
+    ),
+    "a stop too early not told": (
+        "a_stop_too_early_is_told",
+        "handed_out",
+        lambda label, backup, repeated: original["handed_out"](label, backup, repeated=False),
     ),
     "owner not checked": ("only_the_owner_ends_it", "may_stop", lambda cluster, session, backup: True),
     "restart keeps the list only": (

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, STOCK, Implementation
+from harness.implementation import SHARED, STOCK, UNFENCED, Implementation
 from harness.nemesis import DYING
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
@@ -83,7 +83,7 @@ class CatalogueClient(FallingClient):
         """The same, while the server stays up: it is only made to forget them."""
         kept = self.admin.execute(CARRY_OUT)
         for label, _owner, _state in kept:
-            self.admin.execute(str(self.implementation.abort), {"label": label})
+            self.admin.execute(str(self.implementation.abort), {"label": label, **UNFENCED})
         self.carry_in(kept)
 
     def carry_in(self, kept: list[Any]) -> None:
@@ -146,7 +146,7 @@ def test_a_restart_forgets_a_running_backup(
         comparison.probe()
         assert comparison.step(Stop(STOPPER, LABEL)) == Failed(SqlState.UNDEFINED_OBJECT)
         assert client.rows() == (), "nothing of a backup should be left after a restart"
-        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, "start_lsn": None})
+        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
         tally.refused(Passage(implementation.name, (fall,)), refused)
 
 
@@ -186,7 +186,7 @@ def test_the_hint_tells_since_when_the_server_is_up(
     client = Client(server, replace(implementation, prepare=()))
     with in_step(client, tally) as comparison:
         before = start_and_restart(comparison, kind)
-        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, "start_lsn": None})
+        refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
         hint = refused.hint or ""
         assert hint.startswith("The server has been up since "), hint
         since = hint.removeprefix("The server has been up since ").partition(";")[0]

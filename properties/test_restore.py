@@ -18,12 +18,13 @@ from hypothesis import given, note, settings
 from harness.build import Build
 from harness.client import Client
 from harness.cluster import Cluster, open_cluster
-from harness.implementation import STOCK, Implementation
+from harness.implementation import STOCK, UNFENCED, Implementation
+from harness.labelfile import lsn_to_int
 from harness.node import give
 from harness.probes import set_full_page_writes
 from harness.restore import BackupFiles
 from harness.scratch import scratch_folder
-from harness.session import Session
+from harness.session import Row, Session
 from harness.snapshot import Pace, Snapshot, copying
 from harness.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
 from properties.backups import Kind, Plan, plans, take_backups
@@ -70,7 +71,7 @@ class Scene:
 
     def stop(self, label: str) -> BackupFiles:
         """Stops a backup in another session."""
-        parameters = {"label": label, "wait": True, "start_lsn": None}
+        parameters = {"label": label, "wait": True, **UNFENCED}
         return BackupFiles(*self.session.execute(self.client.implementation.stop, parameters)[0][:3])
 
     def change_everything(self) -> None:
@@ -218,13 +219,49 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         early = here.stop("early")
         here.start("aborted")
         aborted = by_hand(here)
-        here.session.execute(implementation.abort, {"label": "aborted"})
+        here.session.execute(implementation.abort, {"label": "aborted", **UNFENCED})
         snapshot = copy_around(here, here.change_everything)
         archive_all(here.origin, here.session)
         for scenario, files in (("stopped before it was copied", early), ("aborted before it was copied", aborted)):
             control = f"control: full_page_writes off, {scenario}"
             check_refusal(tally, control, here.origin, snapshot, files, TORN, to_the_end=True)
         tally.steps += 4
+
+
+@pytest.mark.parametrize("stray", [False, True], ids=["by its owner", "by somebody in mid-copy, then by its owner"])
+def test_a_stop_tells_whether_the_copy_is_covered(
+    instrumented: Build, implementation: Implementation, tally: Tally, stray: bool
+) -> None:
+    """Stopped in mid-copy, by a role that may, with the right token: the owner's stop returns the same files, and says
+    that it is a repeated one, with a stop point before the end of the copy. And that copy is not restored."""
+    if "%(token)s" not in implementation.stop:
+        pytest.skip("starts have no token here, nor do stops say whether they are repeated")
+    with tally.example(), scene(instrumented, implementation, full_page_writes=False) as here:
+
+        def stop(token: str) -> Row:
+            parameters = {"label": "nightly", "wait": True, "token": token, "start_lsn": None}
+            return here.session.execute(implementation.stop, parameters)[0]
+
+        def half_way() -> None:
+            if stray:
+                assert stop(token)[5] is False
+            here.change_everything()
+
+        given = {"label": "nightly", "fast": True, "ttl": None}
+        token = str(here.session.execute(implementation.start, given)[0][1])
+        snapshot = copy_around(here, half_way)
+        copied = here.session.execute("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+        lsn, labelfile, spcmapfile, _, _, repeated = stop(token)
+        transfers(here.session, Random(2))
+        archive_all(here.origin, here.session)
+        taken = here.origin, snapshot, BackupFiles(lsn, labelfile, spcmapfile)
+        assert repeated is stray
+        assert (lsn_to_int(lsn) > lsn_to_int(copied)) is not stray
+        if stray:
+            check_refusal(tally, "control: stopped in mid-copy", *taken, f"{TORN}|ledger")
+        else:
+            check_restore(tally, "control: the same, stopped when it was copied", *taken)
+        tally.steps += 2
 
 
 def by_hand(here: Scene) -> BackupFiles:

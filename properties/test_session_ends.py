@@ -10,7 +10,7 @@ import pytest
 
 from harness.client import Client
 from harness.cluster import Cluster
-from harness.implementation import STOCK, Implementation
+from harness.implementation import STOCK, UNFENCED, Implementation
 from harness.labelfile import parse_label_file
 from harness.probes import forced_full_page_writes
 from harness.processes import wait_gone
@@ -107,7 +107,7 @@ def test_a_backup_whose_session_ended(
         start_point = start_and_lose(cluster, admin, implementation, cause)
         assert forced_full_page_writes(admin), "core gave the backup up when the session ended"
         other = cluster.connect()
-        parameters = {"label": "nightly", "wait": False, "start_lsn": None}
+        parameters = {"label": "nightly", "wait": False, **UNFENCED}
         lsn, text, _ = other.execute(implementation.stop, parameters)[0][:3]
         other.close()
         tally.steps += 2

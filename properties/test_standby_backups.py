@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster, open_standby
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.labelfile import lsn_to_int, parse_label_file
 from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.scratch import scratch_folder
@@ -154,6 +154,35 @@ def test_overlapping_backups_of_a_standby_are_restored(
             check_restore(tally, scenario, pair.primary, snapshot, one.files, restorable=one.restorable)
 
 
+def test_the_token_of_one_start_does_nothing_to_another_with_the_same_start_point(
+    pair: Pair, implementation: Implementation, tally: Tally
+) -> None:
+    """A job that has given its backup up comes late, by whichever operation, when another one has its label."""
+    if "%(token)s" not in implementation.stop:
+        pytest.skip("starts have no token here")
+    operations = (implementation.stop, str(implementation.renew), str(implementation.abort))
+    given = {"label": "nightly", "fast": True, "ttl": None, "wait": False}
+    session = pair.standby.connect()
+    with tally.example():
+        for last in operations:
+            late = session.execute(implementation.start, given)[0]
+            session.execute(str(implementation.abort), {**given, "token": late[1]})
+            current = session.execute(implementation.start, given)[0]
+            assert current[0] == late[0], "nothing was replayed in between: there is no other point to start at"
+            for operation in operations:
+                with pytest.raises(SqlError, match="does not have the token") as refusal:
+                    session.execute(operation, {**given, "token": late[1]})
+                assert refusal.value.sqlstate == "55000"
+                assert live(pair.standby, implementation) == {"nightly"}
+                tally.steps += 1
+            session.execute(str(implementation.renew), {**given, "token": current[1]})
+            session.execute(last, {**given, "token": current[1]})
+            assert live(pair.standby, implementation) == ({"nightly"} if last == implementation.renew else set())
+            if last == implementation.renew:
+                session.execute(str(implementation.abort), {**given, "token": current[1]})
+    session.close()
+
+
 def test_treated_wrongly_a_copy_of_a_standby_is_not_restored(
     pair: Pair, implementation: Implementation, tally: Tally, copies: Path
 ) -> None:
@@ -229,7 +258,7 @@ def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
         session = here.standby.connect()
         for sqlstate in ("55000", "42704"):  # core's refusal; and then there is no such backup
             with pytest.raises(SqlError) as refusal:
-                session.execute(implementation.stop, {"label": "a", "wait": True, "start_lsn": None})
+                session.execute(implementation.stop, {"label": "a", "wait": True, **UNFENCED})
             assert refusal.value.sqlstate == sqlstate, refusal.value
             tally.steps += 1
         assert not live(here.standby, implementation)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.cluster import Cluster
-from harness.implementation import Implementation
+from harness.implementation import UNFENCED, Implementation
 from harness.session import INFINITY, Session, SqlError
 from properties.tally import Tally
 
@@ -70,7 +70,7 @@ def given_by_start(session: Session, implementation: Implementation, ttl: str) -
         assert shown_deadlines(session, implementation) == []
         return error.sqlstate
     (expires_at,) = shown_deadlines(session, implementation)
-    session.execute(str(implementation.abort), {"label": "ttl"})
+    session.execute(str(implementation.abort), {"label": "ttl", **UNFENCED})
     return expires_at
 
 
@@ -91,6 +91,6 @@ def test_an_infinite_time_to_live_never_ends(
 
 def test_without_a_time_to_live_the_setting_counts(session: Session, implementation: Implementation) -> None:
     session.execute(implementation.start, {"label": "ttl", "fast": True, "ttl": None})
-    assert session.execute(str(implementation.renew), {"label": "ttl", "ttl": None})[0][0] == INFINITY
+    assert session.execute(str(implementation.renew), {"label": "ttl", "ttl": None, **UNFENCED})[0][0] == INFINITY
     assert shown_deadlines(session, implementation) == ["infinity"]
-    session.execute(str(implementation.abort), {"label": "ttl"})
+    session.execute(str(implementation.abort), {"label": "ttl", **UNFENCED})

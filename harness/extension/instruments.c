@@ -47,6 +47,7 @@ typedef struct CarriedState
 	uint32		labelfile_len;
 	uint32		spcmapfile_len;
 	TimestampTz start_time;
+	pg_uuid_t	token;
 	CoreBackup	core;
 } CarriedState;
 
@@ -335,6 +336,7 @@ shared_backup_carry_out(PG_FUNCTION_ARGS)
 	state.labelfile_len = files.len[FILE_LABEL];
 	state.spcmapfile_len = files.len[FILE_TABLESPACE_MAP];
 	state.start_time = snapshot.record.start_time;
+	state.token = snapshot.record.token;
 	state.core = snapshot.record.core;
 
 	initStringInfo(&buf);
@@ -393,6 +395,7 @@ shared_backup_carry_in(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		LookupActive(PG_GETARG_TEXT_PP(0), now, &label, &snapshot);
 		record->start_time = state.start_time;
+		record->token = state.token;
 		record->core = state.core;
 		RegistryStoreFiles(record, &files);
 		replaced = RegistryExchange(&label, snapshot.serial, now, record);

@@ -541,7 +541,7 @@ AddResult(BackupEntry *entry, TimestampTz now)
 	else if (entry->phase == BACKUP_EXPIRED)
 		chunk->ended = record->expires_at;
 	else
-		chunk->ended = record->stop_time;
+		chunk->ended = record->end_time;
 	chunk->startpoint = record->core.startpoint;
 	chunk->serial = entry->serial;
 	chunk->size = sizeof(BackupEntry) + offsetof(LabelChunk, text) + chunk->len;
@@ -1036,26 +1036,26 @@ NextNumber(void)
 void
 RegistrySetLostTime(BackupRecord *record)
 {
-	record->stop_time = header->since;
+	record->end_time = header->since;
 	record->end_number = NextNumber();
 }
 
 /*
- * A backup is stopped now.
+ * From now on, the result of a stopped backup is remembered.
  */
 void
-RegistrySetStopTime(BackupRecord *record)
+RegistrySetForgetTime(BackupRecord *record)
 {
-	record->stop_time = ClockNow();
+	record->end_time = ClockNow();
 	record->end_number = NextNumber();
-	record->forget_at = TimestampTzAfter(record->stop_time,
+	record->forget_at = TimestampTzAfter(record->end_time,
 										 shared_backup_result_retention *
 										 USECS_PER_SEC);
 }
 
 /*
- * Keep the result of a claimed backup.  As in RegistryPublishStart(), the times
- * in *record are set here unless there is a state file.
+ * Keep the result of a claimed backup.  As in RegistryPublishStart(), the time
+ * until which it is remembered is set here unless there is a state file.
  *
  * If the record has other files than the entry, these are freed.  Returns
  * whether core has to be released, if core has not ended this very backup.  The
@@ -1069,13 +1069,13 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	bool		release;
 
 	if (record->file == 0)
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 	if (record->files != entry->record.files)
 		RegistryFreeFiles(&entry->record);
 	record->expires_at = entry->record.expires_at;
 	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
-	AddResult(entry, record->stop_time);
+	AddResult(entry, record->end_time);
 	release = LowerLive(record);
 	RegistryNoteDue(record->forget_at);
 	UnlockEntry(entry);

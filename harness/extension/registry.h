@@ -13,6 +13,7 @@
 #include "shared_backup.h"
 #include "utils/dsa.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 typedef enum BackupPhase
 {
@@ -54,10 +55,12 @@ typedef struct BackupRecord
 	bool		unarchived;		/* WAL was not archived for some of the time */
 	LostReason	lost_reason;	/* if LOST */
 	Oid			owner;			/* role that started it */
+	pg_uuid_t	token;			/* of this start and no other, ever */
 	CoreBackup	core;
 	TimestampTz start_time;
 	TimestampTz expires_at;		/* DT_NOEND if never */
-	TimestampTz stop_time;		/* if STOPPED; if LOST, when that was noticed */
+	TimestampTz stop_time;		/* if STOPPED; core had not ended it before */
+	TimestampTz end_time;		/* since when it is STOPPED or LOST */
 	uint64		end_number;		/* if STOPPED or LOST; they rise */
 	TimestampTz forget_at;		/* if STOPPED, EXPIRED or LOST */
 	uint64		file;			/* number of its state file, 0 if none */
@@ -134,7 +137,7 @@ extern uint64 RegistryPublishStart(const BackupLabel *label, uint64 serial,
 /* stop, abort and renew */
 extern bool RegistryClaim(const BackupLabel *label, uint64 serial);
 extern void RegistryUnclaim(const BackupLabel *label, uint64 serial);
-extern void RegistrySetStopTime(BackupRecord *record);
+extern void RegistrySetForgetTime(BackupRecord *record);
 extern bool RegistryPublishStop(const BackupLabel *label, uint64 serial,
 								BackupRecord *record);
 extern void RegistryNoteSaved(const BackupLabel *label, uint64 serial);

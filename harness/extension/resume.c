@@ -260,7 +260,7 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 	{
 		/* the copy was complete when it was to be stopped: finish that */
 		ResumeEndCarried(&record->core, &backup->files);
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 		backup->phase = BACKUP_STOPPED;
 		changed = true;
 	}

@@ -5,29 +5,35 @@
 
 CREATE FUNCTION shared_backup_start(label text,
     fast boolean DEFAULT false,
-    ttl interval DEFAULT NULL)
-RETURNS pg_lsn
+    ttl interval DEFAULT NULL,
+    OUT start_lsn pg_lsn,
+    OUT token uuid)
+RETURNS record
 AS 'MODULE_PATHNAME', 'shared_backup_start'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
 
 CREATE FUNCTION shared_backup_stop(label text,
     wait_for_archive boolean DEFAULT true,
-    start_lsn pg_lsn DEFAULT NULL,
+    token uuid DEFAULT NULL,
     OUT lsn pg_lsn,
     OUT labelfile text,
     OUT spcmapfile text,
-    OUT controlfile bytea)
+    OUT controlfile bytea,
+    OUT stop_time timestamptz,
+    OUT repeated boolean)
 RETURNS record
 AS 'MODULE_PATHNAME', 'shared_backup_stop'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_abort(label text)
+CREATE FUNCTION shared_backup_abort(label text,
+    token uuid DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'shared_backup_abort'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
 
 CREATE FUNCTION shared_backup_renew(label text,
-    ttl interval DEFAULT NULL)
+    ttl interval DEFAULT NULL,
+    token uuid DEFAULT NULL)
 RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'shared_backup_renew'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
@@ -40,7 +46,8 @@ CREATE FUNCTION shared_backup_list(OUT label text,
     OUT expires_at timestamptz,
     OUT stop_lsn pg_lsn,
     OUT stop_time timestamptz,
-    OUT from_standby boolean)
+    OUT from_standby boolean,
+    OUT token uuid)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'shared_backup_list'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
@@ -61,9 +68,9 @@ CREATE VIEW shared_backup_starters AS
 
 -- As for the core functions, EXECUTE privilege is what protects these.
 REVOKE ALL ON FUNCTION shared_backup_start(text, boolean, interval) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_stop(text, boolean, pg_lsn) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_abort(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_renew(text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_stop(text, boolean, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_abort(text, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_renew(text, interval, uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_list() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_starter_list() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shared_backup_list() TO pg_monitor;

@@ -47,6 +47,7 @@
 #include "utils/guc.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
 #endif
@@ -520,18 +521,28 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 				 errhint("The copy cannot be used.  Start another backup.")));
 }
 
+/*
+ * The fence: is it the start that the caller means, if it says which?  The
+ * right token is not told to those who have a wrong one.
+ */
 static void
-CheckStartPoint(const BackupSnapshot *snapshot, const char *name,
-				XLogRecPtr startpoint)
+CheckToken(FunctionCallInfo fcinfo, int argno, const BackupSnapshot *snapshot,
+		   const char *name)
 {
-	if (snapshot->phase != BACKUP_STARTING &&
-		snapshot->record.core.startpoint != startpoint)
+	pg_uuid_t  *token;
+
+	if (PG_ARGISNULL(argno) || snapshot->phase == BACKUP_STARTING)
+		return;
+
+	token = PG_GETARG_UUID_P(argno);
+	if (memcmp(token, &snapshot->record.token, sizeof(pg_uuid_t)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("shared backup \"%s\" did not start at %X/%X",
-						name, LSN_FORMAT_ARGS(startpoint)),
-				 errdetail("The backup of that name started at %X/%X.",
-						   LSN_FORMAT_ARGS(snapshot->record.core.startpoint)),
+				 errmsg("shared backup \"%s\" does not have the token %s", name,
+						DatumGetCString(DirectFunctionCall1(uuid_out,
+															UUIDPGetDatum(token)))),
+				 errdetail("The backup of that name was started at %s and has another token.",
+						   timestamptz_to_str(snapshot->record.start_time)),
 				 errhint("Another backup may have been started under the same label since.")));
 }
 
@@ -666,6 +677,10 @@ shared_backup_start(PG_FUNCTION_ARGS)
 	char	   *name;
 	int64		ttl;
 	uint64		serial;
+	pg_uuid_t  *token;
+	TupleDesc	tupdesc;
+	Datum		values[2];
+	bool		nulls[2] = {0};
 
 	CheckServer();
 	CheckLabelNotNull(fcinfo);
@@ -674,9 +689,19 @@ shared_backup_start(PG_FUNCTION_ARGS)
 	ttl = GetTimeToLive(fcinfo, 2, ClockNow());
 
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	/* made while nothing has to be undone if there are no random numbers */
+	token = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+
 	serial = ReserveLabel(&label, name);
-	PG_RETURN_LSN(StarterRun(&label, serial, PG_GETARG_BOOL(1), ttl,
-							 GetUserId()));
+	values[0] = LSNGetDatum(StarterRun(&label, serial, PG_GETARG_BOOL(1), ttl,
+									   GetUserId(), token));
+	values[1] = UUIDPGetDatum(token);
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
 }
 
 /*
@@ -712,7 +737,7 @@ EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
 	{
 		DurableLock(record->file);
 		claim->file_locked = true;
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 		record->unsaved = !DurableSave(label, record, BACKUP_STOPPED, false,
 									   files, LOG);
 	}
@@ -743,7 +768,7 @@ EndCarried(const BackupLabel *label, BackupSnapshot *snapshot,
 	PG_TRY();
 	{
 		DurableLock(record->file);
-		RegistrySetStopTime(record);
+		RegistrySetForgetTime(record);
 		(void) DurableSave(label, record, BACKUP_STOPPED, false, files, ERROR);
 	}
 	PG_CATCH();
@@ -782,6 +807,9 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 								files->len[FILE_LABEL], PG_UTF8);
 
 		HOLD_INTERRUPTS();
+
+		/* up to this time, at least, the backup covers what is copied */
+		record->stop_time = ClockNow();
 		if (record->carried)
 			EndCarried(label, snapshot, files);
 		else
@@ -790,6 +818,18 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	ResultsTrim();
 	RESUME_INTERRUPTS();
+}
+
+/*
+ * A copy may have gone on after a stop that came too early.
+ */
+static void
+NoticeRepeated(const BackupRecord *record, const char *name)
+{
+	ereport(NOTICE,
+			(errmsg("shared backup \"%s\" had already been stopped at %s",
+					name, timestamptz_to_str(record->stop_time)),
+			 errdetail("What was copied after that time is not covered by the backup.")));
 }
 
 /*
@@ -980,9 +1020,10 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	BackupSnapshot snapshot;
 	BackupRecord *record = &snapshot.record;
 	BackupFiles files;
+	bool		repeated = false;
 	TupleDesc	tupdesc;
-	Datum		values[4];
-	bool		nulls[4] = {0};
+	Datum		values[6];
+	bool		nulls[6] = {0};
 
 	CheckServer();
 	CheckLabelNotNull(fcinfo);
@@ -1000,14 +1041,14 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 
 		LookupForChange(&label, name, now, &snapshot);
-		if (!PG_ARGISNULL(2))
-			CheckStartPoint(&snapshot, name, PG_GETARG_LSN(2));
+		CheckToken(fcinfo, 2, &snapshot, name);
 		CheckNotBusy(&snapshot, name);
 
 		if (snapshot.phase == BACKUP_STOPPED)
 		{
 			/* The first answer may have been lost; give it again. */
-			if (RegistryReadFiles(&label, &snapshot, &files))
+			repeated = RegistryReadFiles(&label, &snapshot, &files);
+			if (repeated)
 				break;
 			continue;
 		}
@@ -1022,6 +1063,8 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	}
 
 	SaveResult(&label, &snapshot, &files);
+	if (repeated)
+		NoticeRepeated(record, name);
 	if (PG_GETARG_BOOL(1))
 	{
 		SHARED_BACKUP_POINT("stop-waiting-archive", &label);
@@ -1036,6 +1079,8 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	nulls[3] = !record->carried;
 	values[3] = PointerGetDatum(cstring_to_text_with_len(files.data[FILE_CONTROL],
 														 files.len[FILE_CONTROL]));
+	values[4] = TimestampTzGetDatum(record->stop_time);
+	values[5] = BoolGetDatum(repeated);
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
@@ -1088,6 +1133,7 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 
 		LookupForChange(&label, name, now, &snapshot);
+		CheckToken(fcinfo, 1, &snapshot, name);
 		CheckNotStopped(&snapshot, name);
 		CheckNotBusy(&snapshot, name);
 		CheckNoOwnBackup();
@@ -1155,6 +1201,7 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 
 		LookupForChange(&label, name, now, &snapshot);
+		CheckToken(fcinfo, 2, &snapshot, name);
 		CheckNotStopped(&snapshot, name);
 		CheckNotBusy(&snapshot, name);
 		if (snapshot.record.file != 0 ?
@@ -1260,8 +1307,8 @@ shared_backup_list(PG_FUNCTION_ARGS)
 		BackupListItem *item = &items[i];
 		BackupPhase phase = item->snapshot.phase;
 		BackupRecord *record = &item->snapshot.record;
-		Datum		values[9] = {0};
-		bool		nulls[9] = {0};
+		Datum		values[10] = {0};
+		bool		nulls[10] = {0};
 		NameData	owner;
 
 		values[0] = CStringGetTextDatum(GetPrintableLabel(item->label,
@@ -1287,9 +1334,12 @@ shared_backup_list(PG_FUNCTION_ARGS)
 		else
 			nulls[6] = nulls[7] = true;
 		if (phase == BACKUP_STARTING)
-			nulls[8] = true;
+			nulls[8] = nulls[9] = true;
 		else
+		{
 			values[8] = BoolGetDatum(record->core.started_in_recovery);
+			values[9] = UUIDPGetDatum(&record->token);
+		}
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);

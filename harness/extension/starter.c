@@ -140,6 +140,7 @@ typedef struct StarterSlot
 	bool		fast;
 	int64		ttl;			/* in microseconds, or PG_INT64_MAX */
 	Oid			owner;
+	pg_uuid_t	token;
 
 	/* result */
 	XLogRecPtr	startpoint;
@@ -451,7 +452,7 @@ SlowStartAtWork(void)
  */
 static StarterSlot *
 PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
-		   bool *need_worker, bool *hasten)
+		   const pg_uuid_t *token, bool *need_worker, bool *hasten)
 {
 	const BackupLabel *label = call->label;
 	uint64		serial = call->serial;
@@ -478,6 +479,7 @@ PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
 		slot->fast = fast;
 		slot->ttl = ttl;
 		slot->owner = owner;
+		slot->token = *token;
 		if (*need_worker)
 			shared->cold_starts++;
 		else
@@ -497,7 +499,7 @@ PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
  */
 static StarterSlot *
 AwaitTurn(StarterCall *call, bool fast, int64 ttl, Oid owner,
-		  bool *need_worker)
+		  const pg_uuid_t *token, bool *need_worker)
 {
 	for (;;)
 	{
@@ -506,7 +508,7 @@ AwaitTurn(StarterCall *call, bool fast, int64 ttl, Oid owner,
 
 		CHECK_FOR_INTERRUPTS();
 
-		slot = PutRequest(call, fast, ttl, owner, need_worker, &hasten);
+		slot = PutRequest(call, fast, ttl, owner, token, need_worker, &hasten);
 		if (slot)
 			return slot;
 
@@ -744,7 +746,7 @@ ReportNoWorker(void)
  */
 XLogRecPtr
 StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-		   Oid owner)
+		   Oid owner, const pg_uuid_t *token)
 {
 	StarterCall call = {label, serial, NULL, NULL, NULL};
 	StarterError error;
@@ -763,7 +765,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 			bool		need_worker;
 
 			EnterQueue(&call, fast, end == SLOT_DECLINED);
-			call.slot = AwaitTurn(&call, fast, ttl, owner, &need_worker);
+			call.slot = AwaitTurn(&call, fast, ttl, owner, token, &need_worker);
 			if (need_worker && !LaunchWorker(call.slot, &call.handle))
 				ReportNoWorker();
 
@@ -968,6 +970,7 @@ StartAndPublish(void)
 	}
 	RegistryStoreFiles(&work.record, &files);
 	work.record.owner = slot->owner;
+	work.record.token = slot->token;
 	work.record.unarchived = !XLogArchivingActive();
 
 	/* From here until it is published, only errors can stop us, then nothing. */

@@ -11,6 +11,7 @@
 #include "access/xlogdefs.h"
 #include "shared_backup.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 typedef struct StarterStatus
 {
@@ -31,7 +32,8 @@ typedef struct StarterInfo
 extern Size StarterShmemSize(void);
 extern void StarterShmemInit(void);
 extern XLogRecPtr StarterRun(const BackupLabel *label, uint64 serial,
-							 bool fast, int64 ttl, Oid owner);
+							 bool fast, int64 ttl, Oid owner,
+							 const pg_uuid_t *token);
 extern TimestampTz StarterKeepWarm(void);
 extern void StarterLoadSettings(void);
 extern StarterInfo *StarterList(int *nstarters);

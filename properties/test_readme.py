@@ -1,0 +1,198 @@
+"""What the extension's README tells people to run does what it says: a shell runs the lines, taken out of its text."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from textwrap import dedent
+
+import pytest
+
+import harness
+from harness import durable
+from harness.build import Build
+from harness.cluster import Cluster, open_cluster
+from harness.implementation import SHARED, Implementation
+from harness.node import give
+from harness.restore import BackupFiles
+from harness.scratch import scratch_folder
+from harness.snapshot import Pace, Snapshot
+from harness.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
+from properties.beside import copy_while
+from properties.restoring import check_restore
+from properties.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+
+SECTION = "## A snapshot with two hooks"
+README = Path(harness.__file__).parent / "extension" / "README.md"
+STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
+REPEATED = 'shared backup "nightly" had already been stopped'
+SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Those of the section, in its order."""
+
+    before: str
+    after: str
+    abort: str
+    renew: str
+
+
+@pytest.fixture
+def only_the_extension(implementation: Implementation) -> None:
+    if implementation.start != SHARED.start:
+        pytest.skip("the README is that of the extension")
+
+
+@pytest.fixture
+def lines() -> Lines:
+    """The pieces of the section that are to be run."""
+    section = README.read_text().partition(SECTION)[2].partition("\n## ")[0]
+    return Lines(*map(dedent, re.findall(r"(?:^ {4}.*\n)+", section, re.MULTILINE)))
+
+
+class Scene:
+    """A server with the workload and a tablespace, its WAL archived, and somebody who runs lines beside it."""
+
+    def __init__(self, server: Cluster, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.copy = folder / "copy"
+        self.session = server.connect()
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Runs lines in a shell, as a hook is run."""
+        postgres, parameters = self.server.build.postgres, self.server.parameters()
+        environment = {
+            **postgres.environment(),
+            "PATH": f"{postgres.binary('psql').parent}:{os.environ['PATH']}",
+            "PGHOST": parameters["host"],
+            "PGPORT": str(parameters["port"]),
+            "PGUSER": parameters["user"],
+            "PGDATABASE": parameters["dbname"],
+            "COPY": str(self.copy / "data"),
+        }
+        return subprocess.run(
+            ["sh", "-c", script], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def succeed(self, script: str) -> str:
+        """Runs lines that must do without an error; returns what they have said nevertheless."""
+        done = self.run(script)
+        assert done.returncode == 0, f"{script}\nends with {done.returncode}: {done.stderr}"
+        return done.stderr
+
+    def copied(self, in_mid_copy: Callable[[], object]) -> Snapshot:
+        """The server's data directory, copied while the server works; something else is done in the middle of it."""
+        chance = Random(1)
+        steps = (checkpoint, big_update, transfers, checkpoint)
+        work = [lambda step=step: step(self.session, chance) for step in steps]
+        return copy_while(self.server, self.copy, [*work, in_mid_copy, *work], Pace(1))
+
+    def restart(self) -> None:
+        """The server restarts, and its backups come back."""
+        self.session.close()
+        self.session = durable.restart(self.server, "fast")
+
+    def states(self) -> list[str]:
+        """Of the backups."""
+        return [row[0] for row in self.session.execute("SELECT state FROM shared_backups")]
+
+
+@contextmanager
+def scene(build: Build, tally: Tally, settings: dict[str, str] | None = None) -> Iterator[Scene]:
+    """A fresh one; all is gone when the block ends."""
+    with (
+        tally.example(),
+        TemporaryDirectory(dir=scratch_folder()) as folder,
+        open_cluster(build, settings={**SERVER, **(settings or {})}, archive=True) as server,
+    ):
+        here = Scene(server, Path(folder))
+        place = server.folder / "space"
+        place.mkdir()
+        give(place, server.user)
+        here.session.execute("CREATE EXTENSION shared_backup")
+        here.session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
+        prepare_workload(here.session, "space")
+        yield here
+
+
+@pytest.mark.parametrize("settings", [None, durable.SETTINGS], ids=["no restart", "across a restart"])
+def test_a_copy_made_between_the_two_hooks_is_restored(
+    instrumented: Build, tally: Tally, lines: Lines, settings: dict[str, str] | None
+) -> None:
+    """With the files as the second hook has put them into it; it is renewed in between."""
+    with scene(instrumented, tally, settings) as here:
+        here.succeed(lines.before)
+
+        def half_way() -> None:
+            here.succeed(lines.renew)
+            if settings:
+                here.restart()
+
+        snapshot = here.copied(half_way)
+        controls = snapshot.data / "global" / "pg_control"
+        as_copied = controls.read_bytes()
+        assert here.succeed(lines.after).count(REPEATED) == 2, "of three calls, two repeat the first"
+        told = "SELECT lsn::text, labelfile, spcmapfile FROM shared_backup_stop('nightly')"
+        stop_lsn, labelfile, spcmapfile = here.session.execute(told)[0]
+        assert (snapshot.data / "backup_label").read_text() == labelfile
+        assert (snapshot.data / "tablespace_map").read_text() == spcmapfile
+        transfers(here.session, Random(2))
+        archive_all(here.server, here.session)
+        assert (controls.read_bytes() != as_copied) is bool(settings), "the control file should come with a restart"
+        files = BackupFiles(stop_lsn, None, spcmapfile)  # which the restore leads to other places
+        scenario = f"by the README's lines, {'across a' if settings else 'no'} restart"
+        check_restore(tally, scenario, here.server, snapshot, files)
+        tally.steps += 2
+
+
+def test_the_second_hook_fails_after_a_stop_in_mid_copy(instrumented: Build, tally: Tally, lines: Lines) -> None:
+    """... loudly, and leaves no label file in the copy."""
+    with scene(instrumented, tally) as here:
+        here.succeed(lines.before)
+        snapshot = here.copied(lambda: here.session.execute(STRAY))
+        done = here.run(lines.after)
+        assert done.returncode != 0, "the copy is handed out as a whole one"
+        assert "before the copy was complete" in done.stderr
+        assert re.search(f"{REPEATED} at .*\n.*What was copied after that time is not covered", done.stderr)
+        assert not (snapshot.data / "backup_label").exists()
+        tally.steps += 2
+
+
+def test_a_hook_that_comes_late_does_nothing_to_the_next_backup(
+    instrumented: Build, tally: Tally, lines: Lines
+) -> None:
+    """What one job gives up, it gives up; but by none of its lines does it touch the backup of another one."""
+    with scene(instrumented, tally) as here:
+        here.succeed(lines.before)
+        here.succeed(lines.abort)
+        assert here.states() == []
+        here.session.execute("SELECT shared_backup_start('nightly', true)")
+        (here.copy / "data").mkdir(parents=True)
+        for late in (lines.after, lines.abort, lines.renew):
+            done = here.run(late)
+            assert done.returncode != 0, f"{late}\nis content with another job's backup"
+            assert "does not have the token" in done.stderr, done.stderr
+            assert here.states() == ["active"]
+        assert not (here.copy / "data" / "backup_label").exists()
+        tally.steps += 5
+
+
+def test_the_hooks_fail_without_a_server(instrumented: Build, tally: Tally, lines: Lines) -> None:
+    with scene(instrumented, tally) as here:
+        here.succeed(lines.before)
+        (here.copy / "data").mkdir(parents=True)
+        here.session.close()
+        here.server.stop()
+        for script in (lines.before, lines.after, lines.abort, lines.renew):
+            assert here.run(script).returncode != 0, f"{script}\nis content without a server"
+        tally.steps += 4
