@@ -114,10 +114,7 @@ class Client:
         self.clear()
         self.sessions = [None] * sessions
         self.make_roles(roles)
-        if self.implementation.settings:
-            self.set(
-                **{name: value for name, value in settings._asdict().items() if name in self.implementation.settings}
-            )
+        self.set_all(settings)
         self.begin_history()
 
     def begin_history(self) -> None:
@@ -505,6 +502,12 @@ class Client:
             self.cluster.wait_until(
                 lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
             )
+
+    def set_all(self, settings: Settings) -> None:
+        """Sets whatever of them the implementation has."""
+        names = self.implementation.settings
+        if names:
+            self.set(**{name: value for name, value in settings._asdict().items() if name in names})
 
     def idle_sessions(self) -> list[Session]:
         """Those that can be asked something now: here, all."""

@@ -32,6 +32,10 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+STARTS_AT_ONCE: Mapping[str, str] = {"shared_backup.max_starters": "3"}
+"""For servers where three starts are held when each has its worker, which the default would not let them have."""
+
+
 def write_settings(data_dir: Path, settings: Mapping[str, str], user: ServerUser | None) -> None:
     """Writes the settings to the data directory's bench.conf, in place of what stood there."""
     text = "".join(f"{name} = {quote(value)}\n" for name, value in settings.items())

@@ -50,7 +50,7 @@ def only_the_extension(implementation: Implementation) -> None:
 def admin(cluster: Cluster, client: Client) -> Iterator[Session]:
     """A superuser on a server without backups, with settings as they come."""
     client.clear()
-    client.set(**SHARED.design.settings._asdict())
+    client.set_all(SHARED.design.settings)
     session = cluster.connect()
     yield session
     session.close()

@@ -98,6 +98,7 @@ def test_a_result_is_forgotten_after_its_retention(server: Cluster, user: Sessio
 def test_the_reaper_sleeps_until_the_next_deadline(cluster: Cluster, client: Client) -> None:
     """It makes no rounds while nothing is due, and it is woken when a nearer deadline comes up."""
     client.clear()
+    client.set_all(client.implementation.design.settings)
     session = cluster.connect()
     session.execute("SELECT shared_backup_clock_release()")
     rounds = "SELECT rounds FROM shared_backup_reaper()"

@@ -13,6 +13,7 @@ from harness.build import Build
 from harness.client import Violation
 from harness.cluster import open_cluster
 from harness.implementation import DURABLE, SHARED, Implementation
+from harness.settings import STARTS_AT_ONCE
 from harness.stage import Stage
 from model.design import SHARED as DESIGN
 from model.design import Design
@@ -81,7 +82,7 @@ def test_only_calls_at_once_meet_someone_at_work() -> None:
 def theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
     if implementation.start != SHARED.start:
         pytest.skip("the implementation has no points where its operations can be held")
-    with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+    with open_cluster(instrumented, settings={**server_settings(implementation), **STARTS_AT_ONCE}) as cluster:
         yield Stage(cluster, implementation)
 
 
@@ -89,7 +90,7 @@ def theatre(instrumented: Build, implementation: Implementation) -> Iterator[Sta
 def durable_theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
     if implementation != SHARED:
         pytest.skip("only the extension has durable backups to test beside those that are not")
-    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+    with open_cluster(instrumented, settings={**server_settings(DURABLE), **STARTS_AT_ONCE}) as cluster:
         yield Stage(cluster, DURABLE)
 
 

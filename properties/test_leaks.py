@@ -9,6 +9,7 @@ from harness.build import Build
 from harness.cluster import open_cluster
 from harness.implementation import SHARED, Implementation
 from harness.node import give
+from harness.points import Points
 from harness.processes import descendants
 from harness.session import SqlError
 from properties.conftest import PROBED
@@ -17,6 +18,7 @@ from properties.tally import Tally
 
 pytestmark = pytest.mark.server
 
+PATIENCE = 30.0
 CYCLES = {"dev": 100, "gate": 500, "nightly": 10_000}
 WARM_UP = 50
 """Cycles after which every process has all that it keeps."""
@@ -24,6 +26,8 @@ REMEMBERED = 20
 """Cycles after which results are forgotten."""
 
 LABEL = "x" * 1000
+AT_ONCE = 1200
+"""Times that two take one label: all copies together do not fit into the memory that there is after the first."""
 TABLESPACES = 20
 FOLDERS = ("x" * 200,) * 4
 """Long, as are the tablespace maps: what some dozens of backups leave behind does not fit into memory that is there."""
@@ -86,6 +90,33 @@ def cycle(storm: Storm, number: int) -> None:
         storm.admin.execute((STOP, ABORT)[end], label)
     if number % REMEMBERED == 0:
         storm.admin.execute(FORGET)
+
+
+def test_starts_that_reserve_one_label_at_once_leave_nothing(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    """Each has found that it can be had, one has it, and the other has copied it for nothing."""
+    if implementation.start != SHARED.start:
+        pytest.skip("it limits the extension's memory")
+    with open_cluster(instrumented) as cluster, tally.example():
+        admin, *sessions = [cluster.connect() for _ in range(3)]
+        admin.execute("CREATE EXTENSION shared_backup")
+        admin.execute("CREATE EXTENSION shared_backup_instruments")
+        admin.execute(START, (LABEL,))
+        admin.execute(ABORT, (LABEL,))
+        admin.execute("SELECT shared_backup_limit_memory(0)")
+        points = Points(admin)
+        for _ in range(AT_ONCE):
+            points.arm("start-checked")
+            calls = [session.submit(START, (LABEL,)) for session in sessions]
+            cluster.wait_until(lambda: len(points.waiting("start-checked")) == 2, PATIENCE, "both to come")
+            points.disarm()
+            refusals = [call.future.exception(PATIENCE) for call in calls]
+            assert sorted(str(refusal)[:5] for refusal in refusals) == ["42710", "None"]
+            admin.execute(ABORT, (LABEL,))
+            tally.steps += 2
+        for session in (admin, *sessions):
+            session.close()
 
 
 def test_backups_come_and_go_and_leave_nothing(

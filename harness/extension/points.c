@@ -58,6 +58,7 @@ typedef struct Point
 
 static const Point points[] = {
 	/* the session that starts a backup, and the worker that does it */
+	{"start-checked", true},	/* session: the label can be had */
 	{"start-reserved", true},	/* session: the label is STARTING */
 	{"start-requested", true},	/* session: the request is in a slot */
 	{"start-taken", true},		/* worker: it has the request */

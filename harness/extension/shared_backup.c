@@ -648,6 +648,7 @@ ReserveLabel(const BackupLabel *label, const char *name)
 			continue;
 		}
 
+		SHARED_BACKUP_POINT("start-checked", label);
 		switch (RegistryReserve(label, snapshot.serial, GetUserId(), now,
 								&serial))
 		{
