@@ -23,7 +23,7 @@ from properties.test_points import POINTS
 pytestmark = pytest.mark.server
 
 WORKERS = "6"
-"""Of all kinds: the reaper, core's launcher, the warm worker and the like of it; few, so that starts, which may have all of them, can use them up."""
+"""Of all kinds: the reaper, core's launcher, starters; few, and starts may have all, so that they can use them up."""
 
 
 ANY_MOMENT = tuple(fault for fault in FAULTS if fault.action == "wait" and not fault.restarts)
