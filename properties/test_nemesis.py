@@ -23,7 +23,7 @@ from properties.test_points import POINTS
 pytestmark = pytest.mark.server
 
 WORKERS = "6"
-"""Of all kinds: the reaper, core's launcher, the warm worker and the like of it; few, so that they can be used up."""
+"""Of all kinds: the reaper, core's launcher, starters; few, and starts may have all, so that they can use them up."""
 
 
 ANY_MOMENT = tuple(fault for fault in FAULTS if fault.action == "wait" and not fault.restarts)
@@ -50,7 +50,7 @@ def durable_storm(instrumented: Build, implementation: Implementation) -> Iterat
 def stormy(build: Build, implementation: Implementation, changes: Mapping[str, str] = NOTHING) -> Iterator[Storm]:
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
-    settings = {**PROBED, "max_worker_processes": WORKERS, **changes}
+    settings = {**PROBED, "max_worker_processes": WORKERS, "shared_backup.max_starters": WORKERS, **changes}
     with open_cluster(build, settings=settings, archive=True) as cluster:
         yield Storm(cluster)
 
