@@ -23,9 +23,11 @@ pytestmark = pytest.mark.server
 
 OUT_OF_MEMORY = "53200"
 FAULT = "shared memory used up"
-STAGES = ((200, 420_000, (0,)), (300, 500_000, (0,)), (900, 1_500_000, (0, 500, 900, 1000)))
+LENGTHS = ((0,), (0, 500, 900, 1000))
+STAGES = [(limit, lengths) for limit in range(400_000, 1_600_001, 100_000) for lengths in LENGTHS]
+ROUNDS = 250
 """So many operations, within so many bytes, with labels of these lengths beside a number: memory comes in pieces of
-several sizes, and is used up for each of them by itself."""
+several sizes, and is used up for each of them by itself. There are as many stages as it takes to see all of that."""
 
 AGAIN = 100
 """So often some try again: if a failed start kept something, another thing would be lacking before long."""
@@ -126,13 +128,15 @@ def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> N
     """... of itself, or of what it was to replace; meanwhile others can be stopped, aborted and renewed, and expire."""
     chance, lacked, tried = Random(0), Counter[str](), set[tuple[str, int]]()
     with tally.example():
-        for rounds, limit, lengths in STAGES:
+        for limit, lengths in STAGES:
+            if set(lacked) == set(PLACES):
+                break
             tight.limit(limit)
-            for number in range(rounds):
+            for number in range(ROUNDS):
                 tally.steps += 1
                 label, kind = chance.choice([*tight.states, ""]), chance.choice(KINDS)
                 if kind == "start" and (chance.random() < 0.9 or tight.states.get(label) != "stopped"):
-                    label = f"{limit} {number} " + "x" * chance.choice(lengths)
+                    label = f"{tally.steps} " + "x" * chance.choice(lengths)
                 if kind == "start":
                     if place := tight.start(label):
                         if (place, len(label)) not in tried:
