@@ -3,6 +3,7 @@
 Beside what has to do with full_page_writes, which stands with the restores.
 """
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,9 @@ import pytest
 
 from harness.build import Build
 from harness.cluster import Cluster, open_standby
-from harness.durable import resumed
+from harness.durable import STATE_DIR, resumed
 from harness.implementation import DURABLE, SHARED, Implementation
-from harness.node import give
+from harness.node import give, give_all
 from harness.postgres import identity
 from harness.programs import address, run_program
 from harness.scratch import scratch_folder
@@ -181,6 +182,45 @@ def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Clu
         backups.back(Restart(RestartKind.FAST, Hazard.COPY))
         check_lost(backups.session, tally, "restored in place", COPY, Fall.FAST)
         check_released(server, backups.session)
+
+
+def test_a_folder_that_is_a_copy_is_known_by_when_it_was_made(server: Cluster, tally: Tally) -> None:
+    """Many file systems give it the same number on disk as the original, if that has been removed before."""
+    with tally.example():
+        backups = Durable(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        same = replace_by_copy(server.data_dir / STATE_DIR, server)
+        server.start()
+        backups.back(Restart(RestartKind.FAST, Hazard.COPY))
+        number = "the same number" if same else "another number"
+        check_lost(backups.session, tally, f"state files copied to a folder of {number}", COPY, Fall.FAST)
+
+
+FOLDERS = 2000
+"""So many are made in search of one that has a number again: the first free one may be anywhere."""
+
+
+def replace_by_copy(folder: Path, server: Cluster) -> bool:
+    """In place of a folder comes a copy of it, with the same number on disk, if the file system gives it again.
+
+    Does it have that?
+    """
+    number = folder.stat().st_ino
+    contents = {file.name: file.read_bytes() for file in folder.iterdir()}
+    shutil.rmtree(folder)
+    with TemporaryDirectory(dir=folder.parent) as aside:
+        made = (Path(aside, str(count)) for count in range(FOLDERS))
+        for fresh in made:
+            fresh.mkdir(0o700)
+            if fresh.stat().st_ino == number:
+                break
+        fresh.rename(folder)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    give_all(folder, server.user)
+    return folder.stat().st_ino == number
 
 
 def put_back(copy: Path, data_dir: Path) -> None:

@@ -1394,8 +1394,9 @@ RegistryHoldCarried(void)
 }
 
 /*
- * Put back a backup; ResultsTrim() has to follow.  If there is one of that label already, returns the number
- * of that one's state file, and leaves the files to the caller; otherwise 0.
+ * Put back a backup; ResultsTrim() has to follow.  If there is one of that
+ * label already, returns the number of that one's state file, and leaves the
+ * files to the caller; otherwise 0.
  */
 uint64
 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
