@@ -250,7 +250,8 @@ NothingWritten(const Continuity *before, const ControlFileData *control)
 
 	return before->unverified_since != InvalidXLogRecPtr &&
 		before->last_checkpoint == control->checkPoint &&
-		before->was_shut_down == is_shut_down;
+		before->was_shut_down == is_shut_down &&
+		control->state != DB_IN_ARCHIVE_RECOVERY;
 }
 
 /*
@@ -283,6 +284,34 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 }
 
 /*
+ * An earlier start was not verified; what it had to verify has to be verified
+ * now, and its reason is as good as ours.
+ *
+ * But if it has written nothing, and nothing of an earlier one was left to it,
+ * it might as well not have been: there is only our own gap, and its settings
+ * do not matter.
+ */
+static void
+CarryOver(const Continuity *before, LostReason *reason, bool nothing_written)
+{
+	bool		own_gap = before->unverified_since == before->last_checkpoint;
+
+	if (!nothing_written || !own_gap)
+	{
+		shared->earlier = true;
+		shared->written.unarchived |= before->unarchived;
+		shared->written.gap_start = before->gap_start;
+		shared->written.unverified_since = before->unverified_since;
+	}
+	else if (before->reason == LOST_FULL_PAGE_WRITES ||
+			 before->reason == LOST_WAL_LEVEL)
+		return;
+
+	if (before->reason != LOST_NOT && *reason != LOST_COPY)
+		*reason = before->reason;
+}
+
+/*
  * Look at the state of affairs before this server writes anything, and write
  * down what has to be verified later.
  */
@@ -312,15 +341,7 @@ BeginContinuity(void)
 
 	reason = ReasonOfThisStart(before, control);
 	if (before && before->unverified_since != InvalidXLogRecPtr)
-	{
-		/* an earlier start was not verified; its reason is as good as ours */
-		shared->earlier = true;
-		shared->written.gap_start = before->gap_start;
-		shared->written.unverified_since = before->unverified_since;
-		shared->written.unarchived |= before->unarchived;
-		if (before->reason != LOST_NOT && reason != LOST_COPY)
-			reason = before->reason;
-	}
+		CarryOver(before, &reason, NothingWritten(before, control));
 	shared->written.reason = reason;
 	pfree(control);
 	if (before)
@@ -438,10 +459,10 @@ LookAtSettings(XLogReaderState *reader)
 }
 
 /*
- * Some records never have an image of a page that they name: because they do
- * not change it, but need its lock, or because they only set the hint that all
- * of it is visible.  That hint matters if there are checksums, and then there
- * is an image.
+ * Some records have no image of a page that they name, whatever the settings:
+ * because they do not change it, but need its lock, or because they only set
+ * the hint that all of it is visible.  That hint matters if there are checksums,
+ * and then there is an image.
  */
 static bool
 NeedsNoImage(XLogReaderState *reader, int block_id)
@@ -475,15 +496,14 @@ PagesHaveImages(XLogReaderState *reader, HTAB *pages)
 
 		memset(&page, 0, sizeof(page));
 		if (!XLogRecGetBlockTagExtended(reader, id, &page.relation, &page.fork,
-										&page.block, NULL) ||
-			NeedsNoImage(reader, id))
+										&page.block, NULL))
 			continue;
 
 		if ((XLogRecHasBlockImage(reader, id) &&
 			 XLogRecBlockImageApply(reader, id)) ||
 			(XLogRecGetBlock(reader, id)->flags & BKPBLOCK_WILL_INIT) != 0)
 			(void) hash_search(pages, &page, HASH_ENTER, NULL);
-		else
+		else if (!NeedsNoImage(reader, id))
 		{
 			(void) hash_search(pages, &page, HASH_FIND, &found);
 			if (!found)

@@ -13,7 +13,9 @@
  * not remembered any more, anybody may find out by the clock.  And whenever core
  * is released from a backup, the file must say before that it is not ACTIVE any
  * more, or be gone: otherwise a restart could make a backup ACTIVE again that
- * core did not protect for a while.  If neither can be done, core stays held.
+ * core did not protect for a while.  If neither can be done, core stays held;
+ * except where a start or a stop has failed, whose caller knows that the copy
+ * cannot be used.
  *
  * Locking rules: a state file is written and removed by whoever holds its file
  * lock, which is taken before all other locks of ours, and held from reading

@@ -243,16 +243,14 @@ ExpireDurably(const DueBackup *item)
 }
 
 /*
- * Expire and forget what is due, or as many backups as there is room for.
- * Returns whether there may be more that can be dealt with now, such as what
- * has expired just now and is not to be remembered.
+ * Expire and forget what is due among backups without state files, and find
+ * what is due among others.  Returns how many of those there are.
  */
-static bool
-ReapBatch(void)
+static int
+ReapRegistry(int skip)
 {
-	int			ndue;
-	int			ndone = 0;
-	int			nreleases;
+	volatile int nreleases = 0;
+	int			ndue = 0;
 
 	/*
 	 * Between the two steps core counts more backups than are live, which is
@@ -260,32 +258,52 @@ ReapBatch(void)
 	 * yet to be released.
 	 */
 	HOLD_INTERRUPTS();
-	nreleases = RegistryReap(ClockNow(), due_backups, MAX_DUE, &ndue);
+	PG_TRY();
+	{
+		RegistryReap(ClockNow(), skip, due_backups, MAX_DUE, &ndue, &nreleases);
+	}
+	PG_CATCH();
+	{
+		LWLockReleaseAll();
+		while (nreleases-- > 0)
+			CoreBackupRelease();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
 	if (nreleases > 0)
 		SHARED_BACKUP_POINT("reaper-expired", NULL);
 	while (nreleases-- > 0)
 		CoreBackupRelease();
 	RESUME_INTERRUPTS();
+	return ndue;
+}
+
+/*
+ * Expire and forget what is due, or as many backups as there is room for.
+ * Returns whether there may be more, such as what has expired just now and is
+ * not to be remembered.  *nfailed counts those that have to be tried later.
+ */
+static bool
+ReapBatch(int *nfailed)
+{
+	int			ndue = ReapRegistry(*nfailed);
 
 	for (int i = 0; i < ndue; i++)
 	{
 		DueBackup  *item = &due_backups[i];
 
-		/* the same goes for each of these, but files take their time */
+		/* as above, but files take their time */
 		HOLD_INTERRUPTS();
 		if (item->forgotten)
 			DurableForgetEnded(&item->label, &item->record, LOG);
-		if (item->forgotten || ExpireDurably(item))
-			ndone++;
+		else if (!ExpireDurably(item))
+			(*nfailed)++;
 		RESUME_INTERRUPTS();
 		CHECK_FOR_INTERRUPTS();
 	}
 	ResultsTrim();
-
-	if (ndone < ndue)
-		RegistryNoteDue(TimestampTzPlusMilliseconds(ClockNow(),
-													REAPER_RETRY_MS));
-	return ndone > 0;
+	return ndue > 0;
 }
 
 /*
@@ -295,6 +313,7 @@ static void
 ReaperRound(void)
 {
 	uint64		round;
+	int			nfailed = 0;
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->round_wanted = false;
@@ -303,8 +322,11 @@ ReaperRound(void)
 
 	SHARED_BACKUP_POINT("reaper-expiring", RegistryOverdueLabel(ClockNow()));
 
-	while (ReapBatch())
+	while (ReapBatch(&nfailed))
 		;
+	if (nfailed > 0)
+		RegistryNoteDue(TimestampTzPlusMilliseconds(ClockNow(),
+													REAPER_RETRY_MS));
 
 	LWLockAcquire(SharedBackupGetLock(REAPER_LOCK), LW_EXCLUSIVE);
 	shared->rounds_done = round;

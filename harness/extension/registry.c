@@ -53,6 +53,10 @@
  *	 everybody from then on.  It is removed by whoever doomed it, as soon as he
  *	 holds no lock, or else by the reaper: see results.c.
  *
+ * - Following a pointer into dynamic shared memory may fail, if this process has
+ *	 not been there before.  So whoever changes a list follows all pointers that
+ *	 he needs before he changes anything, there or elsewhere.
+ *
  * - The files of an entry are immutable.  They are freed by the one who took
  *	 them out of the entry, or along with the entry under its partition lock.
  *
@@ -73,6 +77,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 /* the part of the dynamic shared memory area inside the main segment */
 #define REGISTRY_INITIAL_AREA_SIZE	(256 * 1024)
@@ -426,7 +431,8 @@ FindOwnEntry(const BackupLabel *label, uint64 serial, BackupPhase phase)
 }
 
 /*
- * Put a result into a list, behind another one, or to its beginning.
+ * Put a result into a list, behind another one, or to its beginning.  If this
+ * fails, nothing has changed.
  */
 static void
 LinkResult(ResultList *list, dsa_pointer shared, dsa_pointer previous)
@@ -448,6 +454,9 @@ LinkResult(ResultList *list, dsa_pointer shared, dsa_pointer previous)
 		list->last = shared;
 }
 
+/*
+ * Take a result out of a list.  If this fails, nothing has changed.
+ */
 static void
 UnlinkResult(ResultList *list, LabelChunk *chunk)
 {
@@ -485,6 +494,7 @@ DoomResults(void)
 		if (!chunk || limit == RESULT_LIMIT_NONE)
 			return;
 
+		(void) GetLabelChunk(header->doomed.last);	/* does not fail below */
 		UnlinkResult(&header->kept, chunk);
 		header->nkept--;
 		header->kept_size -= chunk->size;
@@ -517,22 +527,17 @@ EndedBefore(const LabelChunk *chunk, const LabelChunk *other)
 }
 
 /*
- * An entry, which is locked for a change, has become a result.  The caller has
- * to call ResultsTrim() once it holds no lock.
+ * Put an entry, which is locked for a change, into the list of results;
+ * REGISTRY_LOCK must be held exclusively.
  */
 static void
-AddResult(BackupEntry *entry, TimestampTz now)
+EnterResult(const BackupEntry *entry, TimestampTz now)
 {
-	BackupRecord *record = &entry->record;
+	const BackupRecord *record = &entry->record;
 	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
 	dsa_pointer previous;
 	LabelChunk *before;
 
-	/* only what was stopped is handed out */
-	if (entry->phase != BACKUP_STOPPED)
-		RegistryFreeFiles(record);
-
-	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	chunk->limit = RESULT_LIMIT_NONE;
 	chunk->phase = entry->phase;
 	chunk->end_number = record->end_number;
@@ -557,19 +562,62 @@ AddResult(BackupEntry *entry, TimestampTz now)
 	header->nkept++;
 	header->kept_size += chunk->size;
 	DoomResults();
-	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
+ * An entry, which is locked for a change, has become a result.  The caller has
+ * to call ResultsTrim() once it holds no lock.
+ *
+ * This does not fail, because what it follows cannot be undone.  Should memory
+ * be so short that the list cannot be reached, the result is not in it, and is
+ * forgotten only when its time is over.
+ */
+static void
+AddResult(BackupEntry *entry, TimestampTz now)
+{
+	LWLock	   *lock = SharedBackupGetLock(REGISTRY_LOCK);
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	uint32		holdoff_count;
+
+	/* only what was stopped is handed out */
+	if (entry->phase != BACKUP_STOPPED)
+		RegistryFreeFiles(&entry->record);
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	holdoff_count = InterruptHoldoffCount;
+	PG_TRY();
+	{
+		EnterResult(entry, now);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		InterruptHoldoffCount = holdoff_count;
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		edata = CopyErrorData();
+		FlushErrorState();
+		ereport(LOG,
+				(errmsg("shared backup that has ended does not count against the limits of results: %s",
+						edata->message)));
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	LWLockRelease(lock);
 }
 
 /*
  * An entry, which is locked for a change, is not a result any more, if it was
- * one.
+ * one; REGISTRY_LOCK must be held exclusively.  If this fails, nothing has
+ * changed.
  */
 static void
 RemoveResult(BackupEntry *entry)
 {
 	LabelChunk *chunk = GetLabelChunk(entry->key.shared);
 
-	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	if (chunk->state == RESULT_KEPT)
 	{
 		UnlinkResult(&header->kept, chunk);
@@ -579,7 +627,6 @@ RemoveResult(BackupEntry *entry)
 	else if (chunk->state == RESULT_DOOMED)
 		UnlinkResult(&header->doomed, chunk);
 	chunk->state = RESULT_NOT;
-	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 }
 
 /*
@@ -657,7 +704,9 @@ RegistryLastDoomed(ResultLimit *limit)
 static void
 DeleteEntry(BackupEntry *entry)
 {
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	RemoveResult(entry);
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 	dsa_free(area, entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
@@ -900,6 +949,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 			RESERVE_LIMIT;
 	else
 	{
+		RemoveResult(entry);
 		result = RESERVE_OK;
 		header->live++;
 		*serial = ++header->last_serial;
@@ -908,7 +958,6 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 
 	if (result == RESERVE_OK)
 	{
-		RemoveResult(entry);
 		entry->record.phase = entry->phase;
 		entry->phase = BACKUP_STARTING;
 		entry->serial = *serial;
@@ -1075,9 +1124,9 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	record->expires_at = entry->record.expires_at;
 	entry->record = *record;
 	entry->phase = BACKUP_STOPPED;
-	AddResult(entry, record->end_time);
 	release = LowerLive(record);
 	RegistryNoteDue(record->forget_at);
+	AddResult(entry, record->end_time);
 	UnlockEntry(entry);
 	return release;
 }
@@ -1262,17 +1311,19 @@ NoteDueBackup(DueBackup *due, const BackupEntry *entry, TimestampTz forget_at,
  * Expire and forget what is due.
  *
  * Backups with state files are returned in due[], at most max_due of them; if
- * there are as many, this has to be called again.  Those that are forgotten are
+ * there are any, this has to be called again.  Those that are forgotten are
  * gone, and their files are to be removed.  Those that are overdue are left as
- * they are, for RegistryExpire(), and do not make the reaper come back.
+ * they are, for RegistryExpire(), and do not make the reaper come back.  The
+ * first "skip" of them are passed over.
  *
- * Returns how many times the caller has to release core, for the others.  The
- * caller has to call ResultsTrim() once it holds no lock.
+ * *nreleases is raised by how many times the caller has to release core, for the
+ * others, also if this fails.  The caller has to call ResultsTrim() once it
+ * holds no lock.
  */
-int
-RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
+void
+RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
+			 int *ndue, volatile int *nreleases)
 {
-	int			nreleases = 0;
 	TimestampTz next_due = DT_NOEND;
 	dshash_seq_status status;
 	BackupEntry *entry;
@@ -1295,11 +1346,13 @@ RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
 
 		if ((overdue || phase == BACKUP_ABSENT) && entry->record.file != 0)
 		{
-			if (*ndue == max_due)
+			if (overdue && skip > 0)
 			{
-				next_due = now;
-				break;
+				skip--;
+				continue;
 			}
+			if (*ndue == max_due)
+				break;
 			NoteDueBackup(&due[(*ndue)++], entry, forget_at, !overdue);
 			if (overdue)
 				continue;
@@ -1310,14 +1363,16 @@ RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
 			entry->phase = BACKUP_EXPIRED;
 			entry->record.forget_at = forget_at;
 			if (LowerLive(&entry->record))
-				nreleases++;
+				(*nreleases)++;
 			if (phase == BACKUP_EXPIRED)
 				AddResult(entry, now);
 		}
 
 		if (phase == BACKUP_ABSENT)
 		{
+			LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 			RemoveResult(entry);
+			LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 			dsa_free(area, entry->key.shared);
 			RegistryFreeFiles(&entry->record);
 			dshash_delete_current(&status);
@@ -1333,8 +1388,6 @@ RegistryReap(TimestampTz now, DueBackup *due, int max_due, int *ndue)
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	header->next_due = Min(next_due, header->next_due_in_round);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-
-	return nreleases;
 }
 
 /*
@@ -1360,9 +1413,9 @@ RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
 
 	entry->phase = BACKUP_EXPIRED;
 	entry->record.forget_at = forget_at;
-	AddResult(entry, ClockNow());
 	*release = LowerLive(&entry->record);
 	RegistryNoteDue(forget_at);
+	AddResult(entry, ClockNow());
 	UnlockEntry(entry);
 	return true;
 }
@@ -1411,7 +1464,16 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	text = MakeLabelChunk(label);
 
 	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
-	entry = dshash_find_or_insert(table, &key, &found);
+	PG_TRY();
+	{
+		entry = dshash_find_or_insert(table, &key, &found);
+	}
+	PG_CATCH();
+	{
+		dsa_free(area, text);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (found)
 	{
 		uint64		file = entry->record.file;

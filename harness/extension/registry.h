@@ -160,8 +160,8 @@ extern bool RegistryEvict(BackupLabel *label, BackupRecord *record,
 extern TimestampTz RegistryLastDoomed(ResultLimit *limit);
 
 /* for the reaper */
-extern int	RegistryReap(TimestampTz now, DueBackup *due, int max_due,
-						 int *ndue);
+extern void RegistryReap(TimestampTz now, int skip, DueBackup *due,
+						 int max_due, int *ndue, volatile int *nreleases);
 extern bool RegistryExpire(const BackupLabel *label, uint64 serial,
 						   TimestampTz forget_at, bool *release);
 extern void RegistryNoteDue(TimestampTz due);

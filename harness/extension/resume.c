@@ -305,7 +305,16 @@ PutBack(DurableBackup *backup)
 
 	HOLD_INTERRUPTS();
 	RegistryStoreFiles(record, &backup->files);
-	file_there = RegistryAdopt(&backup->label, backup->phase, record);
+	PG_TRY();
+	{
+		file_there = RegistryAdopt(&backup->label, backup->phase, record);
+	}
+	PG_CATCH();
+	{
+		RegistryFreeFiles(record);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (file_there != 0)
 		RegistryFreeFiles(record);
 	if (file_there != 0 && file_there != record->file)

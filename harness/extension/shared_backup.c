@@ -118,7 +118,6 @@ typedef struct BackupClaim
 	uint64		serial;
 	const BackupRecord *record;
 	bool		core_entered;
-	bool		file_locked;
 } BackupClaim;
 
 /*
@@ -592,12 +591,13 @@ ReleaseClaim(int code, Datum arg)
 {
 	BackupClaim *claim = (BackupClaim *) DatumGetPointer(arg);
 
+	/* what failed may have left locks that are needed here */
+	LWLockReleaseAll();
+
 	/* Core lowers its count before anything in it can fail. */
 	if (claim->core_entered)
 	{
-		if (claim->file_locked)
-			(void) DurableForget(claim->label, claim->record->file, WARNING);
-		else if (claim->record->file != 0)
+		if (claim->record->file != 0)
 			DurableForgetEnded(claim->label, claim->record, WARNING);
 		(void) RegistryRemove(claim->label, claim->serial);
 	}
@@ -737,17 +737,13 @@ EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
 	if (record->file != 0)
 	{
 		DurableLock(record->file);
-		claim->file_locked = true;
 		RegistrySetForgetTime(record);
 		record->unsaved = !DurableSave(label, record, BACKUP_STOPPED, false,
 									   files, LOG);
 	}
 	(void) RegistryPublishStop(label, snapshot->serial, record);
 	if (record->file != 0)
-	{
-		claim->file_locked = false;
 		DurableUnlock(record->file);
-	}
 }
 
 /*
@@ -794,7 +790,7 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 				 BackupFiles *files)
 {
 	BackupRecord *record = &snapshot->record;
-	BackupClaim claim = {label, snapshot->serial, record, false, false};
+	BackupClaim claim = {label, snapshot->serial, record, false};
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{
@@ -989,7 +985,8 @@ WaitForArchive(const char *name, const BackupRecord *record)
 		return;
 	}
 
-	if (record->file != 0 && !WaitForSegments(record, &wait, missing))
+	if (record->file != 0 && !RecoveryInProgress() &&
+		!WaitForSegments(record, &wait, missing))
 	{
 		ereport(WARNING,
 				(errmsg("not all required WAL segments of shared backup \"%s\" are known to be archived",
@@ -1095,7 +1092,7 @@ static void
 AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
 {
 	const BackupRecord *record = &snapshot->record;
-	BackupClaim claim = {label, snapshot->serial, record, false, false};
+	BackupClaim claim = {label, snapshot->serial, record, false};
 
 	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
 	{

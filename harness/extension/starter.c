@@ -99,6 +99,10 @@
 #define STARTER_RELAUNCH_MS		1000	/* if the last one died unused */
 #define STARTER_NO_ROOM_MS		10000	/* if there was no room for it */
 
+/* how often, and for how long, a start tries to launch a worker in vain */
+#define STARTER_ROOM_POLL_MS		10
+#define STARTER_NO_ROOM_PATIENCE_MS	1000
+
 /* how often a fast start that waits asks for an immediate checkpoint */
 #define STARTER_HASTEN_MS		100
 
@@ -741,6 +745,33 @@ ReportNoWorker(void)
 }
 
 /*
+ * There is no room for another background worker.  Put the request back, and
+ * wait a moment: a starter that has done its work may not be quite gone yet.
+ * "since" is when there was no room for the first time, 0 if this is it.
+ */
+static void
+AwaitRoom(StarterCall *call, TimestampTz *since)
+{
+	TimestampTz now = ClockReal();
+	uint32		generation;
+
+	(void) TakeBackRequest(call->slot, &generation);
+	call->slot = NULL;
+
+	if (*since == 0)
+		*since = now;
+	else if (now - *since > STARTER_NO_ROOM_PATIENCE_MS * INT64CONST(1000))
+		ReportNoWorker();
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 STARTER_ROOM_POLL_MS,
+					 SharedBackupWaitEvent(&wait_event_turn,
+										   "SharedBackupStartTurn"));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
  * Start the backup for which the caller holds a reservation.  Returns the
  * start point.  If this fails, the reservation is gone.
  */
@@ -752,6 +783,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 	StarterError error;
 	XLogRecPtr	startpoint;
 	SlotState	end = SLOT_FREE;
+	TimestampTz no_room_since = 0;
 
 	PG_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 	{
@@ -767,7 +799,11 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 			EnterQueue(&call, fast, end == SLOT_DECLINED);
 			call.slot = AwaitTurn(&call, fast, ttl, owner, token, &need_worker);
 			if (need_worker && !LaunchWorker(call.slot, &call.handle))
-				ReportNoWorker();
+			{
+				AwaitRoom(&call, &no_room_since);
+				end = SLOT_DECLINED;
+				continue;
+			}
 
 			SHARED_BACKUP_POINT("start-requested", label);
 			end = AwaitWorker(call.slot, call.handle, &startpoint, &error);
