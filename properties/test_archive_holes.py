@@ -161,6 +161,32 @@ def test_wal_that_was_kept_is_archived_by_the_stop(instrumented: Build, tally: T
         check_all_there(here, tally, snapshot, "durable, archive_mode off for a while, WAL kept")
 
 
+def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(instrumented: Build, tally: Tally) -> None:
+    """With archive_mode off it was, and it was killed before it had read the backups back."""
+    with scene(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        working = server.settings["archive_command"]
+        backups.start("a")
+
+        def fail_for_a_while() -> None:
+            server.configure(FAILING)
+            server.reload(sessions=[here.session])
+            write_segments(here.session, keep=True)
+
+        snapshot = take(
+            here,
+            fail_for_a_while,
+            lambda: backups.fall_twice(
+                Fall.FAST,
+                lambda session: session.execute("CHECKPOINT"),
+                while_down=settling(server, OFF),
+                while_down_again=settling(server, {**ON, "archive_command": working}),
+            ),
+            lambda: write_segments(here.session, keep=True),
+        )
+        check_hole(here, tally, snapshot, "durable, archive_mode off in a start that was killed, WAL removed")
+
+
 @pytest.mark.parametrize("keep", [True, False], ids=["WAL kept", "WAL removed"])
 def test_archiving_may_begin_after_the_backup(instrumented: Build, tally: Tally, keep: bool) -> None:
     with scene(instrumented, tally, {**TOLD, **(LONG_GAP if keep else {})}) as here:

@@ -315,6 +315,27 @@ def test_the_only_worker_dies_and_the_start_gets_another(server: Cluster, user: 
         assert labels(user) == {"a": "active"}
 
 
+def test_a_start_whose_worker_died_keeps_its_turn(server: Cluster, user: Session, points: Points) -> None:
+    """Whoever is behind it stands still, and would hold it up for ever."""
+    with starters(server, 1):
+        server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "the warm worker")
+        (worker,) = user.execute("SELECT pid FROM shared_backup_starters")[0]
+        os.kill(worker, signal.SIGSTOP)
+        call = submit(server, "a", FAST)
+        server.wait_until(lambda: seen(user) == [("requested", "a")], PATIENCE, "the request")
+        behind = submit_waiting(server, points, "b")
+        os.kill(behind[0].pid, signal.SIGSTOP)
+        try:
+            os.kill(worker, signal.SIGTERM)
+            os.kill(worker, signal.SIGCONT)
+            finish([call])
+        finally:
+            os.kill(behind[0].pid, signal.SIGCONT)
+        points.disarm()
+        finish([behind])
+        assert labels(user) == {"a": "active", "b": "active"}
+
+
 def test_no_start_is_left_behind(server: Cluster, user: Session, tally: Tally, profile: str) -> None:
     """Sessions start and abort, some are cancelled, and the limit changes: each start ends."""
 
