@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from benchmarks.memory import dynamic_shared_memory
@@ -92,8 +93,10 @@ def test_what_ended_first_is_forgotten_and_that_is_said(server: Cluster, user: S
     with pytest.raises(SqlError) as refusal:
         user.execute(STOP, ("b",))
     assert refusal.value.sqlstate == "42704"
-    assert '"shared_backup.max_results"' in (refusal.value.hint or "")
-    if (server.data_dir / "pg_shared_backup").exists():
+    hint, durable = refusal.value.hint or "", (server.data_dir / "pg_shared_backup").exists()
+    assert '"shared_backup.max_results"' in hint
+    assert ("do not survive a restart" in hint) is not durable
+    if durable:
         assert state_files(server) == 2
 
 
@@ -119,6 +122,28 @@ def test_nothing_is_remembered_if_nothing_may_be_but_a_stop_has_its_answer(serve
     assert labels(user) == []
     if (server.data_dir / "pg_shared_backup").exists():
         assert state_files(server) == 0
+
+
+def test_what_was_not_to_be_remembered_is_not_forgotten_early(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results="0", result_retention="0")
+    position = server.log_position()
+    stop(user, "a")
+    with pytest.raises(SqlError) as refusal:
+        user.execute(STOP, ("a",))
+    assert refusal.value.sqlstate == "42704"
+    assert "max_results" not in (refusal.value.hint or "")
+    assert "was forgotten early" not in server.log_since(position)
+
+
+def test_a_repeated_stop_says_up_to_when_the_copy_is_covered(server: Cluster, user: Session) -> None:
+    """Not when core was done with it, nor what the time is."""
+    stop(user, "a")
+    ((stop_time,),) = user.execute("SELECT stop_time::text FROM shared_backups")
+    told: list[str | None] = []
+    with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+        connection.execute(STOP, ("a",))
+    assert told == [f'shared backup "a" had already been stopped at {stop_time}']
 
 
 def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session) -> None:
