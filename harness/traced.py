@@ -11,7 +11,7 @@ from harness.cluster import Cluster
 from harness.foreign import await_line
 from harness.postgres import identity
 
-CALLS = "rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
+CALLS = "mkdir,rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
 READY = "ready to accept connections"
 TIMEOUT = 60.0

@@ -179,6 +179,31 @@ class Durable(Beside):
             points.session.close()
         self.crossed(fall, hazard, but, compare=compare)
 
+    def fall_twice(
+        self,
+        fall: Fall,
+        in_the_gap: Callable[[Session], object],
+        hazard: Hazard | None = None,
+        but: str = "",
+        *,
+        while_down: Callable[[], object] | None = None,
+        while_down_again: Callable[[], object] | None = None,
+        compare: bool = True,
+    ) -> None:
+        """Like ``fall``, but the server is killed in the gap, and comes to the backups at the next start only."""
+        Points(self.session).arm("resume-begun")
+        self.session.execute("SELECT shared_backup_points_keep()")
+        self.session.close()
+        bring_down_and_up(self.server, fall, while_down)
+        points = Points(self.server.connect())
+        assert points.arrived("resume-begun")
+        in_the_gap(points.session)
+        points.session.close()
+        bring_down_and_up(self.server, Fall.POSTMASTER, while_down_again)
+        for label in (label for label, backup in self.model.backups if backup.live):
+            self.passages[label] = self.passages[label].through(fall)
+        self.crossed(Fall.POSTMASTER, hazard, but, compare=compare)
+
     def crossed(self, fall: Fall, hazard: Hazard | None = None, but: str = "", *, compare: bool = True) -> None:
         """The server has fallen and is up again, however that came to be: see ``fall``."""
         for label in (label for label, backup in self.model.backups if backup.live):

@@ -12,6 +12,7 @@ import pytest
 
 from harness.build import Build
 from harness.cluster import Cluster
+from harness.durable import resumed
 from harness.labelfile import parse_label_file
 from harness.restore import BackupFiles
 from harness.session import Session
@@ -159,6 +160,66 @@ def test_wal_that_was_kept_is_archived_by_the_stop(instrumented: Build, tally: T
             lambda: write_segments(here.session, keep=True),
         )
         check_all_there(here, tally, snapshot, "durable, archive_mode off for a while, WAL kept")
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_wal_that_is_gone_but_was_archived_is_not_missed(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    with scene(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        backups.start("a")
+        first = here.session.execute("SELECT pg_walfile_name(start_lsn) FROM shared_backups")[0][0]
+
+        def write_and_archive() -> None:
+            write_segments(here.session, keep=True)
+            backups.archive()
+            write_segments(here.session, keep=False)
+
+        snapshot = take(here, write_and_archive, lambda: backups.fall(fall), write_and_archive)
+        assert not (server.data_dir / "pg_wal" / first).exists(), "no WAL is gone"
+        check_all_there(here, tally, snapshot, "durable, archived all the time, WAL removed")
+
+
+def test_wal_that_is_removed_after_the_stop_is_told(instrumented: Build, tally: Tally) -> None:
+    """Be it only one segment, the first and the last of the backup."""
+    with scene(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        here.session.close()
+        server.stop()
+        server.configure(OFF)
+        server.start()
+        backups.session = resumed(server)
+        backups.start("a")
+        snapshot = take(here)
+        backups.stop("a")
+        write_segments(here.session, keep=False)
+        backups.fall(Fall.FAST, while_down=settling(server, ON))
+        check_hole(here, tally, snapshot, "durable, archive_mode on only after the stop, WAL removed")
+
+
+def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(instrumented: Build, tally: Tally) -> None:
+    """With archive_mode off it was, and it was killed before it had read the backups back."""
+    with scene(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        working = server.settings["archive_command"]
+        backups.start("a")
+
+        def fail_for_a_while() -> None:
+            server.configure(FAILING)
+            server.reload(sessions=[here.session])
+            write_segments(here.session, keep=True)
+
+        snapshot = take(
+            here,
+            fail_for_a_while,
+            lambda: backups.fall_twice(
+                Fall.FAST,
+                lambda session: session.execute("CHECKPOINT"),
+                while_down=settling(server, OFF),
+                while_down_again=settling(server, {**ON, "archive_command": working}),
+            ),
+            lambda: write_segments(here.session, keep=True),
+        )
+        check_hole(here, tally, snapshot, "durable, archive_mode off in a start that was killed, WAL removed")
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["WAL kept", "WAL removed"])

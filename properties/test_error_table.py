@@ -29,13 +29,13 @@ COLUMNS = "lsn, labelfile, spcmapfile, controlfile, stop_time"
 STOP = f"SELECT {COLUMNS} FROM shared_backup_stop('a', false)"
 ABORT = "SELECT shared_backup_abort('a')"
 RENEW = "SELECT shared_backup_renew('a')"
-NO_TOKEN = "00000000-0000-0000-0000-000000000000"
+NO_TOKEN = "00000000-0000-0000-0000-000000000001"
 FENCED = (
     f"SELECT shared_backup_stop('a', false, '{NO_TOKEN}')",
     f"SELECT shared_backup_abort('a', '{NO_TOKEN}')",
     f"SELECT shared_backup_renew('a', NULL, '{NO_TOKEN}')",
 )
-"""With a token that no backup has."""
+"""With a token that no backup has, nor a start that has yet to be given one: that has zeroes."""
 LIST = "SELECT * FROM shared_backups"
 FUNCTIONS = (START, STOP, ABORT, RENEW)
 

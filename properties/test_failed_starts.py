@@ -157,15 +157,31 @@ FOREIGN = {
 def test_a_start_that_failed_does_not_hide_a_foreign_one(
     instrumented: Build, tally: Tally, trouble: str, fall: Fall, life: str
 ) -> None:
-    with scene(instrumented, tally) as here:
+    check_not_hidden(instrumented, tally, trouble, fall, life, FOREIGN[life])
+
+
+def test_a_start_that_failed_does_not_hide_a_foreign_one_that_took_no_checkpoint(
+    instrumented: Build, tally: Tally
+) -> None:
+    """It was killed, and has only noted that it was in production."""
+    life = lambda server: postmaster_life(server, REWRITE[:1])  # noqa: E731
+    name = "without the extension, killed before its first checkpoint"
+    check_not_hidden(instrumented, tally, "a typo in pg_hba.conf", Fall.FAST, name, life)
+
+
+def check_not_hidden(
+    build: Build, tally: Tally, trouble: str, fall: Fall, name: str, life: Callable[[Cluster], object]
+) -> None:
+    """A start fails, then the server lives that life: backups are lost, and for that reason."""
+    with scene(build, tally) as here:
 
         def fail_and_live() -> None:
             fail_to_start(here.origin, trouble)
-            FOREIGN[life](here.origin)
+            life(here.origin)
 
         read_reserve(here.session)
         here.backups.start("a")
-        but = f"a start that failed, and then a life {life}"
+        but = f"a start that failed, and then a life {name}"
         cross = lambda: here.backups.fall(fall, Hazard.ABSENCE, but=but, while_down=fail_and_live, compare=False)  # noqa: E731
         snapshot = copy_while(here.origin, here.copies / "copy", [lambda: None, cross], Pace(rounds=1))
         check_lost_or_whole(here, tally, "a", snapshot, ABSENCE)

@@ -89,6 +89,25 @@ def test_a_life_without_the_extension_loses_backups(instrumented: Build, tally: 
             check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
 
 
+@pytest.mark.parametrize("fall", FALLS)
+def test_a_start_that_is_killed_in_its_gap_does_not_hide_a_life(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    """It has left the mark, and has not yet decided what becomes of the backups."""
+    life = "a life without the extension, killed"
+    with scene(instrumented, tally) as here:
+        read_reserve(here.session)
+        here.backups.start("a")
+        cross = lambda: here.backups.fall_twice(  # noqa: E731
+            fall,
+            lambda session: session.execute("SELECT"),
+            Hazard.ABSENCE,
+            f"{life}, and a start that was killed",
+            while_down=lambda: LIVES[life](here.origin, REWRITE),
+            compare=False,
+        )
+        snapshot = copy_while(here.origin, here.copies / "copy", [lambda: None, cross, lambda: None], Pace(rounds=1))
+        check_lost_or_whole(here, tally, "a", snapshot, ABSENCE)
+
+
 # Power cuts
 
 

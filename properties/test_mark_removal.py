@@ -1,5 +1,5 @@
 """The mark that core removes at a start without the extension is gone for good before any WAL is written: a power cut
-cannot bring it back together with what that start has written."""
+cannot bring it back together with what that start has written. Nor can one take away what a start with it has left."""
 
 from pathlib import Path
 from random import Random
@@ -54,6 +54,33 @@ def test_a_start_flushes_the_removal_of_the_mark_before_it_writes_wal(
         written = first(calls, f"{server.data_dir}/pg_wal/", *writes)
         went_on = next(number for number, call in enumerate(calls) if number > flushed and call.pid == remover)
         assert removed < flushed < went_on <= written, f"{calls[written]} came before {calls[flushed]} had ended"
+        server.start()
+        resumed(server).close()
+        tally.steps += 1
+
+
+@pytest.mark.skipif(not has_strace(), reason="strace is not installed")
+def test_a_start_with_the_extension_leaves_the_mark_anew_for_good_when_it_has_been_removed(
+    instrumented: Build, tally: Tally
+) -> None:
+    """A process that waits for that does, and the reaper once more."""
+    with scene(instrumented, tally, {"fsync": "on"}) as here:
+        server = here.origin
+        here.backups.start("a")
+        transfers(here.session, Random(1))
+        here.session.close()
+        server.go_down(Fall.POSTMASTER.kind)
+        with TemporaryDirectory(dir=scratch_folder()) as folder:
+            Path(folder).chmod(0o755)
+            calls = traced_start(server, Path(folder), single=False)
+        postmaster, removed = calls[0].pid, first(calls, MARK, "rmdir")
+        made = [number for number, call in enumerate(calls) if call.name == "mkdir" and MARK in call.rest]
+        for number in made:
+            for flushed in (MARK, Path(MARK).parent):
+                first(calls, f"{server.data_dir}/{flushed}>", "fsync", after=number, pid=calls[number].pid)
+        by_others = [number for number in made if calls[number].pid != postmaster]
+        assert len({calls[number].pid for number in by_others}) == 2, "not two processes have left the mark"
+        assert removed < by_others[0], "one leaves the mark before core has removed it, and will not do so again"
         server.start()
         resumed(server).close()
         tally.steps += 1

@@ -196,3 +196,52 @@ def test_the_hooks_fail_without_a_server(instrumented: Build, tally: Tally, line
         for script in (lines.before, lines.after, lines.abort, lines.renew):
             assert here.run(script).returncode != 0, f"{script}\nis content without a server"
         tally.steps += 4
+
+
+# The tables
+
+
+DECLARED = (
+    "SELECT format('%s(%s)', proname, pg_get_function_arguments(p.oid)) FROM pg_proc p, pg_depend d, pg_extension e"
+    " WHERE d.refobjid = e.oid AND d.objid = p.oid AND extname = 'shared_backup' AND proname !~ 'list$'"
+)
+COLUMNS = (
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+    " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum"
+)
+SETTINGS = "SELECT name, current_setting(name), context FROM pg_settings WHERE name LIKE 'shared\\_backup.%'"
+CHANGED_BY = {"sighup": "reload", "postmaster": "restart"}
+NAMES = {"timestamp with time zone": "timestamptz", "::interval": "", "::uuid": ""}
+"""What the README calls them."""
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """The rows of the first table in a section, each a list of what its cells have."""
+    text = README.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+
+
+def names_in(cell: str) -> list[str]:
+    return re.findall("`([^`]*)`", cell)
+
+
+def in_its_words(text: str) -> str:
+    for name, word in NAMES.items():
+        text = text.replace(name, word)
+    return text
+
+
+def test_the_tables_tell_what_there_is(instrumented: Build) -> None:
+    """Functions with the defaults of their arguments, the columns of the views, and the settings as they come."""
+    with open_cluster(instrumented, settings={"shared_preload_libraries": "shared_backup"}) as server:
+        session = server.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        functions = {in_its_words(declared) for (declared,) in session.execute(DECLARED)}
+        assert functions == {names_in(row[0])[0] for row in rows_of("Functions")}
+        for view in ("shared_backups", "shared_backup_starters"):
+            columns = [(name, in_its_words(kind)) for name, kind in session.execute(COLUMNS, (view,))]
+            told = [pair for row in rows_of(f"The view `{view}`") for pair in zip(*map(names_in, row[:2]), strict=True)]
+            assert columns == told
+        settings = {(name, value, CHANGED_BY[context]) for name, value, context in session.execute(SETTINGS)}
+        assert settings == {(*names_in(row[0]), *names_in(row[1]), row[2]) for row in rows_of("Settings")}
+        session.close()

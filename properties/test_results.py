@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from benchmarks.memory import dynamic_shared_memory
+from harness import durable
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import DURABLE, SHARED, Implementation
 from harness.node import give
 from harness.points import Points
 from harness.session import Session, SqlError
+from model.operations import Hazard
 from properties.conftest import server_settings
 from properties.test_warm_worker import stopped
 
@@ -92,8 +95,10 @@ def test_what_ended_first_is_forgotten_and_that_is_said(server: Cluster, user: S
     with pytest.raises(SqlError) as refusal:
         user.execute(STOP, ("b",))
     assert refusal.value.sqlstate == "42704"
-    assert '"shared_backup.max_results"' in (refusal.value.hint or "")
-    if (server.data_dir / "pg_shared_backup").exists():
+    hint, survive = refusal.value.hint or "", (server.data_dir / "pg_shared_backup").exists()
+    assert '"shared_backup.max_results"' in hint
+    assert ("do not survive a restart" in hint) is not survive
+    if survive:
         assert state_files(server) == 2
 
 
@@ -108,8 +113,11 @@ def test_a_lowered_limit_holds_from_the_reload_on(server: Cluster, user: Session
     assert labels(user) == ["d", "e", "open"]
 
 
-def test_nothing_is_remembered_if_nothing_may_be_but_a_stop_has_its_answer(server: Cluster, user: Session) -> None:
-    configure(server, user, max_results="0")
+@pytest.mark.parametrize("limit", ["max_results", "max_results_size"])
+def test_nothing_is_remembered_if_nothing_may_be_but_a_stop_has_its_answer(
+    server: Cluster, user: Session, limit: str
+) -> None:
+    configure(server, user, **{limit: "0"})
     for _ in range(3):
         stop(user, "a")
         assert labels(user) == []
@@ -119,6 +127,28 @@ def test_nothing_is_remembered_if_nothing_may_be_but_a_stop_has_its_answer(serve
     assert labels(user) == []
     if (server.data_dir / "pg_shared_backup").exists():
         assert state_files(server) == 0
+
+
+def test_what_was_not_to_be_remembered_is_not_forgotten_early(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results="0", result_retention="0")
+    position = server.log_position()
+    stop(user, "a")
+    with pytest.raises(SqlError) as refusal:
+        user.execute(STOP, ("a",))
+    assert refusal.value.sqlstate == "42704"
+    assert "max_results" not in (refusal.value.hint or "")
+    assert "was forgotten early" not in server.log_since(position)
+
+
+def test_a_repeated_stop_says_up_to_when_the_copy_is_covered(server: Cluster, user: Session) -> None:
+    """Not when core was done with it, nor what the time is."""
+    stop(user, "a")
+    ((stop_time,),) = user.execute("SELECT stop_time::text FROM shared_backups")
+    told: list[str | None] = []
+    with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+        connection.execute(STOP, ("a",))
+    assert told == [f'shared backup "a" had already been stopped at {stop_time}']
 
 
 def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session) -> None:
@@ -148,6 +178,68 @@ def test_a_result_that_was_to_be_replaced_comes_back_within_the_limit(server: Cl
     session.close()
 
 
+def test_a_result_that_comes_back_is_forgotten_in_time(server: Cluster, user: Session) -> None:
+    """The reaper did not know of it when it looked for what it has to do next."""
+    points = Points(user)
+    stop(user, "a")
+    points.arm("start-reserved", "a")
+    session = server.connect()
+    user.execute("SELECT shared_backup_clock_advance('9 min 55 s')")
+    pending = session.submit(START, ("a",))
+    points.arrived("start-reserved", "a")
+    user.execute("SELECT shared_backup_reaper_settle()")
+    pending.cancel()
+    with pytest.raises(SqlError, match="57014"):
+        pending.result(PATIENCE)
+    points.disarm()
+    rounds = "SELECT rounds FROM shared_backup_reaper()"
+    ((before,),) = user.execute(rounds)
+    server.wait_until(lambda: user.execute(rounds) != [(before,)], PATIENCE, "the reaper to look for what is due")
+    server.wait_until(lambda: labels(user) == [], PATIENCE, "the result to be forgotten")
+    session.close()
+
+
+def test_what_a_restart_lost_ended_when_the_server_started(instrumented: Build) -> None:
+    """... and what was stopped before is forgotten first."""
+    with open_cluster(instrumented, settings=server_settings(DURABLE)) as server:
+        session = server.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        session.execute(START, ("open",))
+        stop(session, "stopped")
+        session.close()
+        server.configure({"shared_backup.max_results": "1"})
+        session = durable.restart(server, "fast", Hazard.PAGE_WRITES_OFF)
+        assert session.execute("SELECT label, state FROM shared_backups") == [("open", "lost")]
+        session.close()
+
+
+def test_what_was_stopped_at_the_same_moment_is_forgotten_in_that_order(server: Cluster, user: Session) -> None:
+    user.execute("SELECT shared_backup_clock_freeze()")
+    for label in "cadeb":
+        user.execute(START, (label,))
+    for label in "bdcea":
+        user.execute(STOP, (label,))
+    configure(server, user, max_results="1")
+    assert labels(user) == ["a"]
+
+
+def test_what_is_beyond_the_limit_is_gone_at_once_for_everybody(server: Cluster, user: Session) -> None:
+    """The reaper, held when a backup has just expired, has yet to remove what that is too much for."""
+    points, timekeeper = Points(user), server.connect()
+    configure(server, user, max_results="1", result_retention="1d")
+    stop(user, "a")
+    user.execute(START, ("b",))
+    points.arm("reaper-expired")
+    moved = timekeeper.submit("SELECT shared_backup_clock_advance('2 h')")
+    assert points.arrived("reaper-expired")
+    assert labels(user) == ["b"]
+    with pytest.raises(SqlError, match="42704"):
+        user.execute(STOP, ("a",))
+    points.disarm()
+    moved.result(PATIENCE)
+    timekeeper.close()
+
+
 def test_expired_backups_are_forgotten_in_the_order_of_their_deadlines(server: Cluster, user: Session) -> None:
     user.execute("SELECT shared_backup_clock_freeze()")
     configure(server, user, max_results="3")
@@ -170,6 +262,14 @@ def test_results_take_no_more_memory_than_they_may(server: Cluster, user: Sessio
     assert 0 < len(remembered) < LIMIT, "each has more than 1,000 bytes"
     assert f"{MANY - 1} {LABEL}" in remembered
     assert '"shared_backup.max_results_size"' in server.log_since(position)
+
+
+def test_what_has_been_replaced_takes_no_room(server: Cluster, user: Session) -> None:
+    configure(server, user, max_results_size="16kB")
+    stop(user, "a")
+    for _ in range(50):  # of more than 300 bytes each
+        stop(user, "b")
+    assert labels(user) == ["a", "b"]
 
 
 def test_unless_it_is_limited_it_takes_that_memory(server: Cluster, user: Session) -> None:

@@ -91,6 +91,18 @@ def test_no_start_has_the_token_of_another(server: Cluster, by: Implementation, 
         session.close()
 
 
+def test_each_digit_of_a_token_counts(server: Cluster, by: Implementation, tally: Tally) -> None:
+    with tally.example():
+        session = server.connect()
+        token = start(session, by)
+        for position, digit in enumerate(token):
+            if digit != "-":
+                other = "0" if digit != "0" else "1"
+                assert refused(session, by, f"{token[:position]}{other}{token[position + 1 :]}")
+        perform(session, by.abort, token)
+        session.close()
+
+
 @pytest.mark.parametrize("kind", RestartKind)
 def test_a_token_from_before_a_restart_means_what_it_meant(
     server: Cluster, by: Implementation, tally: Tally, kind: RestartKind

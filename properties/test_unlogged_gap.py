@@ -4,10 +4,11 @@ What the WAL says of the setting is not enough to know that the gap was protecte
 changed a page that the WAL does not have as a whole since the gap began?
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
@@ -104,13 +105,19 @@ def fall(here: Scene, fall: Fall, setting: Setting, in_the_gap: Callable[[Sessio
 
 @contextmanager
 def crossed(
-    build: Build, tally: Tally, setting: Setting, how: Fall, in_the_gap: Callable[[Session], object], checksums: bool
+    build: Build,
+    tally: Tally,
+    setting: Setting,
+    how: Fall,
+    in_the_gap: Callable[[Session], object],
+    checksums: bool,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Scene, Snapshot, str]]:
     """A server whose backup has crossed that, the copy, half of which was made before and half after, and a label file
     made by hand. Tried until it comes about."""
     for _ in range(TRIES):
         try:
-            with scene(build, tally, LONG_GAP) as here:
+            with scene(build, tally, {**LONG_GAP, **settings}) as here:
                 if not checksums:
                     without_checksums(here)
                 prepare_kinds(here.session)
@@ -161,6 +168,16 @@ def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
         files, passage = control_file_of_another(here, labelfile), here.backups.passages["a"]
         scenario = f"control: durable, {setting.fault}, with files made by hand"
         check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
+
+
+def test_images_that_are_only_to_be_compared_protect_no_page(instrumented: Build, tally: Tally) -> None:
+    """Those that wal_consistency_checking adds: recovery does not apply them."""
+    write = lambda session: session.execute(CHANGE)  # noqa: E731
+    how, settings = (Setting.OFF, Fall.IMMEDIATE), {"wal_consistency_checking": "all"}
+    with crossed(instrumented, tally, *how, write, checksums=False, settings=settings) as (here, snapshot, _):
+        here.origin.configure({"full_page_writes": "on"})
+        here.origin.reload(sessions=[here.session])
+        check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
 
 
 @pytest.mark.parametrize("how", [Fall.IMMEDIATE, Fall.POSTMASTER])

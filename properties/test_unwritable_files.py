@@ -231,6 +231,26 @@ def test_an_expiry_that_can_be_neither_written_nor_forgotten_keeps_core_held(ser
             one.close()
 
 
+def test_an_expiry_that_could_not_be_written_is_tried_again_by_itself(server: Cluster, tally: Tally) -> None:
+    """Nobody calls anything, and core does not write full pages for ever."""
+    with tally.example():
+        session, timekeeper = resumed(server), server.connect()
+        points = Points(session)
+        session.execute(START)
+        set_full_page_writes(server, session, on=False)
+        points.arm("reaper-expiring", LABEL)
+        moved = timekeeper.submit(LATER)
+        assert points.arrived("reaper-expiring", LABEL)
+        with read_only(server):
+            points.disarm()
+            moved.result(PATIENCE)
+            assert forced_full_page_writes(session), "core was released, and the file says active"
+        server.wait_until(lambda: not forced_full_page_writes(session), PATIENCE, "core to be released")
+        assert [row[1] for row in session.execute(VIEW)] == ["expired"]
+        for one in (session, timekeeper):
+            one.close()
+
+
 # Starts of the server
 
 
