@@ -16,13 +16,14 @@ from harness.controldata import REDO_SEGMENT, control_data
 from harness.durable import configured
 from harness.foreign import postmaster_life, single_user_life
 from harness.node import give
+from harness.points import Points
 from harness.snapshot import Pace
 from harness.workload import SEGMENT, archive_all, checkpoint, transfers
 from model.operations import Hazard
 from properties.beside import copy_while
-from properties.durable import Fall, Scene, change, read_reserve, scene
+from properties.durable import LONG_GAP, Fall, Scene, change, read_reserve, scene
 from properties.judged import check_lost_or_whole
-from properties.losses import ABSENCE
+from properties.losses import ABSENCE, FULL_PAGE_WRITES
 from properties.restoring import check_restore
 from properties.tally import Tally
 
@@ -265,6 +266,34 @@ def test_a_start_that_failed_does_not_hide_a_foreign_one(
     for fall in FALLS if patient else [FALLS[HIDINGS.index(hiding) % len(FALLS)]]:
         with scene(instrumented, tally) as here:
             check_loss(here, tally, fall, Hazard.ABSENCE, ABSENCE, f"{hiding}", hiding.happen)
+
+
+def write_in_an_unprotected_gap(server: Cluster) -> None:
+    """A server starts with full_page_writes off, and is killed before it has told core again of its backups."""
+    with configured(server, {"full_page_writes": "off"}):
+        server.start()
+        session = server.connect()
+        assert Points(session).arrived("resume-begun")
+        session.execute(REWRITE[0])
+        session.close()
+        server.crash()
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_a_start_that_failed_does_not_hide_a_gap_of_the_one_before(
+    instrumented: Build, tally: Tally, fall: Fall
+) -> None:
+    """... which had not looked at it when it was killed."""
+    with scene(instrumented, tally, LONG_GAP) as here:
+
+        def down(server: Cluster) -> None:
+            write_in_an_unprotected_gap(server)
+            fail_to_start(server, "a typo in pg_hba.conf")
+
+        Points(here.session).arm("resume-begun")
+        here.session.execute("SELECT shared_backup_points_keep()")
+        but = "a gap without full_page_writes, cut short, and a start that failed"
+        check_loss(here, tally, fall, Hazard.PAGE_WRITES_OFF, FULL_PAGE_WRITES, but, down)
 
 
 def check_loss(here: Scene, tally: Tally, fall: Fall, hazard: Hazard, detail: str, but: str, down: Down) -> None:
