@@ -11,6 +11,7 @@ from harness.snapshot import CONTROL_FILE
 
 CHECKSUMS = "Data page checksum version"
 CHECKPOINT = "Latest checkpoint location"
+REDO_SEGMENT = "Latest checkpoint's REDO WAL file"
 NONCE = "Mock authentication nonce"
 
 

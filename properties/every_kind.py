@@ -90,8 +90,10 @@ def shrink(session: Session, chance: Random) -> None:
 
 
 def vacuum_at_rest(session: Session, chance: Random) -> None:
-    """Visibility is marked where nothing else has changed, and the end of a chain of a hash index is emptied."""
+    """Visibility is marked where nothing else has changed, and soon something does; and the end of a chain of a hash
+    index is emptied."""
     session.execute("VACUUM unvacuumed")
+    session.execute("UPDATE unvacuumed SET number = number + 1 WHERE number < 20")
     session.execute("DELETE FROM alike WHERE number > 3000 AND number % 3 > 0")
     session.execute("VACUUM alike")
 

@@ -132,7 +132,7 @@ def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> N
             if set(lacked) == set(PLACES):
                 break
             tight.limit(limit)
-            for number in range(ROUNDS):
+            for _ in range(ROUNDS):
                 tally.steps += 1
                 label, kind = chance.choice([*tight.states, ""]), chance.choice(KINDS)
                 if kind == "start" and (chance.random() < 0.9 or tight.states.get(label) != "stopped"):

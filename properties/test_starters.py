@@ -29,7 +29,9 @@ DEFAULT = 2
 """What shared_backup.max_starters is unless it is set."""
 
 WORKERS = "8"
-"""PostgreSQL's default, of which our reaper and core's launcher have two."""
+"""PostgreSQL's default, of which core's launcher and our reaper have two."""
+OTHERS = 2
+"""Core's launcher of logical replication, and our reaper."""
 AT_ONCE = 10
 DIRTY = (
     "CREATE TABLE dirty (n int, filler text) WITH (fillfactor = 10)",
@@ -398,6 +400,36 @@ def test_no_start_is_left_behind(server: Cluster, user: Session, tally: Tally, p
     server.configure({"checkpoint_timeout": "1h", "checkpoint_completion_target": None})
     set_starters(server, None)
     assert labels(user) == {}
+
+
+@pytest.mark.parametrize("number", [1, DEFAULT])
+def test_no_start_fails_where_there_are_as_many_workers_as_the_readme_asks_for(
+    instrumented: Build, tally: Tally, number: int, profile: str
+) -> None:
+    """Whoever has a turn may find that the worker of the one before has not quite gone yet."""
+    settings = {
+        "max_worker_processes": str(OTHERS + number),
+        "shared_backup.max_starters": str(number),
+        "max_logical_replication_workers": "0",
+        "max_parallel_workers": "0",
+    }
+    with open_cluster(instrumented, settings=settings) as server, ThreadPoolExecutor(SESSIONS) as threads:
+        session = server.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+
+        def starts(label: str) -> None:
+            session = server.connect()
+            for _ in range(STORM[profile]):
+                session.execute(START, (label, FAST))
+                session.execute("SELECT shared_backup_abort(%s)", (label,))
+            session.close()
+
+        with tally.example():
+            for call in [threads.submit(starts, f"{number}") for number in range(SESSIONS)]:
+                call.result()
+            tally.steps += SESSIONS * STORM[profile]
+        assert labels(session) == {}
+        session.close()
 
 
 def test_the_view_is_for_those_who_monitor(server: Cluster, user: Session) -> None:

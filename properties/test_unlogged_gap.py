@@ -35,6 +35,7 @@ from properties.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
+FALLS = (Fall.IMMEDIATE, Fall.POSTMASTER)
 TRIES = 8
 """Of holding the end of recovery: a start can be faster than who would hold it."""
 PATIENCE = 30.0
@@ -61,6 +62,19 @@ class Setting(StrEnum):
     def fault(self) -> str:
         """In the words of the report."""
         return "" if self is Setting.ON else f"full_page_writes {self} at the end of recovery, not logged"
+
+
+class Hints(StrEnum):
+    """What becomes of hints, which are in the WAL only if the server cannot do without."""
+
+    CHECKSUMS = "with checksums"
+    LOGGED = "without checksums, with wal_log_hints"
+    UNLOGGED = "without checksums"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of such a server."""
+        return {**LONG_GAP, "wal_log_hints": "on" if self is Hints.LOGGED else "off"}
 
 
 def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
@@ -110,15 +124,15 @@ def crossed(
     setting: Setting,
     how: Fall,
     in_the_gap: Callable[[Session], object],
-    checksums: bool,
+    hints: Hints,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Scene, Snapshot, str]]:
     """A server whose backup has crossed that, the copy, half of which was made before and half after, and a label file
     made by hand. Tried until it comes about."""
     for _ in range(TRIES):
         try:
-            with scene(build, tally, {**LONG_GAP, **settings}) as here:
-                if not checksums:
+            with scene(build, tally, {**hints.settings, **settings}) as here:
+                if hints is not Hints.CHECKSUMS:
                     without_checksums(here)
                 prepare_kinds(here.session)
                 read_reserve(here.session)
@@ -154,14 +168,14 @@ def long_recovery(here: Scene) -> None:
         here.session.execute(LONG_RECOVERY.format(letter))
 
 
-@pytest.mark.parametrize("how", [Fall.IMMEDIATE, Fall.POSTMASTER])
+@pytest.mark.parametrize("how", FALLS)
 @pytest.mark.parametrize("setting", [Setting.OFF, Setting.OFF_AND_ON])
 def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
     instrumented: Build, tally: Tally, setting: Setting, how: Fall
 ) -> None:
     """... whether or not the WAL tells of the setting. The same copy, handed out nevertheless, is torn."""
     write = lambda session: session.execute(CHANGE)  # noqa: E731
-    with crossed(instrumented, tally, setting, how, write, checksums=True) as (here, snapshot, labelfile):
+    with crossed(instrumented, tally, setting, how, write, Hints.CHECKSUMS) as (here, snapshot, labelfile):
         here.origin.configure({"full_page_writes": "on"})
         here.origin.reload(sessions=[here.session])
         check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
@@ -174,35 +188,40 @@ def test_images_that_are_only_to_be_compared_protect_no_page(instrumented: Build
     """Those that wal_consistency_checking adds: recovery does not apply them."""
     write = lambda session: session.execute(CHANGE)  # noqa: E731
     how, settings = (Setting.OFF, Fall.IMMEDIATE), {"wal_consistency_checking": "all"}
-    with crossed(instrumented, tally, *how, write, checksums=False, settings=settings) as (here, snapshot, _):
+    with crossed(instrumented, tally, *how, write, hints=Hints.UNLOGGED, settings=settings) as (here, snapshot, _):
         here.origin.configure({"full_page_writes": "on"})
         here.origin.reload(sessions=[here.session])
         check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
 
 
-@pytest.mark.parametrize("how", [Fall.IMMEDIATE, Fall.POSTMASTER])
-@pytest.mark.parametrize("checksums", [True, False], ids=["checksums", "no checksums"])
+@pytest.mark.parametrize("hints", Hints)
 def test_whatever_is_written_in_a_protected_gap_loses_nothing(
-    instrumented: Build, tally: Tally, checksums: bool, how: Fall
+    instrumented: Build, tally: Tally, hints: Hints, patient: bool
 ) -> None:
     """The same start, with the setting on: not every record that changes a page has an image of it, or needs one."""
+    for how in FALLS if patient else [FALLS[[*Hints].index(hints) % 2]]:
+        check_protected(instrumented, tally, hints, how, patient)
+
+
+def check_protected(build: Build, tally: Tally, hints: Hints, how: Fall, to_the_end: bool) -> None:
+    """After much has been written in such a gap, the copy is restored whole, with the WAL after the stop if so told."""
 
     def write(session: Session) -> None:
         chance = Random(3)
         for step in EVERYTHING:
             step(session, chance)
 
-    with crossed(instrumented, tally, Setting.ON, how, write, checksums) as (here, snapshot, _):
+    with crossed(build, tally, Setting.ON, how, write, hints) as (here, snapshot, _):
         stopped = here.backups.stop("a")
         here.backups.archive()
-        scenario = f"durable, much written in the gap, {'with' if checksums else 'without'} checksums"
+        scenario = f"durable, much written in the gap, {hints}"
         taken, passage = (here.origin, snapshot, stopped.files), here.backups.passages["a"]
         look = lambda copy: kinds_flaws(here.origin, copy)  # noqa: E731
-        for to_the_end in (False, True):
+        for end in (False, True) if to_the_end else (False,):
             check_restore(
                 *(tally, scenario, *taken),
                 restorable=stopped.restorable,
-                to_the_end=to_the_end,
+                to_the_end=end,
                 look=look,
                 passage=passage,
             )

@@ -28,15 +28,25 @@ START = "SELECT shared_backup_start('a', true, '1 hour')"
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop('a', false)"
 ABORT = "SELECT shared_backup_abort('a')"
 RENEW = "SELECT shared_backup_renew('a', '2 hours')"
+ACTIVE = "SELECT label FROM shared_backups WHERE state = 'active'"
 VIEW = "SELECT * FROM shared_backups WHERE label = 'a'"
 
-DISK_FULL, NO_RIGHT, BUSY = "53100", "42501", "55006"
+DISK_FULL, NO_RIGHT, BUSY, TOO_MANY = "53100", "42501", "55006", "53400"
 NEXT = 100
 """So many files ahead are looked after, as nobody knows the number of the next one."""
 FREEZE = "SELECT shared_backup_clock_freeze()"
 LATER = "SELECT shared_backup_clock_advance('61 minutes')"
 EARLIER = "SELECT shared_backup_clock_release()"
 PATIENCE = 30.0
+MANY = 300
+"""More than the reaper deals with at a time."""
+START_MANY = (
+    "SELECT count(*) FROM generate_series(1, %s) number,"
+    " shared_backup_start('many ' || number, true, '1 hour') AS start"
+)
+REAPER = "SELECT rounds, live FROM shared_backup_reaper()"
+WHILE = "SELECT pg_sleep(0.3)"
+"""In which a reaper that finds no rest would do many rounds."""
 
 
 @pytest.fixture
@@ -249,6 +259,42 @@ def test_an_expiry_that_could_not_be_written_is_tried_again_by_itself(server: Cl
         assert [row[1] for row in session.execute(VIEW)] == ["expired"]
         for one in (session, timekeeper):
             one.close()
+
+
+def test_many_that_can_be_neither_written_nor_forgotten_let_the_reaper_rest(server: Cluster, tally: Tally) -> None:
+    """They count against the limit, and nobody waits for them; when they can be written, all of them expire."""
+    with tally.example():
+        session, timekeeper, caller = resumed(server), server.connect(), server.connect()
+        points = Points(session)
+        server.configure({"shared_backup.max_backups": str(MANY)})
+        server.reload()
+        session.execute(FREEZE)
+        assert session.execute(START_MANY, (MANY,)) == [(MANY,)]
+        points.arm("reaper-expiring")
+        moved = timekeeper.submit(LATER)
+        assert points.arrived("reaper-expiring")
+        with read_only(server):
+            points.disarm()
+            moved.result(PATIENCE)
+            ((rounds, live),) = session.execute(REAPER)
+            assert live == MANY, f"{MANY - live} of {MANY} are released, whose files say that they are active"
+            session.execute(WHILE)
+            assert session.execute(REAPER) == [(rounds, live)], "the reaper goes on and on"
+            one_more = caller.submit(START)
+            server.wait_until(one_more.done, PATIENCE, "a start beyond the limit to be refused")
+            with pytest.raises(SqlError) as refusal:
+                one_more.result(PATIENCE)
+            assert refusal.value.sqlstate == TOO_MANY, refusal.value
+            assert counted(server, session), "core was released"
+        session.execute(LATER)
+        assert [row[1] for row in session.execute(REAPER)] == [0]
+        assert not counted(server, session), "core counts a backup that has expired"
+        session.execute(START)
+        session = restarted(server, session)
+        assert session.execute(ACTIVE) == [("a",)]
+        for one in (session, timekeeper, caller):
+            one.close()
+        tally.steps += MANY
 
 
 # Starts of the server
