@@ -432,7 +432,7 @@ def test_no_start_fails_where_there_are_as_many_workers_as_the_readme_asks_for(
         session.close()
 
 
-def test_the_view_is_for_those_who_monitor(server: Cluster, user: Session) -> None:
+def test_the_views_are_for_those_who_monitor(server: Cluster, user: Session) -> None:
     user.execute("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
     user.execute("CREATE ROLE nobody LOGIN")
     server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "the warm worker")
@@ -440,9 +440,11 @@ def test_the_view_is_for_those_who_monitor(server: Cluster, user: Session) -> No
     ((pid, since),) = monitor.execute("SELECT pid, since <= now() FROM shared_backup_starters")
     assert since
     assert os.path.exists(f"/proc/{pid}")
+    assert monitor.execute("SELECT * FROM shared_backups") == []
     monitor.close()
     nobody = server.connect("nobody")
-    for query in ("SELECT * FROM shared_backup_starters", "SELECT * FROM shared_backup_starter_list()"):
+    sources = ("shared_backups", "shared_backup_list()", "shared_backup_starters", "shared_backup_starter_list()")
+    for query in (f"SELECT * FROM {source}" for source in sources):
         with pytest.raises(SqlError, match="42501"):
             nobody.execute(query)
     nobody.close()
