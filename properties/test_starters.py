@@ -306,6 +306,7 @@ def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session,
     server.configure({"log_min_messages": "debug1"})
     server.reload()
     calls = submit_held(server, points, ("a",))
+    finish([submit(server, "another", FAST)])
     server.wait_until(lambda: ("warm", None) in seen(user), PATIENCE, "a warm worker beside the one at work")
     position = server.log_position()
     calls += submit_held(server, points, ("b",))
