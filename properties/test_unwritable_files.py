@@ -40,7 +40,7 @@ EARLIER = "SELECT shared_backup_clock_release()"
 PATIENCE = 30.0
 MANY = 300
 """More than the reaper deals with at a time."""
-START_MANY = "SELECT count(*) FROM generate_series(1, %s) number, shared_backup_start('many ' || number, true, '1 hour') AS start"
+START_MANY = "SELECT shared_backup_start('many ' || number, true, '1 hour') FROM generate_series(1, %s) number"
 REAPER = "SELECT rounds, live FROM shared_backup_reaper()"
 WHILE = "SELECT pg_sleep(0.3)"
 """In which a reaper that finds no rest would do many rounds."""
@@ -246,7 +246,7 @@ def test_many_that_can_be_neither_written_nor_forgotten_let_the_reaper_rest(serv
         server.configure({"shared_backup.max_backups": str(MANY)})
         server.reload()
         session.execute(FREEZE)
-        assert session.execute(START_MANY, (MANY,)) == [(MANY,)]
+        session.execute(START_MANY, (MANY,))
         points.arm("reaper-expiring")
         moved = timekeeper.submit(LATER)
         assert points.arrived("reaper-expiring")
