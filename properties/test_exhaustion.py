@@ -3,9 +3,12 @@
 Nothing is injected: the dynamic shared memory area of the instrumented flavour has a limit, and other backups fill it.
 """
 
+import resource
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +17,8 @@ from harness import durable
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster
 from harness.implementation import DURABLE, SHARED, Implementation
+from harness.points import Points
+from harness.postgres import identity
 from harness.probes import forced_full_page_writes, lowered_too_often, prepare_probe
 from harness.session import SqlError
 from properties.conftest import server_settings
@@ -36,7 +41,7 @@ LABEL_HEADER = 76
 LARGE_TABLE = 2048
 """Bytes that the hash table needs when it grows for the first time."""
 WARM = "SELECT warm_pid IS NOT NULL FROM shared_backup_starter()"
-PATIENCE = 5.0
+PATIENCE = 30.0
 CARRIED = 10
 """Backups that cross a restart: there may be room for the results of some."""
 KINDS = ("stop", "abort", "renew", *["start"] * 7)
@@ -196,6 +201,63 @@ def test_a_warm_worker_needs_no_memory_until_there_is_a_request(tight: Tight, ta
         assert any(tight.start(f"{number:036d}") for number in range(1000)), "there is still memory"
         tight.cluster.wait_until(lambda: tight.admin.execute(WARM) == [(True,)], PATIENCE, "a warm worker")
         tally.steps += 1
+
+
+RESULTS = 900
+LONG = "l" * 1000
+"""Results with such labels need several segments of shared memory."""
+STOP_MANY = (
+    "SELECT shared_backup_start(label, true), shared_backup_stop(label, false)"
+    f" FROM (SELECT number || '{LONG}' FROM generate_series(1, {RESULTS}) number) labels (label)"
+)
+LITTLE = 400_000
+"""Bytes of address space that are left to a process: less than another segment."""
+SHORT = "FROM shared_backups WHERE length(label) = 1"
+STOP = "SELECT lsn FROM shared_backup_stop('x', false)"
+
+
+def limit_address_space(cluster: Cluster, pid: int) -> None:
+    """A process of the server cannot map much more than it has mapped now."""
+    pages = int(Path("/proc", str(pid), "statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + LITTLE
+    # by the server's user: the superuser of a container may have no right to
+    command = ["prlimit", f"--pid={pid}", f"--as={limit}:"]
+    subprocess.run(command, check=True, cwd="/", **identity(cluster.user))
+
+
+def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(
+    instrumented: Build, implementation: Implementation, tally: Tally
+) -> None:
+    """It finds that when core has ended its backup already; whether or not it succeeds, all others go on."""
+    if implementation != SHARED:
+        pytest.skip("results are a matter of the extension")
+    settings = {**server_settings(SHARED), "shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
+    with open_cluster(instrumented, settings=settings) as cluster, tally.example():
+        tight, caller = Tight(cluster), cluster.connect()
+        assert tight.start("x") is None
+        tight.admin.execute(STOP_MANY)
+        points, position = Points(tight.admin), cluster.log_position()
+        points.arm("stop-core-ended", "x")
+        stop = caller.submit(STOP)
+        assert points.arrived("stop-core-ended", "x")
+        limit_address_space(cluster, caller.pid)
+        points.disarm()
+        cluster.wait_until(stop.done, PATIENCE, "the stop to end, one way or the other")
+        caller.close()
+
+        others = cluster.connect()
+        states: dict[str, str] = dict(others.execute(f"SELECT label, state {SHORT}"))
+        outcome = "ok" if stop.future.exception() is None else "failed"
+        assert states == ({"x": "stopped"} if outcome == "ok" else {}), f"the stop: {outcome}"
+        assert others.execute("SELECT live FROM shared_backup_reaper()") == [(0,)]
+        assert not forced_full_page_writes(tight.admin), "core counts a backup that has ended"
+        others.execute("SELECT shared_backup_start('y', true), shared_backup_stop('y', false)")
+        others.execute("SELECT shared_backup_start('x', true), shared_backup_stop('x', false)")
+        assert not lowered_too_often(tight.admin), "core was released more often than backups were started"
+        assert "could not map shared memory segment" in cluster.log_since(position), "it had memory enough"
+        tally.strike(FAULT, "for the list of results", lambda: outcome)
+        tally.steps += 1
+        others.close()
 
 
 def stop(tight: Tight, label: str) -> str:
