@@ -153,6 +153,7 @@ typedef struct Continuity
 	LostReason	reason;			/* why older backups are lost, if they are */
 	GapStart	gap_start;
 	XLogRecPtr	unverified_since;	/* where the first gap starts, 0 if none */
+	bool		earlier;		/* is that the gap of an earlier start? */
 
 	/* from the control file at the last start, while that is not verified */
 	bool		was_shut_down;
@@ -171,7 +172,6 @@ typedef struct ContinuityShared
 {
 	Continuity	written;		/* what is written down */
 	bool		is_written;		/* or, at least, nothing else is */
-	bool		earlier;		/* does its gap_start come from an earlier start? */
 	pg_atomic_uint64 held_since;	/* when core was held again, 0 if it is not */
 } ContinuityShared;
 
@@ -294,11 +294,9 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 static void
 CarryOver(const Continuity *before, LostReason *reason, bool nothing_written)
 {
-	bool		own_gap = before->unverified_since == before->last_checkpoint;
-
-	if (!nothing_written || !own_gap)
+	if (!nothing_written || before->earlier)
 	{
-		shared->earlier = true;
+		shared->written.earlier = true;
 		shared->written.unarchived |= before->unarchived;
 		shared->written.gap_start = before->gap_start;
 		shared->written.unverified_since = before->unverified_since;
@@ -698,7 +696,8 @@ ContinuityFindGap(void)
 		return;
 
 	KeepWal();
-	if (shared->earlier || shared->written.gap_start != GAP_BEFORE_RECOVERY)
+	if (shared->written.earlier ||
+		shared->written.gap_start != GAP_BEFORE_RECOVERY)
 		return;
 
 	reader = AllocateReader();
@@ -795,6 +794,7 @@ ContinuityDone(void)
 	Identify(&verified, control);
 	pfree(control);
 	verified.unarchived = false;
+	verified.earlier = false;
 	verified.reason = LOST_NOT;
 	verified.unverified_since = InvalidXLogRecPtr;
 	(void) WriteDown(&verified, ERROR);
