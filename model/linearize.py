@@ -11,7 +11,7 @@ How the search is done is in ``model.schedule``, what it makes of start points i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model.calls import Call, deadline
@@ -115,7 +115,14 @@ class Question:
 
     def window(self, first: Cluster, calls: Sequence[Call], failed: Search) -> Window:
         """The window of a history for which a search found no schedule."""
-        return self.fewest_outcomes(*without_front(self.shortest_prefix(first, calls, failed)))
+        failed = self.shortest_prefix(first, calls, failed)
+        begin, later = without_front(failed)
+        past = failed.calls[: min(later)]
+
+        def contradicts(fewer: Mapping[int, Call]) -> bool:
+            return inexplicable(self.search([Configuration(first)], [*past, *fewer.values()], FOR_THE_WINDOW))
+
+        return self.fewest_outcomes(begin, later, contradicts)
 
     def shortest_prefix(self, first: Cluster, calls: Sequence[Call], failed: Search) -> Search:
         """The search of the prefix with the fewest completions for which there is no schedule.
@@ -133,15 +140,22 @@ class Question:
                 low, step = probe + 1, step * 2
         return failed
 
-    def fewest_outcomes(self, begin: Sequence[Configuration], calls: Mapping[int, Call]) -> Window:
+    def fewest_outcomes(
+        self,
+        begin: Sequence[Configuration],
+        calls: Mapping[int, Call],
+        contradicts: Callable[[Mapping[int, Call]], bool],
+    ) -> Window:
         """As few outcomes as contradict each other, by leaving out more and more of them, half of them at first.
 
         What says least goes first. What leaving out a call makes explicable, it makes explicable also when fewer are
-        left: so one round of single calls is enough in the end.
+        left: so one round of single calls is enough in the end. How far a call under way has come by the beginning may
+        follow from its outcome; so that is left out last, if all that came before still contradicts the rest then.
         """
         budget, size = FOR_THE_WINDOW, len(calls)
+        under_way = {number for configuration in begin for number, _ in configuration.under_way}
         while size:
-            known = [number for number, call in calls.items() if call.outcome is not None]
+            known = [number for number, call in calls.items() if call.outcome is not None and number not in under_way]
             known.sort(key=lambda number: weight(calls[number]))
             for position in range(0, len(known), size):
                 fewer = without(calls, known[position : position + size])
@@ -150,6 +164,10 @@ class Question:
                     calls = fewer
                 budget = search.budget
             size //= 2
+        for number in sorted(under_way & calls.keys(), key=lambda number: weight(calls[number])):
+            fewer = without(calls, [number])
+            if calls[number].outcome is not None and contradicts(fewer):
+                calls = fewer
         in_order = sorted(calls.values(), key=lambda call: call.invoked)
         known_calls = tuple(call for call in in_order if call.outcome is not None)
         end = max(deadline(call) for call in known_calls)
