@@ -413,6 +413,43 @@ FindEntry(const BackupLabel *label, uint64 serial)
 }
 
 /*
+ * Find the entry of a label, or insert one with nothing but the label, and lock
+ * it for a change.
+ */
+static BackupEntry *
+FindOrInsertEntry(const BackupLabel *label, bool *found)
+{
+	LabelKey	key = MakeLabelKey(label);
+	dsa_pointer text = MakeLabelChunk(label);
+	BackupEntry *entry;
+
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
+	PG_TRY();
+	{
+		entry = dshash_find_or_insert(table, &key, found);
+	}
+	PG_CATCH();
+	{
+		dsa_free(area, text);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (*found)
+	{
+		dsa_free(area, text);
+		return entry;
+	}
+
+	memset((char *) entry + sizeof(LabelKey), 0,
+		   sizeof(BackupEntry) - sizeof(LabelKey));
+	entry->key.local = NULL;
+	entry->key.shared = text;
+	entry->record.files = InvalidDsaPointer;
+	return entry;
+}
+
+/*
  * Find an entry that belongs to this process, and lock it for a change.
  */
 static BackupEntry *
@@ -913,33 +950,12 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	}
 	else
 	{
-		LabelKey	key = MakeLabelKey(label);
-		dsa_pointer text = MakeLabelChunk(label);
-
-		LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
-		PG_TRY();
-		{
-			entry = dshash_find_or_insert(table, &key, &found);
-		}
-		PG_CATCH();
-		{
-			dsa_free(area, text);
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
-
+		entry = FindOrInsertEntry(label, &found);
 		if (found)
 		{
 			UnlockEntry(entry);
-			dsa_free(area, text);
 			return RESERVE_CHANGED;
 		}
-
-		memset((char *) entry + sizeof(LabelKey), 0,
-			   sizeof(BackupEntry) - sizeof(LabelKey));
-		entry->key.local = NULL;
-		entry->key.shared = text;
-		entry->record.files = InvalidDsaPointer;
 	}
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
@@ -1455,38 +1471,19 @@ uint64
 RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 			  BackupRecord *record)
 {
-	LabelKey	key = MakeLabelKey(label);
-	dsa_pointer text;
 	BackupEntry *entry;
 	bool		found;
 
 	RegistryAttach();
-	text = MakeLabelChunk(label);
-
-	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_SHARED);
-	PG_TRY();
-	{
-		entry = dshash_find_or_insert(table, &key, &found);
-	}
-	PG_CATCH();
-	{
-		dsa_free(area, text);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	entry = FindOrInsertEntry(label, &found);
 	if (found)
 	{
 		uint64		file = entry->record.file;
 
 		UnlockEntry(entry);
-		dsa_free(area, text);
 		return file;
 	}
 
-	memset((char *) entry + sizeof(LabelKey), 0,
-		   sizeof(BackupEntry) - sizeof(LabelKey));
-	entry->key.local = NULL;
-	entry->key.shared = text;
 	entry->phase = phase;
 	entry->record = *record;
 
