@@ -6,7 +6,7 @@
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
-    nox -s lint       ruff and mypy
+    nox -s lint       ruff, mypy and the import linter
 
 What follows ``--`` goes to the program: ``nox -s verify -- --pg-config /path/to/pg_config --profile nightly``.
 Where the system's Python refuses ``pip install nox`` (PEP 668), use ``pipx install nox`` or a virtual environment.
@@ -36,7 +36,7 @@ def verify(session: nox.Session) -> None:
 def cassert(session: nox.Session) -> None:
     """The campaign on a PostgreSQL with assertions: --source TREE_OR_TARBALL, and what verify takes."""
     install(session)
-    run(session, "python", "-m", "properties.cassert", *session.posargs)
+    run(session, "python", "-m", "properties.campaign.cassert", *session.posargs)
 
 
 @nox.session
@@ -65,16 +65,17 @@ def report(session: nox.Session) -> None:
 def explore(session: nox.Session) -> None:
     """Every state that the model reaches in a small scope."""
     install(session)
-    run(session, "python", "-m", "model.explore", *session.posargs)
+    run(session, "python", "-m", "model", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and types."""
+    """Style, types, and who imports whom."""
     install(session, "lint")
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
-    run(session, "mypy", "--strict", "noxfile.py", *(room for room in ROOMS if any(Path(room).glob("*.py"))))
+    run(session, "mypy", "--strict", "noxfile.py", *ROOMS)
+    run(session, "lint-imports")
 
 
 def install(session: nox.Session, *groups: str) -> None:

@@ -1,0 +1,4 @@
+"""Paired measurements of latency, concurrency and memory, each candidate in turn with core's own functions.
+
+Imports the harness, the model and machinery of ``properties``; only the tests of the bench import it.
+"""

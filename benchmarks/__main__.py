@@ -20,12 +20,19 @@ from benchmarks.display import show_crashed, show_skipped, shown, table
 from benchmarks.gate import BASELINE, Baseline, compared, complaints, doubts, read_baseline, write_baseline
 from benchmarks.recorder import Recorder
 from benchmarks.results import results_of, write_results
-from harness.commandline import INTERRUPTED, add_common_options, begin, common_options, exit_status, run_pytest
-from harness.postgres import SetupError
-from harness.results import circumstances, remove_folder
-from harness.terminal import clock, nearer, own_console
-from properties.campaign import report
-from properties.verdict import last_line
+from harness.machine.postgres import SetupError
+from harness.running.commandline import (
+    INTERRUPTED,
+    add_common_options,
+    begin,
+    common_options,
+    exit_status,
+    last_line,
+    run_pytest,
+)
+from harness.running.reporting import report
+from harness.running.results import circumstances, remove_folder
+from harness.running.terminal import clock, nearer, own_console
 
 BENCHMARKS = Path(__file__).parent
 SUITES = (
@@ -87,7 +94,7 @@ def bench(chosen: argparse.Namespace) -> int:
             console.print("\nInterrupted: what had been measured by then is in the results.")
         console.print(f"\n{tested}, in {clock(seconds)} min; WAL segments of 1 MB")
         console.print(f"Results: {nearer(run.folder)}", soft_wrap=True)
-        console.print(f"Report: {report(run.folder)}", soft_wrap=True)
+        console.print(f"Report: {report(nearer(run.folder))}", soft_wrap=True)
         if chosen.save_baseline and not recorder.interrupted:
             stored = write_baseline(recorder.measurements, chosen.baseline)
             console.print(f"Baseline: {stored} ratios stored in {nearer(chosen.baseline)}", soft_wrap=True)

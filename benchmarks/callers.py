@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.pq import ExecStatus
 
-from harness.cluster import Cluster
-from harness.implementation import UNFENCED, Implementation
-from harness.session import Parameters, Session
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.session import Parameters, Session
 
 MILLISECONDS = 1000.0
 SETTLING = 0.005

@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pytest
 
-import properties.conftest
 from benchmarks.fleet import Fleet
 from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers import server
-from harness.build import Build
-from harness.implementation import Implementation, without_instruments
-from properties.conftest import (  # noqa: F401
+from harness.building.build import Build
+from harness.clients.implementation import Implementation, without_instruments
+from properties.support import profiles
+from properties.support.profiles import pytest_configure  # noqa: F401
+from properties.support.servers import (  # noqa: F401
     PROBED,
     client,
     cluster,
     implementation,
     instrumented,
     postgres,
-    pytest_configure,
     release,
     setting_up,
     workdir,
@@ -31,7 +31,7 @@ VARIED = ("callers", "tablespaces", "open_backups", "operations")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    properties.conftest.pytest_addoption(parser)
+    profiles.pytest_addoption(parser)
     parser.getgroup("bench").addoption("--full", action="store_true", help="measure all, not only the quick set")
 
 

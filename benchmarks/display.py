@@ -13,7 +13,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
 from benchmarks.spread import spread
 from benchmarks.targets import Verdict
-from harness.terminal import Progress, live
+from harness.running.terminal import Progress, live
 
 STYLES = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.NONE: "dim"}
 BASES = ("floor",)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.callers import Caller, start_parameters
-from benchmarks.memory import dynamic_shared_memory
-from harness.cluster import Cluster
-from harness.implementation import UNFENCED, Implementation
-from harness.probes import forced_full_page_writes, prepare_probe
-from harness.session import Session
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.probes import forced_full_page_writes, prepare_probe
+from harness.server.session import Session
+from harness.server.shared_memory import dynamic_shared_memory
 
 REPORTED_EVERY = 50
 MEASURED_EVERY = 1_000

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measurement import Measurement, Ratio
 from benchmarks.spread import Spread
 from benchmarks.targets import Verdict
-from harness.postgres import SetupError
+from harness.machine.postgres import SetupError
 
 SCHEMA = 1
 BASELINE = Path(__file__).parent / "baseline.json"

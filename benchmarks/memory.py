@@ -4,24 +4,12 @@ from collections.abc import Sequence
 
 import psutil
 
-from harness.cluster import Cluster
-from harness.session import Session
+from harness.server.cluster import Cluster
+from harness.server.session import Session
+from harness.server.shared_memory import main_shared_memory
 
 MANY = 1_000
 """Connections added to see what one connection's place in shared memory takes."""
-
-
-def dynamic_shared_memory(cluster: Cluster) -> int:
-    """Bytes of all segments of dynamic shared memory, which the bench's clusters keep as files (mmap)."""
-    return sum(path.stat().st_size for path in (cluster.data_dir / "pg_dynshmem").glob("mmap.*"))
-
-
-def main_shared_memory(session: Session, name: str = "%") -> int:
-    """Bytes of the server's main shared memory that are allocated under names like this one."""
-    rows = session.execute(
-        "SELECT coalesce(sum(allocated_size), 0) FROM pg_shmem_allocations WHERE coalesce(name, '') LIKE %s", (name,)
-    )
-    return int(rows[0][0])
 
 
 def slot(cluster: Cluster) -> float:

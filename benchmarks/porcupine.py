@@ -3,7 +3,7 @@
 The search of Wing & Gong with Lowe's cache, as Porcupine has it: a list of invocations and completions, from which an
 operation is lifted when it is given its place, and a cache of what has been tried (which operations have their place,
 and the state). The operations are those of the model, each all at once; start points are bound as in
-``model.startpoints``. It does not know of operations without a completion.
+``model.linearizability.startpoints``. It does not know of operations without a completion.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.calls import Call, deadline
 from model.design import Design
+from model.linearizability.calls import Call, deadline
+from model.linearizability.schedule import as_told, without_ghosts
+from model.linearizability.startpoints import returned_by
 from model.outcomes import Ok
-from model.schedule import as_told, without_ghosts
-from model.startpoints import returned_by
 from model.state import Cluster
 from model.transition import run
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measurement import Measurement
-from harness.postgres import SetupError
+from harness.machine.postgres import SetupError
 
 
 @dataclass(eq=False)  # pytest wants plugins hashable

@@ -1,6 +1,6 @@
 """``bench.json``: what a run of the benchmarks leaves in its results folder.
 
-Beside the circumstances of the run (``harness.results``) it has; times are seconds unless a unit is told:
+Beside the circumstances of the run (``harness.running.results``) it has; times are seconds unless a unit is told:
 
 ``schema``          the version of this description: 1
 ``verdict``         complete, crashed (some benchmark broke down) or interrupted
@@ -38,7 +38,7 @@ from benchmarks.measurement import Measurement, Ratio
 from benchmarks.recorder import Recorder
 from benchmarks.spread import spread
 from benchmarks.targets import TARGETS, Target
-from harness.results import write_json, writing
+from harness.running.results import write_json, writing
 
 SCHEMA = 1
 DIGITS = 6  # of a number in the file

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import Implementation
+from harness.building.build import Build
+from harness.clients.implementation import Implementation
+from harness.server.cluster import Cluster, open_cluster
 
 IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 """Filesystems that have nothing to flush."""

@@ -11,8 +11,8 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
-from harness.build import Build
-from harness.implementation import STOCK, Implementation
+from harness.building.build import Build
+from harness.clients.implementation import STOCK, Implementation
 
 ARCHIVER = {"archive_mode": "on", "archive_command": "sleep 0.005"}
 

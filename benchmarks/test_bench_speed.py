@@ -6,14 +6,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS
 from benchmarks.measurement import Measurement, measured
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import open_cluster
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.server.cluster import open_cluster
 from model.design import SHARED
 from model.explore import SCOPES, explore
-from properties.conftest import PROBED
-from properties.tally import Tally
-from properties.test_conformance import walk
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
+from properties.walks.conformance import walk
 
 Keep = Callable[[Measurement], None]
 TITLE = "The bench itself"

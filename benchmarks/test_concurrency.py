@@ -13,8 +13,8 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
-from harness.build import Build
-from harness.implementation import STOCK, Implementation
+from harness.building.build import Build
+from harness.clients.implementation import STOCK, Implementation
 
 ROOM = {"max_connections": "150", "max_worker_processes": "100"}
 """The implementation may need a worker for each start that is under way."""

@@ -15,10 +15,10 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.implementation import SHARED, Implementation
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.server import durable
+from harness.server.cluster import Cluster
 
 Keep = Callable[[Measurement], None]
 

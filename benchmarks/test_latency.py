@@ -12,9 +12,9 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.implementation import STOCK, Implementation
+from harness.building.build import Build
+from harness.clients.implementation import STOCK, Implementation
+from harness.server.cluster import Cluster
 
 COMPARED = (("shared", "stock"), ("shared", "floor"), ("stock", "floor"))
 

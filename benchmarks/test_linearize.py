@@ -20,9 +20,9 @@ from benchmarks.porcupine import linearizable
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.turns import Turn, take_turns
-from model.linearize import Call, Explained, linearize
+from model.linearizability.linearize import Call, Explained, linearize
 from model.outcomes import Failed, SqlState
-from properties.concurrency import DESIGN, busy, completed, connected
+from properties.concurrency.simulation import DESIGN, busy, completed, connected
 
 Keep = Callable[[Measurement], None]
 TITLE = "Explaining a concurrent history, beside Porcupine's method on whole operations"

@@ -9,15 +9,16 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.callers import Caller, start_and_stop, start_parameters, timed
 from benchmarks.fleet import Fleet
 from benchmarks.measurement import Measurement, measured
-from benchmarks.memory import main_shared_memory, private_sizes, proportional_set_sizes, slot
+from benchmarks.memory import private_sizes, proportional_set_sizes, slot
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.implementation import STOCK
-from harness.session import Session, SqlError
+from harness.building.build import Build
+from harness.clients.implementation import STOCK
+from harness.server.cluster import Cluster
+from harness.server.session import Session, SqlError
+from harness.server.shared_memory import main_shared_memory
 
 Keep = Callable[[Measurement], None]
 FEW_CONNECTIONS = {"max_connections": "20"}

@@ -13,10 +13,10 @@ from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.implementation import STOCK, Implementation
-from harness.node import give
+from harness.building.build import Build
+from harness.clients.implementation import STOCK, Implementation
+from harness.server.cluster import Cluster
+from harness.server.node import give
 
 
 @dataclass

@@ -1,1 +1,6 @@
-"""Everything that touches a real server: finding PostgreSQL, building the extension, running clusters and sessions."""
+"""Everything that touches a real server; it imports the model, and nothing of the rooms above.
+
+From the bottom up: ``machine`` (this computer), ``building`` (the extension from its sources), ``server`` (a running
+one), ``clients`` (the model's operations in SQL), then ``faults``, ``restore`` and ``running`` side by side.
+``extension`` has the C sources.
+"""

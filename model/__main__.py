@@ -1,4 +1,4 @@
-"""``python -m model.explore`` (or ``python -m model``): explores the named designs and prints what each keeps.
+"""``python -m model`` (``nox -s explore``): explores the named designs and prints what each keeps.
 
 Exits 1 if a design breaks a promise that it claims, 2 if the arguments are wrong.
 """
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = Parser(prog="python -m model.explore", description="Every state of the model in a few small scopes.")
+    parser = Parser(prog="python -m model", description="Every state of the model in a few small scopes.")
     parser.add_argument("--design", action="append", choices=list(DESIGNS), help="only this one; may be repeated")
     parser.add_argument("--scope", action="append", choices=list(SCOPES), help="only this one; may be repeated")
     return parser.parse_args(arguments)

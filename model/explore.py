@@ -3,12 +3,11 @@
 Breadth first, so the first counterexample found for a promise is a shortest one. States that differ only in how
 late it is or in how many start points were given out before are one state (``normal``), so the exploration ends.
 
-``python -m model.explore`` prints states, transitions, depth, rate and verdicts for every named design.
+``python -m model`` prints states, transitions, depth, rate and verdicts for every named design.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -334,9 +333,3 @@ SCOPES: dict[str, Callable[[Design], Scope]] = {
     ),
 }
 """Small scopes that together show everything: each has much of one thing and little of the rest."""
-
-
-if __name__ == "__main__":
-    from model.__main__ import main
-
-    sys.exit(main())

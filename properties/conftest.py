@@ -1,49 +1,29 @@
-"""What the properties share: a server, the profiles, and the tally of what each property did."""
+"""What pytest takes from here: the profiles, the servers, the tally of each property, and an eye on every server."""
 
-import os
-import signal
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from harness.alarms import raised
-from harness.build import Build, Flavour, build
-from harness.client import Client
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import DURABLE, SHARED, STOCK, Implementation, find_implementation
-from harness.postgres import Postgres, SetupError, find_postgres
-from harness.session import Session
-from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
-from properties.tally import Tally
-
-COMMON: dict[str, Any] = {
-    "deadline": None,  # a server's speed is a matter for the benchmarks
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    "print_blob": True,
-}
-settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
-settings.register_profile("gate", max_examples=600, stateful_step_count=40, derandomize=True, database=None, **COMMON)
-settings.register_profile("nightly", max_examples=20_000, stateful_step_count=60, **COMMON)
-settings.load_profile("dev")
-
-PROBED = {"full_page_writes": "off"}
-"""Settings under which core's hidden counter can be read from outside."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("bench")
-    group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
-    group.addoption("--profile", choices=["dev", "gate", "nightly"], default="dev", help="how long to look")
-    group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
-    group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile(config.getoption("--profile"))
+from harness.server.alarms import raised
+from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
+from properties.recording.tally import Tally
+from properties.support.profiles import patient, profile, pytest_addoption, pytest_configure  # noqa: F401
+from properties.support.servers import (  # noqa: F401
+    clean_session,
+    client,
+    cluster,
+    durable,
+    durable_backups,
+    forgetful,
+    implementation,
+    instrumented,
+    multi_session,
+    postgres,
+    release,
+    sanitize,
+    stock,
+    workdir,
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,137 +51,6 @@ def fail_if_alarmed() -> None:
         pytest.fail("\n\n".join(alarms), pytrace=False)
 
 
-def cache_folder() -> Path:
-    """Where what was built is kept."""
-    return Path(os.environ.get("BENCH_CACHE", Path(__file__).parent.parent / ".cache"))
-
-
-def server_settings(implementation: Implementation) -> dict[str, str]:
-    """The settings of the server that most properties share, beside the bench's own."""
-    return {**PROBED, "shared_preload_libraries": implementation.preload or "", **implementation.server_settings}
-
-
-@contextmanager
-def setting_up() -> Iterator[None]:
-    """Without its set-up nothing here can run: the one sentence that says why ends the session."""
-    try:
-        yield
-    except SetupError as error:
-        pytest.exit(str(error), returncode=2)
-
-
-@pytest.fixture(scope="session")
-@setting_up()
-def postgres(request: pytest.FixtureRequest) -> Postgres:
-    """The PostgreSQL under test."""
-    return find_postgres(request.config.getoption("--pg-config"))
-
-
-@pytest.fixture(scope="session")
-@setting_up()
-def implementation(request: pytest.FixtureRequest) -> Implementation:
-    """The implementation under test."""
-    return find_implementation(request.config.getoption("--implementation"))
-
-
-@pytest.fixture(scope="session")
-def profile(request: pytest.FixtureRequest) -> str:
-    """How long to look: "dev", "gate" or "nightly"."""
-    return str(request.config.getoption("--profile"))
-
-
-@pytest.fixture(scope="session")
-def patient(profile: str) -> bool:
-    """Is there time for everything?"""
-    return profile == "nightly"
-
-
-@pytest.fixture(scope="session")
-def workdir() -> Path:
-    """Where builds go."""
-    return cache_folder()
-
-
-@pytest.fixture(scope="session")
-def sanitize(request: pytest.FixtureRequest) -> bool:
-    """Whether the extension is built with sanitizers."""
-    return bool(request.config.getoption("--sanitize"))
-
-
-@pytest.fixture(scope="session")
-@setting_up()
-def instrumented(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
-    """The extension with the clock that a test can move."""
-    return build(postgres, Flavour.INSTRUMENTED, workdir, sanitize=sanitize)
-
-
-@pytest.fixture(scope="session")
-@setting_up()
-def release(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
-    """The extension as its users have it."""
-    return build(postgres, Flavour.RELEASE, workdir, sanitize=sanitize)
-
-
-@pytest.fixture(scope="session")
-def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
-    """A server with the implementation, on which core's hidden counter can be read."""
-    with setting_up(), open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def client(cluster: Cluster, implementation: Implementation) -> Client:
-    """A client of the implementation under test."""
-    return Client(cluster, implementation)
-
-
-@pytest.fixture
-def clean_session(cluster: Cluster, client: Client) -> Iterator[Session]:
-    """A session on the server while nobody else has a backup there; none is left behind."""
-    client.clear()
-    session = cluster.connect()
-    yield session
-    session.close()
-    client.clear()
-
-
-@pytest.fixture(scope="session")
-def stock(instrumented: Build) -> Iterator[Client]:
-    """A client of core's own functions, on a server of its own."""
-    with open_cluster(instrumented, settings=PROBED) as cluster:
-        yield Client(cluster, STOCK)
-
-
-@pytest.fixture(scope="module")
-def durable(instrumented: Build, implementation: Implementation) -> Iterator[Client]:
-    """A client of the extension whose backups survive restarts, on a server of its own."""
-    if implementation != SHARED:
-        pytest.skip("only the extension has durable backups to test beside those that are not")
-    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
-        yield Client(cluster, DURABLE)
-
-
-@pytest.fixture(scope="session")
-def durable_backups(implementation: Implementation) -> None:
-    """For what only the extension promises, whichever of its designs is chosen; others skip it."""
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
-
-
-@pytest.fixture
-def multi_session(implementation: Implementation) -> None:
-    """For what only a design promises whose backups outlive their session; others skip it."""
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: a backup ends with its session, and no other can stop it")
-
-
-@pytest.fixture
-def forgetful(implementation: Implementation) -> None:
-    """For what only a design promises whose backups end with the server; others skip it."""
-    if implementation.durable:
-        pytest.skip("the design is durable: backups survive a restart of the server")
-
-
 @pytest.fixture
 def tally(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Tally]:
     """Counts what the property does; the counts go into the report of the test."""
@@ -221,9 +70,3 @@ def words_of(tally: Tally) -> Iterator[str]:
     yield from (f"faults: {words}" for words in faults_in_words(tally.faults))
     yield from (f"interleavings: {words}" for words in interleavings_in_words(tally.interleavings))
     yield from (f"histories: {words}" for words in histories_in_words(tally.linearized))
-
-
-def hear_signals() -> None:
-    """For a new process: undoes what nohup, and a shell without job control, do to programs in the background."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)

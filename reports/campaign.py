@@ -1,4 +1,4 @@
-"""A campaign as ``results.json`` tells it (the file is described in ``properties.results``)."""
+"""A campaign as ``results.json`` tells it (the file is described in ``properties.recording.results``)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

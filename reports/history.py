@@ -1,4 +1,4 @@
-"""A history as the campaign kept it: JSON lines, one event each (``harness.history`` writes them)."""
+"""A history as the campaign kept it: JSON lines, one event each (``harness.clients.history`` writes them)."""
 
 from dataclasses import dataclass
 

@@ -38,19 +38,6 @@ def write_comparison(before: Path, after: Path, output: Path | None = None) -> P
     )
 
 
-def report_beside(folder: Path) -> str:
-    """Writes the report of results that a run has just left; returns where it is or, in words, why there is none.
-
-    Whatever goes wrong here, the run keeps its results and its exit status.
-    """
-    try:
-        return str(write_report(folder))
-    except Unreadable as error:
-        return f"none: {error}"
-    except Exception as error:
-        return f"none, it broke down ({type(error).__name__}: {error}): `nox -s report` shows where"
-
-
 def comparison_folder(before: Results) -> str:
     """What the folder of a comparison is called, inside the later results folder."""
     return f"compared-with-{before.name}"

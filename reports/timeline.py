@@ -1,4 +1,4 @@
-"""A part of a concurrent history as the campaign kept it (``properties.timeline`` describes the file)."""
+"""A part of a concurrent history as the campaign kept it (``properties.recording.timeline`` describes the file)."""
 
 from dataclasses import dataclass, replace
 

@@ -1,0 +1,1 @@
+"""The extension, and PostgreSQL with assertions, built from sources. Imports ``machine``."""

@@ -16,9 +16,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.build import make_cache
-from harness.compiler import find_compiler, find_make, make_environment
-from harness.postgres import OLDEST_MAJOR, SetupError
+from harness.building.build import make_cache
+from harness.building.compiler import find_compiler, find_make, make_environment
+from harness.machine.postgres import OLDEST_MAJOR, SetupError
 
 OPTIONS = [
     *("--enable-cassert", "--enable-debug"),
@@ -26,7 +26,7 @@ OPTIONS = [
     "CFLAGS=-O1 -g",  # in half of the time that -O2 takes to compile
 ]
 PARTS = [".", "contrib/amcheck"]
-"""The folders to make: the server with its programs, and what ``harness.soundness`` needs."""
+"""The folders to make: the server with its programs, and what ``harness.restore.soundness`` needs."""
 GENERATED = "src/backend/parser/gram.c"
 """One of the files that tarballs had up to version 16, so that nobody needed the tools that make them."""
 GENERATORS = ("bison", "flex", "perl")

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from harness.compiler import Tools, find_tools, make_environment
-from harness.install import copy_install, link_tree, may_read, may_run, relocated
-from harness.postgres import Postgres, ServerUser, SetupError, server_user
-from harness.sanitizers import sanitized, server_environment
-from harness.scratch import program_folder
+from harness.building.compiler import Tools, find_tools, make_environment
+from harness.building.sanitizers import sanitized, server_environment
+from harness.machine.install import copy_install, link_tree, may_read, may_run, relocated
+from harness.machine.postgres import Postgres, ServerUser, SetupError, server_user
+from harness.machine.project import EXTENSION
+from harness.machine.scratch import program_folder
 
-EXTENSION = Path(__file__).parent / "extension"
 SOURCE_SUFFIXES = {".c", ".h", ".sql", ".control", ".md"}
 FIRST_WITH_CONTROL_PATH = 18  # the setting extension_control_path
 UNUSED_FOR = 14 * 86400  # seconds after which a build in the cache is thrown away

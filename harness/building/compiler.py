@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from harness.postgres import Postgres, SetupError
+from harness.machine.postgres import Postgres, SetupError
 
 
 @dataclass(frozen=True)

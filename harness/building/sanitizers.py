@@ -11,8 +11,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from harness.compiler import Tools
-from harness.postgres import SetupError
+from harness.building.compiler import Tools
+from harness.machine.postgres import SetupError
 
 FLAGS = "-fsanitize=undefined,address -fno-sanitize-recover=all -fno-omit-frame-pointer -fno-wrapv"
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from psycopg.sql import Literal
 
-from harness import durable
-from harness.cluster import Cluster
-from harness.history import Event, History
-from harness.implementation import STOCK, Implementation
-from harness.labelfile import LabelFile, lsn_to_int, parse_label_file
-from harness.probes import prepare_probe
-from harness.processes import wait_gone
-from harness.session import INFINITY, Parameters, Row, Session, SqlError
+from harness.clients.history import Event, History
+from harness.clients.implementation import STOCK, Implementation
+from harness.clients.labelfile import LabelFile, lsn_to_int, parse_label_file
+from harness.machine.processes import wait_gone
+from harness.server import durable
+from harness.server.cluster import Cluster
+from harness.server.probes import prepare_probe
+from harness.server.session import INFINITY, Parameters, Row, Session, SqlError
 from model.design import Settings
 from model.operations import (
     Abort,

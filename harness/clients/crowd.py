@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from harness.client import Client
-from harness.cluster import Cluster
-from harness.history import Event
-from harness.implementation import Implementation
-from harness.labelfile import lsn_to_int
-from harness.probes import forced_full_page_writes, live_backups
-from harness.session import CONNECTION_FAILURE, Session, SqlError
+from harness.clients.client import Client
+from harness.clients.history import Event
+from harness.clients.implementation import Implementation
+from harness.clients.labelfile import lsn_to_int
+from harness.server.cluster import Cluster
+from harness.server.probes import forced_full_page_writes, live_backups
+from harness.server.session import CONNECTION_FAILURE, Session, SqlError
 from model.operations import (
     AddMember,
     DropRole,

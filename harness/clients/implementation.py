@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from harness.postgres import SetupError
+from harness.machine.postgres import SetupError
 from model.design import DESIGNS, Design, OnRestart, StopPolicy
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.client import PATIENCE, Client, Violation
-from harness.cluster import Cluster
-from harness.history import Event
-from harness.implementation import Implementation
-from harness.labelfile import lsn_to_int
-from harness.points import Points
-from harness.session import Session
+from harness.clients.client import PATIENCE, Client, Violation
+from harness.clients.history import Event
+from harness.clients.implementation import Implementation
+from harness.clients.labelfile import lsn_to_int
+from harness.server.cluster import Cluster
+from harness.server.injection_points import Points
+from harness.server.session import Session
 from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.cluster import Cluster
-from harness.durable import configured
-from harness.postgres import identity
-from harness.processes import descendants, wait_gone
+from harness.machine.postgres import identity
+from harness.machine.processes import descendants, wait_gone
+from harness.server.cluster import Cluster
+from harness.server.durable import configured
 
 WITHOUT = {"shared_preload_libraries": "", "full_page_writes": "off"}
 NOT_DURABLE = {"shared_backup.durable": "off", "full_page_writes": "off"}

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.cluster import Cluster, ClusterError
-from harness.controldata import CHECKPOINT, control_data
-from harness.processes import descendants, runs
+from harness.machine.processes import descendants, runs
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.controldata import CHECKPOINT, control_data
 
 STARTUP, CHECKPOINTER = "startup", "checkpointer"
 SOON = 0.3

@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.cluster import Cluster
-from harness.labelfile import lsn_to_int
-from harness.node import give
-from harness.points import Points
-from harness.processes import descendants
-from harness.session import CONNECTION_FAILURE, Pending, Session, SqlError
+from harness.clients.labelfile import lsn_to_int
+from harness.machine.processes import descendants
+from harness.server.cluster import Cluster
+from harness.server.injection_points import Points
+from harness.server.node import give
+from harness.server.session import CONNECTION_FAILURE, Pending, Session, SqlError
 
 PATIENCE = 30.0
 BRIEFLY = 0.02

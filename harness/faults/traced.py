@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.cluster import Cluster
-from harness.foreign import await_line
-from harness.postgres import identity
+from harness.faults.foreign import await_line
+from harness.machine.postgres import identity
+from harness.server.cluster import Cluster
 
 CALLS = "mkdir,rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")

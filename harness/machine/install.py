@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness.postgres import Postgres, ServerUser, identity
+from harness.machine.postgres import Postgres, ServerUser, identity
 
 
 def may_read(path: Path, user: ServerUser | None) -> bool:

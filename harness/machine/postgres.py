@@ -22,7 +22,8 @@ class SetupError(Exception):
 class Postgres:
     """One PostgreSQL installation, as its ``pg_config`` describes it.
 
-    A private copy of an installation (see ``harness.install``) differs in the folders it runs from; ``pg_config``,
+    A private copy of an installation (see ``harness.machine.install``) differs in the folders it runs from;
+    ``pg_config``,
     ``includedir_server`` and ``pgxs`` then still name the original, which extensions are compiled against.
     """
 

@@ -121,3 +121,19 @@ def _runs_in(pid: int, data_dir: Path) -> bool:
         return os.fsencode(data_dir) in Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
+
+
+def hear_signals() -> None:
+    """For a new process: undoes what nohup, and a shell without job control, do to programs in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Within the block the process does nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.install import may_read
-from harness.postgres import ServerUser, SetupError, server_user
-from harness.processes import end_server
+from harness.machine.install import may_read
+from harness.machine.postgres import ServerUser, SetupError, server_user
+from harness.machine.processes import end_server
 
 PREFIX = "sbb-"
 ROOM_NEEDED = 1 << 30  # bytes free for a tmpfs to be chosen

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.snapshot import RELATION
+from harness.restore.snapshot import RELATION
 
 PAGE = 8192
 LANES = 32

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster import Cluster, ClusterError, serve
-from harness.node import give_all
-from harness.postgres import server_user
-from harness.scratch import scratch_folder
-from harness.snapshot import CONTROL_FILE, TABLESPACES, Snapshot
+from harness.machine.postgres import server_user
+from harness.machine.scratch import scratch_folder
+from harness.restore.snapshot import TABLESPACES, Snapshot
+from harness.server.cluster import Cluster, ClusterError, serve
+from harness.server.controldata import CONTROL_FILE
+from harness.server.node import give_all
 
 SAYS_WHY = re.compile(r"(PANIC|FATAL):  .*")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-CONTROL_FILE = "global/pg_control"
+from harness.server.controldata import CONTROL_FILE
+
 TABLESPACES = "pg_tblspc"
 
 EMPTY = ("pg_wal", "pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_subtrans")

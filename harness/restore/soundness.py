@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from harness.cluster import Cluster
-from harness.controldata import has_checksums
-from harness.programs import address, run_program
-from harness.restore import SAYS_WHY
-from harness.session import Row, Session, SqlError
-from harness.workload import committed_from
+from harness.restore.restore import SAYS_WHY
+from harness.restore.workload import committed_from
+from harness.server.cluster import Cluster
+from harness.server.controldata import has_checksums
+from harness.server.programs import address, run_program
+from harness.server.session import Row, Session, SqlError
 
 
 def flaws(origin: Cluster, restored: Cluster, target_lsn: str | None, timeline: int = 1) -> list[str]:

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from harness.cluster import Cluster
-from harness.node import give
-from harness.programs import address, run_program, start_program
-from harness.session import Session
+from harness.server.cluster import Cluster
+from harness.server.node import give
+from harness.server.programs import address, run_program, start_program
+from harness.server.session import Session
 
 SEGMENT = re.compile("[0-9A-F]{24}")
 ACCOUNTS = 1000

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.implementation import find_implementation
-from harness.postgres import SetupError, find_postgres, server_user
-from harness.results import RESULTS, ROOT, Run, new_folder
+from harness.clients.implementation import find_implementation
+from harness.machine.postgres import SetupError, find_postgres, server_user
+from harness.machine.project import ROOT
+from harness.running.results import RESULTS, Run, new_folder
 
 NO_SETUP, INTERRUPTED = 2, 130
 
@@ -80,3 +81,8 @@ def run_pytest(plugin: object, selection: str | None, arguments: list[str]) -> t
             return pytest.main(given, plugins=[plugin]), words.getvalue()
     except KeyboardInterrupt:  # a second one
         return None, words.getvalue()
+
+
+def last_line(text: str) -> str:
+    """The last line with something in it."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

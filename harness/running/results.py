@@ -13,7 +13,7 @@ knowledge is null, times are seconds:
 ``postgresql``      version, bundled (whether it is the wheel's), settings (what the server's configuration says)
 ``implementation``  name, design (every choice, its settings included) and the SQL of its operations
 
-What else is in it, the run's own module tells (``properties.results``, ``benchmarks.results``).
+What else is in it, the run's own module tells (``properties.recording.results``, ``benchmarks.results``).
 """
 
 import contextlib
@@ -30,12 +30,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.implementation import Implementation
-from harness.postgres import Postgres, SetupError
-from harness.settings import DEFAULTS
+from harness.clients.implementation import Implementation
+from harness.machine.postgres import Postgres, SetupError
+from harness.machine.project import ROOT
+from harness.server.settings import DEFAULTS
 
-ROOT = Path(__file__).parent.parent
-"""The project's folder."""
 RESULTS = ROOT / "reports" / "out"
 LATEST = "latest"
 LIBRARIES = ("hypothesis", "psycopg", "pytest")

@@ -1,9 +1,10 @@
 """What no server may do, whatever a test does to it: fail an assertion, crash, or trip over a sanitizer.
 
-Every server is watched for as long as it has a folder (``harness.cluster``); who runs tests asks ``raised`` after
-each of them. A startup process that aborts is no alarm: it is how PostgreSQL refuses a copy that cannot be recovered.
-Nor is one assertion, on ``maybe_sleeping``, that is core's own business: a process that ends in WaitLatch() because the
-postmaster has died leaves its latch behind as if it slept there, and one that was forked just before takes it over.
+Every server is watched for as long as it has a folder (``harness.server.cluster``); who runs tests asks ``raised``
+after each of them. A startup process that aborts is no alarm: it is how PostgreSQL refuses a copy that cannot be
+recovered. Nor is one assertion, on ``maybe_sleeping``, that is core's own business: a process that ends in WaitLatch()
+because the postmaster has died leaves its latch behind as if it slept there, and one that was forked just before takes
+it over.
 """
 
 import re

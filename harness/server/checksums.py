@@ -1,8 +1,8 @@
 """Switching data checksums on and off while a server is down, by PostgreSQL's own pg_checksums."""
 
-from harness.cluster import Cluster, ClusterError
-from harness.controldata import has_checksums
-from harness.programs import run_program
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.controldata import has_checksums
+from harness.server.programs import run_program
 
 
 def set_checksums(cluster: Cluster, on: bool) -> None:

@@ -15,14 +15,14 @@ from typing import IO, Any
 
 from psycopg.conninfo import make_conninfo
 
-from harness.alarms import Watch
-from harness.build import Build
-from harness.node import PORT, give, initialise, make_node, replicate
-from harness.postgres import SetupError, identity, server_user
-from harness.processes import await_orphans, become_subreaper, end_server, kill_server, wait_gone
-from harness.scratch import check_socket_path, scratch_folder
-from harness.session import Session
-from harness.settings import DEFAULTS, include_settings, write_settings
+from harness.building.build import Build
+from harness.machine.postgres import SetupError, identity, server_user
+from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, wait_gone
+from harness.machine.scratch import check_socket_path, scratch_folder
+from harness.server.alarms import Watch
+from harness.server.node import PORT, give, initialise, make_node, replicate
+from harness.server.session import Session
+from harness.server.settings import DEFAULTS, include_settings, write_settings
 
 STATUS_LINE = 7  # of postmaster.pid, counted from 0: "starting", "standby", "ready" or "stopping"
 POLL = 0.001  # seconds between looks at postmaster.pid

@@ -3,11 +3,13 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.cluster import Cluster, ClusterError
-from harness.node import give_all
-from harness.programs import run_program
-from harness.scratch import scratch_folder
-from harness.snapshot import CONTROL_FILE
+from harness.machine.scratch import scratch_folder
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.node import give_all
+from harness.server.programs import run_program
+
+CONTROL_FILE = "global/pg_control"
+"""Within the data directory."""
 
 CHECKSUMS = "Data page checksum version"
 CHECKPOINT = "Latest checkpoint location"

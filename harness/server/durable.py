@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.checksums import toggle_checksums
-from harness.cluster import Cluster, ClusterError
-from harness.postgres import identity
-from harness.probes import set_full_page_writes
-from harness.session import Session, SqlError
+from harness.machine.postgres import identity
+from harness.server.checksums import toggle_checksums
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.probes import set_full_page_writes
+from harness.server.session import Session, SqlError
 from model.operations import Hazard
 
 SETTINGS = {"shared_backup.durable": "on"}

@@ -7,11 +7,30 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from harness.cluster import ClusterError
-from harness.session import Session
+from harness.server.cluster import ClusterError
+from harness.server.session import Session
 
 PATIENCE = 30.0
 PAUSE = 0.0002
+
+STARTING = (
+    "start-reserved",
+    "start-requested",
+    "start-taken",
+    "start-point-taken",
+    "start-published",
+    "start-accepted",
+)
+STOPPING = ("stop-claimed", "stop-core-ended", "stop-published", "stop-waiting-archive")
+ABORTING = ("abort-claimed", "abort-released")
+EXPIRING = ("reaper-expiring", "reaper-expired")
+CHECKED = "start-checked"
+"""Where a start has no label yet: see properties/faults/test_leaks.py."""
+POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
+WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
+RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
+DURABLE_POINTS = (*WRITING, *RESUMING)
+"""Points that only a server with durable backups comes to."""
 
 
 class Armed(NamedTuple):

@@ -3,7 +3,7 @@
 Standing orders for testgres, each learnt from a failure: it finds pg_basebackup by variables of the environment, so
 programs of PostgreSQL are taken from the installation in hand whatever path it gives; subclasses of PostgresNode
 cannot replicate, so only OsOperations is subclassed; ``append_conf`` does not escape quotes, so settings go through
-``harness.settings``; a node without a port manager needs an explicit host and port for its replica.
+``harness.server.settings``; a node without a port manager needs an explicit host and port for its replica.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from testgres import PostgresNode
 from testgres.operations.local_ops import LocalOperations, LocalProcessController
 
-from harness.postgres import Postgres, ServerUser, identity
+from harness.machine.postgres import Postgres, ServerUser, identity
 
 PORT = 5432  # only names the socket: every cluster has a socket folder of its own
 INITDB_OPTIONS = [

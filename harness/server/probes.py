@@ -5,8 +5,8 @@ the first change after a checkpoint even with ``full_page_writes = off``. So wit
 update writes right after a CHECKPOINT tells from outside whether any backup runs.
 """
 
-from harness.cluster import Cluster
-from harness.session import Session
+from harness.server.cluster import Cluster
+from harness.server.session import Session
 
 PATIENCE = 30.0
 PAGE_IMAGE = 1000

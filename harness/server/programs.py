@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from harness.cluster import Cluster
-from harness.postgres import identity
+from harness.machine.postgres import identity
+from harness.server.cluster import Cluster
 
 
 def run_program(cluster: Cluster, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.node import PORT, give
-from harness.postgres import ServerUser
+from harness.machine.postgres import ServerUser
+from harness.server.node import PORT, give
 
 FILE = "bench.conf"
 

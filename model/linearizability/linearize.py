@@ -6,7 +6,8 @@ between the phases of one, others see a label that is starting or stopping (5500
 
 A call whose outcome is not known (the connection was lost, the server killed, the call cancelled) took place, at any
 time from its invocation on, or left no trace. The model has no outcome for that: the caller says None.
-How the search is done is in ``model.schedule``, what it makes of start points in ``model.startpoints``.
+How the search is done is in ``model.linearizability.schedule``, what it makes of start points in
+``model.linearizability.startpoints``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from model.calls import Call, deadline
 from model.design import Design
+from model.linearizability.calls import Call, deadline
+from model.linearizability.schedule import BudgetSpentError, Configuration, Search, Step, Visible, without_ghosts
 from model.operations import ListBackups
 from model.outcomes import Failed, Ok, SqlState
-from model.schedule import BudgetSpentError, Configuration, Search, Step, Visible, without_ghosts
 from model.state import Cluster
 
 __all__ = ["UNTIL_UNDECIDED", "Answer", "Call", "Explained", "Step", "Undecided", "Unexplained", "Window", "linearize"]

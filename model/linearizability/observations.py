@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from math import inf
 
-from model.calls import Call, rows
 from model.design import Design
+from model.linearizability.calls import Call, rows
 from model.operations import ListBackups, Stop
 from model.outcomes import BackupRow, StopRow
 from model.state import ACTIVE, EXPIRED, LOST, STARTING, STOPPED, Cluster

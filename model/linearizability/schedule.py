@@ -12,7 +12,8 @@ met before at the same completion is not tried again. On top of that there are s
   those that shared state (the limit, the clock, settings, roles) joins to them. A history can not be split into one
   per label beforehand, as Porcupine does with keys: the labels share the limit and the order of start points.
 - Of the starts whose start points are known, the one with the smallest takes its own first.
-- What outcomes of calls that are still open say about backups is looked at before (``model.sightings``).
+- What outcomes of calls that are still open say about backups is looked at before
+  (``model.linearizability.observations``).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from itertools import chain, count
 from math import inf
 from typing import NamedTuple
 
-from model.calls import Call, deadline, rows
 from model.design import Design
+from model.linearizability.calls import Call, deadline, rows
+from model.linearizability.observations import Sightings
+from model.linearizability.startpoints import StartPoints
 from model.operations import (
     Abort,
     Connect,
@@ -43,8 +46,6 @@ from model.operations import (
     Stop,
 )
 from model.outcomes import Failed, Ok, Outcome, StopRow, stop_row
-from model.sightings import Sightings
-from model.startpoints import StartPoints
 from model.state import Backup, Cluster
 from model.transition import Pending, Steps, end_backup, give_up, invoke, resume, view
 

@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
-from model.calls import Call, label_of, rows
+from model.linearizability.calls import Call, label_of, rows
 from model.operations import Fenced, Rollback, Start, StockStart
 from model.outcomes import Ok
 from model.state import Cluster

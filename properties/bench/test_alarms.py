@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.alarms import LINES, TOLD, Watch, raised
-from harness.build import Build, Flavour, build
-from harness.cluster import Cluster, open_cluster
-from harness.postgres import SetupError, find_postgres
-from harness.session import SqlError
-
-ROOT = Path(__file__).parent.parent
+from harness.building.build import Build, Flavour, build
+from harness.machine.postgres import SetupError, find_postgres
+from harness.machine.project import ROOT
+from harness.server.alarms import LINES, TOLD, Watch, raised
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.session import SqlError
 
 REFUSED = """\
 2026-11-22 22:49:16.900 UTC [9] PANIC:  could not locate a valid checkpoint record at 0/959388
@@ -206,7 +205,7 @@ def test_sanitizers_raise_the_alarm(tmp_path: Path, how: int, says: str) -> None
 
 MADE_UP = """
 import pytest
-from harness.alarms import Watch
+from harness.server.alarms import Watch
 
 @pytest.fixture
 def watch(tmp_path):

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import assert_build as module
-from harness.assert_build import GENERATED, assert_build
-from harness.postgres import SetupError
-from properties.cassert import main
-
-ROOT = Path(__file__).parent.parent
+from harness.building import assert_build as module
+from harness.building.assert_build import GENERATED, assert_build
+from harness.machine.postgres import SetupError
+from harness.machine.project import ROOT
+from properties.campaign.cassert import main
 
 CONFIGURE = """#!/bin/sh
 PACKAGE_VERSION='18.6'
@@ -154,7 +153,7 @@ def test_no_source_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_not_the_builds_goes_to_the_campaign(tree: Path, cache: Path) -> None:
     """It says, of the fake that was built, what it says of any pg_config that does not answer as one."""
-    program = [sys.executable, "-m", "properties.cassert", "--source", str(tree), "--profile", "dev"]
+    program = [sys.executable, "-m", "properties.campaign.cassert", "--source", str(tree), "--profile", "dev"]
     environment = {"PATH": "/usr/bin:/bin", "BENCH_CACHE": str(cache)}
     run = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 2

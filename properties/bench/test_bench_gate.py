@@ -17,7 +17,7 @@ from benchmarks.scale import Pace
 from benchmarks.spread import median_interval, ratios, spread
 from benchmarks.targets import TARGETS, Verdict
 from benchmarks.turns import changing_orders
-from harness.postgres import SetupError
+from harness.machine.postgres import SetupError
 
 
 def starts(shared: list[float], stock: list[float], fsync: bool = False) -> Measurement:

@@ -18,12 +18,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.results import new_folder
-from properties.campaign import main
-from properties.conftest import hear_signals
-from properties.verdict import HARNESS_TESTS, Property, Recorder, Verdict, failure_file
+from harness.machine.processes import hear_signals
+from harness.machine.project import ROOT
+from harness.running.results import new_folder
+from properties.campaign.__main__ import main
+from properties.recording.verdict import Property, Recorder, Verdict, failure_file
 
-ROOT = Path(__file__).parent.parent
 PROGRAM = (
     "import sys, pathlib; from properties.campaign import main; sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
 )
@@ -35,10 +35,10 @@ MIXED = """
 import pytest
 from hypothesis import given, strategies as st
 from model.tour import TransitionClass
-from harness.client import Violation
-from harness.session import SqlError
-from properties.passages import Passage
-from properties.tally import Restore
+from harness.clients.client import Violation
+from harness.server.session import SqlError
+from properties.recording.passages import Passage
+from properties.recording.tally import Restore
 
 SEEN, MISSED = TransitionClass("Stop", "active", "owner", "ok"), TransitionClass("Renew", "expired", "other", "55000")
 
@@ -309,7 +309,8 @@ def test_a_campaign_that_checks_nothing_is_no_pass(tmp_path: Path, selection: st
 
 
 def test_a_set_up_that_fails_is_one_sentence(tmp_path: Path) -> None:
-    needs = "import pytest\nfrom harness.postgres import SetupError\nfrom properties.conftest import setting_up\n"
+    needs = "import pytest\nfrom harness.machine.postgres import SetupError\n"
+    needs += "from properties.support.servers import setting_up\n"
     needs += "@pytest.fixture\n@setting_up()\ndef compiler():\n    raise SetupError('There is no compiler: get one.')\n"
     run = campaign(tmp_path, test_needy=needs + "def test_it(compiler): pass\n" + HOLDING)
     assert run.status == 2
@@ -421,5 +422,10 @@ def test_failures_have_files_of_their_own() -> None:
     assert max(len(failure_file(one)), len(failure_file(other))) < 200
 
 
-def test_the_harness_own_tests_are_there() -> None:
-    assert all((ROOT / "properties" / name).is_file() for name in HARNESS_TESTS)
+def test_the_tests_of_the_bench_itself_are_no_properties() -> None:
+    """... and the campaign runs every other folder's."""
+    recorder, here = Recorder(), Path(__file__).parent
+    assert recorder.pytest_ignore_collect(here)
+    folders = {file.parent for file in here.parent.rglob("test_*.py")} - {here}
+    assert len(folders) > 3
+    assert not any(recorder.pytest_ignore_collect(folder) for folder in folders)

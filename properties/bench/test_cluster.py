@@ -15,15 +15,14 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.build import Build, Flavour, build
-from harness.cluster import Cluster, ClusterError, open_cluster, open_standby
-from harness.postgres import find_postgres
-from harness.processes import descendants, runs
-from harness.session import INFINITY, MINUS_INFINITY, SqlError
-from properties.conftest import hear_signals
+from harness.building.build import Build, Flavour, build
+from harness.machine.postgres import find_postgres
+from harness.machine.processes import descendants, hear_signals, runs
+from harness.machine.project import ROOT
+from harness.server.cluster import Cluster, ClusterError, open_cluster, open_standby
+from harness.server.session import INFINITY, MINUS_INFINITY, SqlError
 
 pytestmark = pytest.mark.server
-ROOT = Path(__file__).parent.parent
 
 MAKEFILE = """
 EXTENSION = shared_backup
@@ -230,9 +229,9 @@ def test_vanished_client(cluster: Cluster) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from harness.build import Build, Flavour
-from harness.cluster import open_cluster
-from harness.postgres import find_postgres
+from harness.building.build import Build, Flavour
+from harness.server.cluster import open_cluster
+from harness.machine.postgres import find_postgres
 build = Build(find_postgres(), Flavour.RELEASE, Path("/"), {})
 with open_cluster(build) as cluster:
     session = cluster.connect()

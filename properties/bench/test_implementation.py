@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.implementation import DURABLE, SHARED, STOCK, find_implementation, load
-from harness.postgres import SetupError
+from harness.clients.implementation import DURABLE, SHARED, STOCK, find_implementation, load
+from harness.machine.postgres import SetupError
+from harness.machine.project import ROOT
 from model.design import StopPolicy
 
-SAMPLE = Path(__file__).parent.parent / "harness" / "shared.toml"
+SAMPLE = ROOT / "harness" / "clients" / "shared.toml"
 MINIMAL = 'name = "mine"\nstart = "SELECT 1"\nstop = "SELECT 2"\n[design]\n'
 
 

@@ -1,9 +1,9 @@
 """Counting backups that were live for certain: what counts, what does not, and what is a breach of the limit."""
 
-from harness.history import Event, History
+from harness.clients.history import Event, History
 from model.operations import Abort, Advance, Operation, SetLimit, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
-from properties.overlap import breach
+from properties.concurrency.overlap import breach
 
 
 def history(*events: tuple[Operation, float, float, Outcome | None]) -> History:

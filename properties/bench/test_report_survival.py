@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from harness.implementation import DURABLE, SHARED, STOCK
-from harness.session import SqlError
-from properties.durable import Fall
-from properties.passages import Passage
-from properties.results import property_in_json
-from properties.tally import Restore, Tally
-from properties.test_report import PANIC, a_campaign, a_folder, a_property, a_restore, words_of
-from properties.test_restart import CATALOGUE
-from properties.verdict import Property, Verdict
+from harness.clients.implementation import DURABLE, SHARED, STOCK
+from harness.server.session import SqlError
+from properties.bench.made_results import PANIC, a_campaign, a_folder, a_property, a_restore, words_of
+from properties.durable.catalogue import CATALOGUE
+from properties.durable.lockstep import Fall
+from properties.recording.passages import Passage
+from properties.recording.results import property_in_json
+from properties.recording.tally import Restore, Tally
+from properties.recording.verdict import Property, Verdict
 from reports.__main__ import main
 from reports.campaign import read_campaign
 from reports.figures.survival import draw

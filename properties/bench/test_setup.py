@@ -11,15 +11,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import postgres as postgres_module
-from harness.build import BuildError, Flavour, build
-from harness.compiler import compiler_flags, find_compiler, find_make
-from harness.install import relocated
-from harness.postgres import SetupError, find_postgres, server_user
-from harness.scratch import check_socket_path, scratch_folder, scratch_parent
-from harness.settings import quote
+from harness.building.build import BuildError, Flavour, build
+from harness.building.compiler import compiler_flags, find_compiler, find_make
+from harness.machine import postgres as postgres_module
+from harness.machine.install import relocated
+from harness.machine.postgres import SetupError, find_postgres, server_user
+from harness.machine.project import ROOT
+from harness.machine.scratch import check_socket_path, scratch_folder, scratch_parent
+from harness.server.settings import quote
 
-ROOT = Path(__file__).parent.parent
 FakeInstall = Callable[..., Path]
 
 MAKEFILE = """
@@ -319,7 +319,7 @@ def test_root_without_the_right_to_step_down(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to take away")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs the program setpriv")
 def test_root_in_a_container_without_setuid() -> None:
-    code = "from harness.postgres import server_user; server_user()"
+    code = "from harness.machine.postgres import server_user; server_user()"
     without = ["setpriv", "--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid"]
     run = subprocess.run([*without, sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "SetupError: PostgreSQL does not run as root and this process may not change to the user" in run.stderr

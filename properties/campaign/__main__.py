@@ -4,7 +4,7 @@
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
 2 the bench could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described
-in ``properties.results``.
+in ``properties.recording.results``.
 """
 
 import argparse
@@ -14,16 +14,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.commandline import INTERRUPTED, add_common_options, begin, common_options, exit_status, run_pytest
-from harness.postgres import SetupError
-from harness.results import circumstances, remove_folder
-from harness.terminal import clock, nearer, own_console
-from properties.conftest import server_settings
-from properties.progress import show_end, shown
-from properties.results import results_of, write_results
-from properties.verdict import Recorder, Verdict, last_line
+from harness.machine.postgres import SetupError
+from harness.running.commandline import (
+    INTERRUPTED,
+    add_common_options,
+    begin,
+    common_options,
+    exit_status,
+    last_line,
+    run_pytest,
+)
+from harness.running.reporting import report
+from harness.running.results import circumstances, remove_folder
+from harness.running.terminal import clock, nearer, own_console
+from properties.recording.progress import show_end, shown
+from properties.recording.results import results_of, write_results
+from properties.recording.verdict import Recorder, Verdict
+from properties.support.servers import server_settings
 
-PROPERTIES = Path(__file__).parent
+PROPERTIES = Path(__file__).parents[1]
 PROFILES = ("dev", "gate", "nightly")
 
 HOLDS, FAILS = 0, 1
@@ -65,18 +74,11 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        where = {"Results": str(nearer(run.folder)), "Report": report(run.folder)}
+        where = {"Results": str(nearer(run.folder)), "Report": report(nearer(run.folder))}
         facts = {"Tested": f"{tested}, in {clock(seconds)} min", **where}
         show_end(console, recorder, facts, command(chosen), nearer(run.folder))
     verdict, _reason = recorder.verdict()
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
-
-
-def report(folder: Path) -> str:
-    """Writes the page with the figures; returns where it is, or why there is none."""
-    from reports.report import report_beside  # takes a second to load: not before the properties have run
-
-    return report_beside(nearer(folder))
 
 
 def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> None:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.assert_build import HOW, assert_build
-from harness.commandline import exit_status
-from harness.postgres import SetupError
-from properties import campaign
-from properties.conftest import cache_folder
+from harness.building.assert_build import HOW, assert_build
+from harness.machine.postgres import SetupError
+from harness.machine.project import cache_folder
+from harness.running.commandline import exit_status
+from properties.campaign import __main__ as campaign
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

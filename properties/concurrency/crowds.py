@@ -11,10 +11,10 @@ from time import monotonic
 
 from hypothesis import strategies as st
 
-from harness.client import Violation
-from harness.crowd import Crowd
-from harness.probes import live_backups
-from harness.programs import address, start_program
+from harness.clients.client import Violation
+from harness.clients.crowd import Crowd
+from harness.server.probes import live_backups
+from harness.server.programs import address, start_program
 from model.design import StopPolicy
 from model.operations import (
     Abort,
@@ -34,8 +34,8 @@ from model.operations import (
 )
 from model.outcomes import Ok
 from model.state import Cluster, initial
-from properties.comparison import ROLES
-from properties.timeline import Blow, Reading, Watched
+from properties.recording.timeline import Blow, Reading, Watched
+from properties.support.lockstep import ROLES
 
 MEMBERS = ("alice", "bob", "root", "bob", "carol")
 """The roles of the sessions, in turn."""

@@ -6,15 +6,15 @@ from time import monotonic, sleep
 
 from hypothesis import strategies as st
 
-from harness import durable
-from harness.crowd import Crowd
-from harness.history import Event
+from harness.clients.crowd import Crowd
+from harness.clients.history import Event
+from harness.server import durable
 from model.design import StopPolicy
 from model.operations import Connect, ListBackups, Restart, RestartKind, Start, Stop
 from model.outcomes import Ok
-from properties.comparison import ROLES
-from properties.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, settle
-from properties.timeline import Watched
+from properties.concurrency.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, settle
+from properties.recording.timeline import Watched
+from properties.support.lockstep import ROLES
 
 HOWS: tuple[RestartKind, ...] = tuple(RestartKind)
 

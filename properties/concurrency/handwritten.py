@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from properties import recorded
-from properties.recorded import Recorded
+from properties.concurrency import recorded
+from properties.concurrency.recorded import Recorded
 
 FOLDER = Path(__file__).parent / "histories"
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from harness.client import Violation
-from harness.cluster import ClusterError
-from harness.history import describe
-from harness.probes import forced_full_page_writes, lowered_too_often
-from harness.stage import BOUNDARIES, Place, Stage, Standing
+from harness.clients.client import Violation
+from harness.clients.history import describe
+from harness.clients.phases import BOUNDARIES, Place, Stage, Standing
+from harness.server.cluster import ClusterError
+from harness.server.probes import forced_full_page_writes, lowered_too_often
 from model.design import Design
 from model.explore import ALICE, BOB, ROOT
 from model.interleave import Run, Schedule, Step, in_turn, interleavings
@@ -29,7 +29,7 @@ from model.operations import (
 from model.outcomes import Ok, Outcome
 from model.state import Cluster, initial
 from model.transition import Pending, run, view
-from properties.at_once import Order
+from properties.recording.at_once import Order
 
 ROLES = (ROOT, ALICE, BOB)
 CAST = (ALICE.name, BOB.name, ROOT.name)

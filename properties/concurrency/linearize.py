@@ -1,8 +1,8 @@
-"""``python -m properties.linearize FILE``: is the concurrent history in a file explained by the model?
+"""``python -m properties.concurrency.linearize FILE``: is the concurrent history in a file explained by the model?
 
-A crowd's history is saved when nothing explains it; ``properties/histories/`` has others, and
-``properties/recorded.py`` says how one is written. Exits 0 if it is explained, 1 if it is not, 2 if the file is no
-history or the budget did not suffice to find out.
+A crowd's history is saved when nothing explains it; ``properties/concurrency/histories/`` has others, and
+``properties/concurrency/recorded.py`` says how one is written. Exits 0 if it is explained, 1 if it is not, 2 if the
+file is no history or the budget did not suffice to find out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness.history import describe
-from model.linearize import UNTIL_UNDECIDED, Call, Explained, Step, Undecided, Unexplained, Window, linearize
+from harness.clients.history import describe
+from model.linearizability.linearize import (
+    UNTIL_UNDECIDED,
+    Call,
+    Explained,
+    Step,
+    Undecided,
+    Unexplained,
+    Window,
+    linearize,
+)
 from model.operations import Operation
 from model.outcomes import BackupRow, Ok, Outcome
 from model.state import Cluster
 from model.transition import view
-from properties.recorded import NotAHistoryError, Recorded, read
+from properties.concurrency.recorded import NotAHistoryError, Recorded, read
 
 EXPLAINED, UNEXPLAINED, NOT_KNOWN = range(3)
 
@@ -35,7 +44,7 @@ MOST_STATES = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Checks a history and says what came of it; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m properties.linearize", description="Is a concurrent history explained by the model?"
+        prog="python -m properties.concurrency.linearize", description="Is a concurrent history explained by the model?"
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="a saved history, as JSON lines")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Is this concurrent history explained by the model? The same question as ``model.linearize``, answered without wit.
+"""Is this concurrent history explained by the model? Answered without wit, as ``model.linearizability`` does with it.
 
 Every order of the phases that real time allows is tried. That does for a few calls.
 """
@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
-from model.calls import Call, deadline, rows
 from model.design import Design
+from model.linearizability.calls import Call, deadline, rows
+from model.linearizability.schedule import as_told, without_ghosts
+from model.linearizability.startpoints import UNSEEN
 from model.operations import Fenced, Restart, Rollback, Start, StockStart
 from model.outcomes import Ok, Outcome
-from model.schedule import as_told, without_ghosts
-from model.startpoints import UNSEEN
 from model.state import Cluster
 from model.transition import Pending, Steps, give_up, invoke, resume
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from harness.history import Event, History
+from harness.clients.history import Event, History
 from model.operations import Abort, Advance, SetLimit, Start, Stop
 from model.outcomes import Failed, Ok, StopRow
 

@@ -23,12 +23,12 @@ from functools import partial
 from types import GenericAlias
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from model.calls import Call, deadline
 from model.design import DESIGNS, SHARED, Design, OnRestart, Settings, StopPolicy, Storage
+from model.linearizability.calls import Call, deadline
 from model.operations import Hazard, ListBackups, Operation, Restart, RestartKind, Rollback, SetPolicy, Start
 from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
 from model.state import Cluster, Role, initial
-from properties.concurrency import connected
+from properties.concurrency.simulation import connected
 
 Line = dict[str, Any]
 Made = TypeVar("Made")

@@ -8,7 +8,7 @@ from random import Random
 
 from model.design import SHARED, Design
 from model.explore import ALICE, ROOT
-from model.linearize import Call
+from model.linearizability.linearize import Call
 from model.operations import (
     Abort,
     Advance,

@@ -12,24 +12,24 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from harness.build import Build
-from harness.client import Violation
-from harness.cluster import open_cluster
-from harness.crowd import Crowd
-from harness.history import Event, History
-from harness.implementation import DURABLE, SHARED, UNFENCED, Implementation
-from model.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
+from harness.building.build import Build
+from harness.clients.client import Violation
+from harness.clients.crowd import Crowd
+from harness.clients.history import Event, History
+from harness.clients.implementation import DURABLE, SHARED, UNFENCED, Implementation
+from harness.server.cluster import open_cluster
+from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
-from properties import crowds_and_restarts
-from properties.at_once import Answer, Linearized, counted_histories
-from properties.comparison import ROLES
-from properties.conftest import server_settings
-from properties.crowds import Plan, carry_out, plans
-from properties.linearize import came_of, told
-from properties.overlap import breach
-from properties.recorded import written
-from properties.tally import Tally
-from properties.timeline import Watched, best_part, failed_part
+from properties.concurrency import crowds_and_restarts
+from properties.concurrency.crowds import Plan, carry_out, plans
+from properties.concurrency.linearize import came_of, told
+from properties.concurrency.overlap import breach
+from properties.concurrency.recorded import written
+from properties.recording.at_once import Answer, Linearized, counted_histories
+from properties.recording.tally import Tally
+from properties.recording.timeline import Watched, best_part, failed_part
+from properties.support.lockstep import ROLES
+from properties.support.servers import server_settings
 
 pytestmark = pytest.mark.server
 
@@ -121,7 +121,7 @@ def look(
                 inexplicable = error.concerns if isinstance(error, InexplicableError) else lambda event: False
                 tally.keep_timeline(failed_part(crowd.history, watched, inexplicable))
                 tally.saved.append(saved.read_text(encoding="utf-8"))
-                error.add_note(f"To check the history again:\npython -m properties.linearize {saved}")
+                error.add_note(f"To check the history again:\npython -m properties.concurrency.linearize {saved}")
                 found[plan] = error
                 crowd.recover()
                 raise

@@ -9,21 +9,21 @@ from itertools import combinations_with_replacement, permutations
 
 import pytest
 
-from harness.build import Build
-from harness.client import Violation
-from harness.cluster import open_cluster
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.settings import STARTS_AT_ONCE
-from harness.stage import Stage
+from harness.building.build import Build
+from harness.clients.client import Violation
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.phases import Stage
+from harness.server.cluster import open_cluster
+from harness.server.settings import STARTS_AT_ONCE
 from model.design import SHARED as DESIGN
 from model.design import Design
 from model.interleave import Run, Schedule, interleavings
 from model.operations import Abort, Advance, Start, Stop
 from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
-from properties.conftest import server_settings
-from properties.interleavings import CAST, NAME_LABELS, ROLES, Replay, Scope, connections, scopes
-from properties.tally import Tally
+from properties.concurrency.interleavings import CAST, NAME_LABELS, ROLES, Replay, Scope, connections, scopes
+from properties.recording.tally import Tally
+from properties.support.servers import server_settings
 
 OTHERS = ("expiry", "raised limit", "lowered limit", "revoke")
 PAIRS = [*combinations_with_replacement(NAME_LABELS, 2), *((kind, other) for kind in NAME_LABELS for other in OTHERS)]

@@ -11,19 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.calls import deadline
 from model.design import DESIGNS, DURABLE, STOCK, StopPolicy
-from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
+from model.linearizability.calls import deadline
+from model.linearizability.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
 from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import initial
 from model.tour import ROLES
 from model.transition import Pending, give_up, invoke, resume, run
-from properties import handwritten, strategies
-from properties.concurrency import DESIGN, busy, connected, corrupted, simulated
-from properties.linearize import EXPLAINED, NOT_KNOWN, UNEXPLAINED, main
-from properties.naive import GIVEN_UP, Naive, Stage
-from properties.recorded import Recorded, read, written
+from properties.concurrency import handwritten
+from properties.concurrency.linearize import EXPLAINED, NOT_KNOWN, UNEXPLAINED, main
+from properties.concurrency.naive import GIVEN_UP, Naive, Stage
+from properties.concurrency.recorded import Recorded, read, written
+from properties.concurrency.simulation import DESIGN, busy, connected, corrupted, simulated
+from properties.support import strategies
 
 # Written by hand
 

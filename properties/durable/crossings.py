@@ -9,13 +9,10 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from harness.cluster import Cluster
-from harness.implementation import DURABLE, STOCK
-from harness.probes import set_full_page_writes
-from harness.restore import BackupFiles
-from harness.session import Session
-from harness.snapshot import Pace, Snapshot
-from harness.workload import (
+from harness.clients.implementation import DURABLE, STOCK
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import (
     STEPS,
     Step,
     big_update,
@@ -25,11 +22,14 @@ from harness.workload import (
     prepare_transaction,
     transfers,
 )
+from harness.server.cluster import Cluster
+from harness.server.probes import set_full_page_writes
+from harness.server.session import Session
 from model.operations import Hazard
-from properties.backups import Kind, copy_slowly, tool_backup
-from properties.beside import SPAN
-from properties.durable import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
-from properties.passages import Passage
+from properties.durable.lockstep import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
+from properties.recording.passages import Passage
+from properties.restores.backups import Kind, copy_slowly, tool_backup
+from properties.support.server_lockstep import SPAN
 
 Result = TypeVar("Result")
 

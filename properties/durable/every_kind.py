@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from harness.cluster import Cluster
-from harness.session import Session
-from harness.workload import (
+from harness.restore.workload import (
     Step,
     big_update,
     checkpoint,
@@ -16,6 +14,8 @@ from harness.workload import (
     truncate,
     vacuum,
 )
+from harness.server.cluster import Cluster
+from harness.server.session import Session
 
 ROWS = 1500
 INDEXES = {

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from harness.restore import BackupFiles
-from harness.session import Session
-from properties.durable import Fall, Scene
+from harness.restore.restore import BackupFiles
+from harness.server.session import Session
+from properties.durable.lockstep import Fall, Scene
 
 TORN = "invalid page|checksum verification failed"
 """What a server says of a copy that is torn."""

@@ -2,13 +2,13 @@
 
 import pytest
 
-from harness.implementation import DURABLE
-from harness.restore import BackupFiles
-from harness.session import SqlError
-from harness.snapshot import Snapshot
-from properties.durable import Scene, archiving
-from properties.restoring import check_restore
-from properties.tally import Tally
+from harness.clients.implementation import DURABLE
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Snapshot
+from harness.server.session import SqlError
+from properties.durable.lockstep import Scene, archiving
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
 
 
 def check_lost_or_whole(here: Scene, tally: Tally, label: str, snapshot: Snapshot, detail: str) -> None:

@@ -5,15 +5,15 @@ import signal
 
 import pytest
 
-from harness.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
-from harness.labelfile import parse_label_file
-from harness.nemesis import FAULTS, Fault, Scene
-from harness.probes import lowered_too_often, set_full_page_writes
-from harness.session import Row, SqlError
+from harness.clients.labelfile import parse_label_file
+from harness.faults.nemesis import FAULTS, Fault, Scene
+from harness.server.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
+from harness.server.probes import lowered_too_often, set_full_page_writes
+from harness.server.session import Row, SqlError
 from model.operations import Hazard
-from properties.losses import MARK
-from properties.storms import GONE, PATIENCE, START, Storm, end_of
-from properties.writing import LIVE, STOP, Place, Second
+from properties.durable.losses import MARK
+from properties.durable.writing import LIVE, STOP, Place, Second
+from properties.faults.storms import GONE, PATIENCE, START, Storm, end_of
 
 KILLS = tuple(fault for fault in FAULTS if fault.name.startswith("SIGKILL"))
 AGAIN = "{}, and of the reaper at the restart"

@@ -15,20 +15,20 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.durable import SETTINGS, resumed
-from harness.implementation import DURABLE
-from harness.node import give
-from harness.points import Points
-from harness.probes import prepare_probe
-from harness.scratch import scratch_folder
-from harness.session import Row, Session, SqlError
-from harness.workload import Step, archive_all, prepare_workload, transfers
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE
+from harness.machine.scratch import scratch_folder
+from harness.restore.workload import Step, archive_all, prepare_workload, transfers
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.durable import SETTINGS, resumed
+from harness.server.injection_points import Points
+from harness.server.node import give
+from harness.server.probes import prepare_probe
+from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.beside import Beside, Stopped
-from properties.passages import Passage
-from properties.tally import Tally
+from properties.recording.passages import Passage
+from properties.recording.tally import Tally
+from properties.support.server_lockstep import Beside, Stopped
 
 SERVER = {
     **SETTINGS,
@@ -164,7 +164,7 @@ class Durable(Beside):
         ``in_the_gap``: done after the restart, before anybody tells core again of the backups that were open.
         ``but``: what is wrong with them afterwards, in the words of the report.
         ``while_down``: done before the server is started again.
-        ``compare``: false where a stop will be judged first (``properties.judged``), and compares.
+        ``compare``: false where a stop will be judged first (``properties.durable.judged``), and compares.
         """
         if in_the_gap is not None:
             Points(self.session).arm("resume-begun")

@@ -8,19 +8,19 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import DURABLE
-from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
-from harness.scratch import scratch_folder
-from harness.session import Session, SqlError
-from harness.snapshot import Pace
-from harness.workload import checkpoint, prepare_workload, transfers
-from properties.beside import copy_while
-from properties.durable import REFUSED, SERVER, Durable, Fall
-from properties.passages import Passage
-from properties.restoring import check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE
+from harness.machine.scratch import scratch_folder
+from harness.restore.snapshot import Pace
+from harness.restore.workload import checkpoint, prepare_workload, transfers
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.session import Session, SqlError
+from properties.durable.lockstep import REFUSED, SERVER, Durable, Fall
+from properties.recording.passages import Passage
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
+from properties.support.server_lockstep import copy_while
 
 LABEL = "a"
 START = "SELECT shared_backup_start('a', true, %s::interval)"

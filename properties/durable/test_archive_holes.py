@@ -10,18 +10,18 @@ from random import Random
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.durable import resumed
-from harness.labelfile import parse_label_file
-from harness.restore import BackupFiles
-from harness.session import Session
-from harness.snapshot import Pace, Snapshot
-from harness.workload import SEGMENT, big_update, checkpoint, switch_wal, transfers
-from properties.beside import copy_while
-from properties.durable import LONG_GAP, Fall, Scene, scene
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.labelfile import parse_label_file
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import SEGMENT, big_update, checkpoint, switch_wal, transfers
+from harness.server.cluster import Cluster
+from harness.server.durable import resumed
+from harness.server.session import Session
+from properties.durable.lockstep import LONG_GAP, Fall, Scene, scene
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal, check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

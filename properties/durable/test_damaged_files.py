@@ -13,17 +13,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.durable import STATE_DIR, resumed, state_files
-from harness.implementation import SHARED, Implementation
-from harness.node import give
-from harness.programs import address, run_program
-from harness.scratch import scratch_folder
-from harness.session import Session, SqlError
-from properties.durable import LONG_GAP
-from properties.losses import check_released, open_server
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.machine.scratch import scratch_folder
+from harness.server.cluster import Cluster
+from harness.server.durable import STATE_DIR, resumed, state_files
+from harness.server.node import give
+from harness.server.programs import address, run_program
+from harness.server.session import Session, SqlError
+from properties.durable.lockstep import LONG_GAP
+from properties.durable.losses import check_released, open_server
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

@@ -14,18 +14,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_standby
-from harness.durable import STATE_DIR, resumed
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.node import give, give_all
-from harness.postgres import identity
-from harness.programs import address, run_program
-from harness.scratch import scratch_folder
-from harness.session import Session, SqlError
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.machine.postgres import identity
+from harness.machine.scratch import scratch_folder
+from harness.server.cluster import Cluster, open_standby
+from harness.server.durable import STATE_DIR, resumed
+from harness.server.node import give, give_all
+from harness.server.programs import address, run_program
+from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable import REFUSED, Durable, Fall
-from properties.losses import (
+from properties.durable.lockstep import REFUSED, Durable, Fall
+from properties.durable.losses import (
     ABSENCE,
     CALLS,
     COPY,
@@ -41,8 +41,8 @@ from properties.losses import (
     open_server,
     with_settings,
 )
-from properties.passages import Passage
-from properties.tally import Tally
+from properties.recording.passages import Passage
+from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 

@@ -13,22 +13,22 @@ from random import Random
 import pytest
 from hypothesis import Phase, given, note, settings
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.implementation import SHARED, Implementation
-from harness.probes import set_full_page_writes
-from harness.restore import BackupFiles, restored
-from harness.session import Session
-from harness.snapshot import Pace, Snapshot
-from harness.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.restore.restore import BackupFiles, restored
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
+from harness.server.cluster import Cluster
+from harness.server.probes import set_full_page_writes
+from harness.server.session import Session
 from model.operations import Hazard
-from properties.beside import copy_while
-from properties.crossings import UNPROTECTED, Course, Plan, Taken, looking, plans
-from properties.durable import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
-from properties.handmade import TORN, control_file_of_another, standby_label
-from properties.losses import FULL_PAGE_WRITES
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from properties.durable.crossings import UNPROTECTED, Course, Plan, Taken, looking, plans
+from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.lockstep import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
+from properties.durable.losses import FULL_PAGE_WRITES
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal, check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 

@@ -10,22 +10,22 @@ from random import Random
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, ClusterError
-from harness.controldata import REDO_SEGMENT, control_data
-from harness.durable import configured
-from harness.foreign import postmaster_life, single_user_life
-from harness.node import give
-from harness.points import Points
-from harness.snapshot import Pace
-from harness.workload import SEGMENT, archive_all, checkpoint, transfers
+from harness.building.build import Build
+from harness.faults.foreign import postmaster_life, single_user_life
+from harness.restore.snapshot import Pace
+from harness.restore.workload import SEGMENT, archive_all, checkpoint, transfers
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.controldata import REDO_SEGMENT, control_data
+from harness.server.durable import configured
+from harness.server.injection_points import Points
+from harness.server.node import give
 from model.operations import Hazard
-from properties.beside import copy_while
-from properties.durable import LONG_GAP, Fall, Scene, change, read_reserve, scene
-from properties.judged import check_lost_or_whole
-from properties.losses import ABSENCE, FULL_PAGE_WRITES
-from properties.restoring import check_restore
-from properties.tally import Tally
+from properties.durable.judged import check_lost_or_whole
+from properties.durable.lockstep import LONG_GAP, Fall, Scene, change, read_reserve, scene
+from properties.durable.losses import ABSENCE, FULL_PAGE_WRITES
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

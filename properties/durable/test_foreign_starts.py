@@ -13,19 +13,19 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.build import Build
-from harness.foreign import postmaster_life, single_user_life
-from harness.node import give
-from harness.snapshot import Pace
-from harness.workload import transfers
+from harness.building.build import Build
+from harness.faults.foreign import postmaster_life, single_user_life
+from harness.restore.snapshot import Pace
+from harness.restore.workload import transfers
+from harness.server.node import give
 from model.operations import Hazard
-from properties.beside import copy_while
-from properties.durable import Fall, Scene, read_reserve, scene
-from properties.handmade import TORN, control_file_of_another, standby_label
-from properties.judged import check_lost_or_whole
-from properties.losses import ABSENCE
-from properties.restoring import check_refusal
-from properties.tally import Tally
+from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.judged import check_lost_or_whole
+from properties.durable.lockstep import Fall, Scene, read_reserve, scene
+from properties.durable.losses import ABSENCE
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

@@ -9,19 +9,16 @@ from functools import partial
 
 import pytest
 
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.nemesis import Fault
-from harness.node import give
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.faults.nemesis import Fault
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.node import give
 from model.operations import Hazard
-from properties.conftest import PROBED
-from properties.durable import LONG_GAP
-from properties.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
-from properties.storms import Case, check_all
-from properties.tally import Tally
-from properties.writing import (
+from properties.durable.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
+from properties.durable.lockstep import LONG_GAP
+from properties.durable.writing import (
     ENDING,
     REPLACING,
     WAY_OF_LOSING,
@@ -30,6 +27,9 @@ from properties.writing import (
     steps,
     way_of_resuming,
 )
+from properties.faults.storms import Case, check_all
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 

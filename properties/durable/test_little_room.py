@@ -5,15 +5,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.durable import configured, resumed
-from harness.implementation import SHARED, Implementation
-from harness.session import SqlError
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.durable import configured, resumed
+from harness.server.session import SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable import LONG_GAP, Durable, Fall, bring_down_and_up
-from properties.losses import ABSENCE, LABEL, check_lost, open_server, with_settings
-from properties.tally import Tally
+from properties.durable.lockstep import LONG_GAP, Durable, Fall, bring_down_and_up
+from properties.durable.losses import ABSENCE, LABEL, check_lost, open_server, with_settings
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

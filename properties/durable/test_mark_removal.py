@@ -7,14 +7,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness.build import Build
-from harness.durable import configured, resumed
-from harness.scratch import scratch_folder
-from harness.traced import Call, has_strace, traced_start
-from harness.workload import transfers
-from properties.durable import Fall, scene
-from properties.losses import MARK
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.faults.traced import Call, has_strace, traced_start
+from harness.machine.scratch import scratch_folder
+from harness.restore.workload import transfers
+from harness.server.durable import configured, resumed
+from properties.durable.lockstep import Fall, scene
+from properties.durable.losses import MARK
+from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

@@ -9,20 +9,20 @@ from random import Random
 
 import pytest
 
-from harness.build import Build
-from harness.checksums import set_checksums
-from harness.cluster import Cluster
-from harness.durable import resumed
-from harness.snapshot import Pace
-from harness.workload import big_update, checkpoint, transfers
+from harness.building.build import Build
+from harness.restore.snapshot import Pace
+from harness.restore.workload import big_update, checkpoint, transfers
+from harness.server.checksums import set_checksums
+from harness.server.cluster import Cluster
+from harness.server.durable import resumed
 from model.operations import Hazard
-from properties.beside import copy_while
-from properties.durable import Fall, Scene, change, scene
-from properties.handmade import TORN, control_file_of_another, standby_label
-from properties.judged import check_lost_or_whole
-from properties.losses import CHECKSUMS
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.judged import check_lost_or_whole
+from properties.durable.lockstep import Fall, Scene, change, scene
+from properties.durable.losses import CHECKSUMS
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal, check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

@@ -12,17 +12,24 @@ import pytest
 from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.controldata import CHECKSUMS, NONCE, control_data
-from harness.restore import BackupFiles
-from harness.session import Session
-from harness.snapshot import Pace
-from harness.workload import Step, checkpoint, finish_prepared, open_transactions, prepare_transaction, transfers
-from properties.beside import copy_while
-from properties.durable import Fall, Scene, change, scene, what_it_remembers
-from properties.restoring import check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace
+from harness.restore.workload import (
+    Step,
+    checkpoint,
+    finish_prepared,
+    open_transactions,
+    prepare_transaction,
+    transfers,
+)
+from harness.server.cluster import Cluster
+from harness.server.controldata import CHECKSUMS, NONCE, control_data
+from harness.server.session import Session
+from properties.durable.lockstep import Fall, Scene, change, scene, what_it_remembers
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

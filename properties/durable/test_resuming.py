@@ -4,15 +4,15 @@ from random import Random
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.durable import STATE_DIR
-from harness.implementation import SHARED, Implementation
-from harness.points import Points
-from harness.workload import big_update
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.restore.workload import big_update
+from harness.server.cluster import Cluster
+from harness.server.durable import STATE_DIR
+from harness.server.injection_points import Points
 from model.operations import Restart, RestartKind
-from properties.durable import LONG_GAP, scene
-from properties.tally import Tally
+from properties.durable.lockstep import LONG_GAP, scene
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

@@ -12,26 +12,26 @@ from types import MappingProxyType
 
 import pytest
 
-from harness.build import Build
-from harness.checksums import set_checksums
-from harness.cluster import Cluster
-from harness.controldata import CHECKPOINT, control_data
-from harness.durable import resumed
-from harness.halted import TooLateError, start_with_reload_at_the_end_of_recovery
-from harness.points import Points
-from harness.programs import run_program
-from harness.session import Session
-from harness.snapshot import Pace, Snapshot
-from harness.workload import transfers
+from harness.building.build import Build
+from harness.faults.halted import TooLateError, start_with_reload_at_the_end_of_recovery
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import transfers
+from harness.server.checksums import set_checksums
+from harness.server.cluster import Cluster
+from harness.server.controldata import CHECKPOINT, control_data
+from harness.server.durable import resumed
+from harness.server.injection_points import Points
+from harness.server.programs import run_program
+from harness.server.session import Session
 from model.operations import Hazard
-from properties.beside import copy_while
-from properties.durable import LONG_GAP, Fall, Scene, read_reserve, scene
-from properties.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
-from properties.handmade import TORN, control_file_of_another, standby_label
-from properties.judged import check_lost_or_whole
-from properties.losses import FULL_PAGE_WRITES
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from properties.durable.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
+from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.judged import check_lost_or_whole
+from properties.durable.lockstep import LONG_GAP, Fall, Scene, read_reserve, scene
+from properties.durable.losses import FULL_PAGE_WRITES
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal, check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster
-from harness.durable import STATE_DIR, configured, resumed, state_files
-from harness.implementation import SHARED, Implementation
-from harness.points import Points
-from harness.probes import forced_full_page_writes, set_full_page_writes
-from harness.session import Row, Session, SqlError
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.durable import STATE_DIR, configured, resumed, state_files
+from harness.server.injection_points import Points
+from harness.server.probes import forced_full_page_writes, set_full_page_writes
+from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable import LONG_GAP, Durable, Fall
-from properties.losses import ABSENCE, LABEL, check_lost, check_released, open_server
-from properties.tally import Tally
+from properties.durable.lockstep import LONG_GAP, Durable, Fall
+from properties.durable.losses import ABSENCE, LABEL, check_lost, check_released, open_server
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from properties.storms import GONE, START, WORK
+from properties.faults.storms import GONE, START, WORK
 
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop('held', false)"
 RENEW = "SELECT shared_backup_renew('held', '30 s')"

@@ -6,19 +6,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from harness.client import LONG_AGO, PATIENCE, Client, Violation, interval, with_values
-from harness.history import Event
-from harness.implementation import UNFENCED, Implementation
-from harness.labelfile import lsn_to_int
-from harness.points import Points
-from harness.probes import lowered_too_often
-from harness.session import Row
+from harness.clients.client import LONG_AGO, PATIENCE, Client, Violation, interval, with_values
+from harness.clients.history import Event
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.clients.labelfile import lsn_to_int
+from harness.server.injection_points import Points
+from harness.server.probes import lowered_too_often
+from harness.server.session import Row
 from model.design import Design
 from model.explore import ROOT
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop
 from model.state import Cluster
 from model.transition import Pending, give_up, invoke, resume, run, view
-from properties.comparison import Comparison
+from properties.support.lockstep import Comparison
 
 LABEL, TTL = "a", 10
 HELD, LATER = 0, 1

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from time import sleep
 from typing import NamedTuple
 
-from harness.cluster import Cluster, ClusterError
-from harness.durable import state_files
-from harness.labelfile import parse_label_file
-from harness.nemesis import CALLER, Fault, Scene, answers, make_role, titled
-from harness.points import Points
-from harness.probes import forced_full_page_writes, prepare_probe
-from harness.processes import runs, wait_gone
-from harness.session import Pending, Row, Session, SqlError
-from properties.tally import Tally
+from harness.clients.labelfile import parse_label_file
+from harness.faults.nemesis import CALLER, Fault, Scene, answers, make_role, titled
+from harness.machine.processes import runs, wait_gone
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.durable import state_files
+from harness.server.injection_points import Points
+from harness.server.probes import forced_full_page_writes, prepare_probe
+from harness.server.session import Pending, Row, Session, SqlError
+from harness.server.shared_memory import dynamic_shared_memory, main_shared_memory
+from properties.recording.tally import Tally
 
 PATIENCE = 30.0
 
@@ -58,6 +59,11 @@ def possible_states(fault: Fault, kind: str, scene: Scene, end: End) -> set[str]
         return {GONE}
     took_place = end.sqlstate is None or (kind == "reaper" and scene.point is not None)  # time is up, whoever waited
     return {DONE[kind]} | fault.leaves | (set() if took_place else {UNDONE[kind]})
+
+
+def label_of(point: str | None) -> str | None:
+    """The label that a point is armed for: whoever has expired has none any more."""
+    return None if point == "reaper-expired" else "held"
 
 
 class Storm:
@@ -106,7 +112,7 @@ class Storm:
         self.at_full_strength()
         if fault.before:
             caller.execute(fault.before)
-        label = None if point == "reaper-expired" else "held"
+        label = label_of(point)
         if point is not None:
             self.points.arm(point, label, fault.action)
         scene = Scene(self.cluster, self.points, caller, caller.submit(WORK[kind]), point, start_lsn=start_lsn)
@@ -222,9 +228,7 @@ class Storm:
 
     def shared_memory(self) -> tuple[int, int]:
         """Bytes: what the server allocated at its start, and the files of its dynamic shared memory."""
-        main = self.admin.execute("SELECT sum(allocated_size) FROM pg_shmem_allocations WHERE name IS NOT NULL")[0][0]
-        files = (self.cluster.data_dir / "pg_dynshmem").glob("mmap.*")
-        return int(main), sum(file.stat().st_size for file in files)
+        return main_shared_memory(self.admin, "_%"), dynamic_shared_memory(self.cluster)
 
     def eventually(self, holds: Callable[[], bool], otherwise: str) -> None:
         """Raises AssertionError if it does not hold before long."""

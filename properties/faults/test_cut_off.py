@@ -6,12 +6,11 @@ not go on, and what goes on is protected without a gap. Afterwards the label wor
 
 import pytest
 
-from harness.client import Client, Violation
+from harness.clients.client import Client, Violation
 from model.explore import ROOT
 from model.operations import Abort, Advance, Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import stop_row
-from properties.comparison import Comparison
-from properties.cut_off import (
+from properties.faults.cut_off import (
     GIVEN,
     HELD,
     LABEL,
@@ -25,7 +24,8 @@ from properties.cut_off import (
     number_start_points,
     play,
 )
-from properties.tally import Tally
+from properties.recording.tally import Tally
+from properties.support.lockstep import Comparison
 
 pytestmark = pytest.mark.server
 

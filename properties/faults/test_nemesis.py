@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import durable
-from harness.build import Build
-from harness.cluster import open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.nemesis import FAULTS, Fault
-from properties.at_once import NO_POINT
-from properties.conftest import PROBED
-from properties.storms import WORK, Case, Storm, check, check_all
-from properties.tally import Tally
-from properties.test_points import POINTS
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.faults.nemesis import FAULTS, Fault
+from harness.server import durable
+from harness.server.cluster import open_cluster
+from harness.server.injection_points import POINTS
+from properties.faults.storms import WORK, Case, Storm, check, check_all
+from properties.recording.at_once import NO_POINT
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 

@@ -5,15 +5,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import Cluster
-from harness.implementation import SHARED, Implementation
-from harness.points import Points
-from harness.probes import forced_full_page_writes
-from harness.session import Session, SqlError
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.injection_points import (
+    ABORTING,
+    CHECKED,
+    DURABLE_POINTS,
+    EXPIRING,
+    POINTS,
+    STARTING,
+    STOPPING,
+    Points,
+)
+from harness.server.probes import forced_full_page_writes
+from harness.server.session import Session, SqlError
 from model.explore import CAROL
-from properties.tally import Tally
+from properties.faults.storms import label_of
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0
@@ -24,25 +34,6 @@ ABORT = "SELECT shared_backup_abort('held')"
 EXPIRE = "SELECT shared_backup_clock_advance('20 s')"
 WORK = {"start": START, "stop": STOP, "abort": ABORT, "reaper": EXPIRE}
 """What comes to the points whose names begin like that."""
-
-STARTING = (
-    "start-reserved",
-    "start-requested",
-    "start-taken",
-    "start-point-taken",
-    "start-published",
-    "start-accepted",
-)
-STOPPING = ("stop-claimed", "stop-core-ended", "stop-published", "stop-waiting-archive")
-ABORTING = ("abort-claimed", "abort-released")
-EXPIRING = ("reaper-expiring", "reaper-expired")
-CHECKED = "start-checked"
-"""Where a start has no label yet: see test_leaks.py."""
-POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
-WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
-RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
-DURABLE_POINTS = (*WRITING, *RESUMING)
-"""Points that only a server with durable backups comes to."""
 
 SHOWN = {
     "start": ["starting"],
@@ -117,10 +108,6 @@ def expect(points: Points, states: list[str]) -> None:
     assert shown(points) == states
     forced = forced_full_page_writes(points.session)
     assert forced == (states == ["active"]), f"core {'forces' if forced else 'does not force'} full-page writes"
-
-
-def label_of(point: str) -> str | None:
-    return None if point == "reaper-expired" else "held"
 
 
 def test_the_tests_know_every_point(points: Points) -> None:

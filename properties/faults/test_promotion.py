@@ -4,15 +4,14 @@ from functools import partial
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster, open_standby
-from harness.implementation import SHARED, Implementation
-from harness.points import Points
-from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
-from harness.session import SqlError
-from properties.storms import DONE, GONE, START, UNDONE, WORK, end_of
-from properties.tally import Tally
-from properties.test_points import POINTS, label_of
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.injection_points import POINTS, Points
+from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.session import SqlError
+from properties.faults.storms import DONE, GONE, START, UNDONE, WORK, end_of, label_of
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

@@ -13,16 +13,16 @@ from random import Random
 
 import pytest
 
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.points import Points
-from harness.postgres import identity
-from harness.probes import forced_full_page_writes, lowered_too_often, prepare_probe
-from harness.session import SqlError
-from properties.conftest import server_settings
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.machine.postgres import identity
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.injection_points import Points
+from harness.server.probes import forced_full_page_writes, lowered_too_often, prepare_probe
+from harness.server.session import SqlError
+from properties.recording.tally import Tally
+from properties.support.servers import server_settings
 
 pytestmark = pytest.mark.server
 

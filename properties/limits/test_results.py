@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from benchmarks.memory import dynamic_shared_memory
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.node import give
-from harness.points import Points
-from harness.session import Session, SqlError
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.machine.processes import stopped
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.injection_points import Points
+from harness.server.node import give
+from harness.server.session import Session, SqlError
+from harness.server.shared_memory import dynamic_shared_memory
 from model.operations import Hazard
-from properties.conftest import server_settings
-from properties.test_warm_worker import stopped
+from properties.support.servers import server_settings
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

@@ -9,14 +9,14 @@ from random import Random
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.points import Points
-from harness.probes import forced_full_page_writes, prepare_probe
-from harness.session import Pending, Session, SqlError
-from properties.conftest import PROBED
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.injection_points import Points
+from harness.server.probes import forced_full_page_writes, prepare_probe
+from harness.server.session import Pending, Session, SqlError
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

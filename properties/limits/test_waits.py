@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import open_cluster
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.points import Points
-from properties.conftest import server_settings
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.server.cluster import open_cluster
+from harness.server.injection_points import Points
+from properties.support.servers import server_settings
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

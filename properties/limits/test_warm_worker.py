@@ -4,18 +4,17 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster, open_standby
-from harness.implementation import SHARED, Implementation
-from harness.probes import forced_full_page_writes, prepare_probe
-from harness.processes import wait_gone
-from harness.session import Session, SqlError
-from properties.conftest import PROBED
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.machine.processes import stopped, wait_gone
+from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.probes import forced_full_page_writes, prepare_probe
+from harness.server.session import Session, SqlError
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0
@@ -52,16 +51,6 @@ def warm(server: Cluster, session: Session, other_than: int | None = None) -> in
 def process(session: Session, backend_type: str) -> int:
     rows = session.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = %s", (backend_type,))
     return int(rows[0][0])
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """Within the block the process does nothing."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def states(session: Session) -> list[str]:

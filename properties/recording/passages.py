@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.session import SqlError
+from harness.server.session import SqlError
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.terminal import Progress, live
-from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
-from properties.tally import Restore, Tally, counted
-from properties.verdict import Property, Recorder, Verdict, class_name, count, coverage, failure_file, told, totals
+from harness.running.terminal import Progress, live
+from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
+from properties.recording.tally import Restore, Tally, counted
+from properties.recording.verdict import (
+    Property,
+    Recorder,
+    Verdict,
+    class_name,
+    count,
+    coverage,
+    failure_file,
+    told,
+    totals,
+)
 
 STYLES = {
     Verdict.HOLDS: "green",

@@ -1,10 +1,11 @@
 """``results.json``: what a campaign leaves in its results folder, for people, for CI, and for the reports.
 
 Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in ``histories/`` an
-example of each property that keeps one, as JSON lines (``harness.history``): the smallest that failed, or else the most
-varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m properties.linearize``.
+example of each property that keeps one, as JSON lines (``harness.clients.history``): the smallest that failed, or else
+the most varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m
+properties.concurrency.linearize``.
 
-Beside the circumstances of the run (``harness.results``) it has:
+Beside the circumstances of the run (``harness.running.results``) it has:
 
 ``schema``          the version of this description: 1
 ``verdict``         holds, fails, crashed or interrupted
@@ -43,7 +44,8 @@ Beside the circumstances of the run (``harness.results``) it has:
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
     ``failure``           the file with everything about the failure, relative to the folder
     ``history``           the file with an example's history, relative to the folder; null: none was kept
-    ``timeline``          the file with a part of a concurrent history (``properties.timeline``), relative to the
+    ``timeline``          the file with a part of a concurrent history (``properties.recording.timeline``), relative to
+    the
                           folder; null: none was kept
 
 ``coverage``        percent (null: no tour was taken), reachable, seen (how many of them), missing
@@ -68,14 +70,14 @@ from xml.etree import ElementTree
 
 from hypothesis import settings
 
-from harness.history import History
-from harness.results import write_json, writing
+from harness.clients.history import History
+from harness.running.results import write_json, writing
 from model.tour import TransitionClass
-from properties.at_once import Faults, counted_histories, survivors
-from properties.passages import refusals_in_json
-from properties.tally import Restore, Tally, counted
-from properties.timeline import Timeline
-from properties.verdict import Property, Recorder, Verdict, coverage, failure_file, totals
+from properties.recording.at_once import Faults, counted_histories, survivors
+from properties.recording.passages import refusals_in_json
+from properties.recording.tally import Restore, Tally, counted
+from properties.recording.timeline import Timeline
+from properties.recording.verdict import Property, Recorder, Verdict, coverage, failure_file, totals
 
 SCHEMA = 1
 
@@ -112,7 +114,7 @@ def history_file(one: Property) -> str:
 
 
 def saved_file(one: Property, number: int) -> str:
-    """Where one of those is that failed, or were not decided, in the form that ``properties.linearize`` reads."""
+    """Where one of those is that failed, or were not decided, as ``properties.concurrency.linearize`` reads them."""
     return f"histories/{Path(failure_file(one)).stem}.{number}.calls.jsonl"
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from harness.history import History
-from harness.session import SqlError
+from harness.clients.history import History
+from harness.server.session import SqlError
 from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
-from properties.at_once import Faults, Injection, Interleavings, Linearized
-from properties.passages import Passage, Refusals, refusal
-from properties.timeline import Timeline
+from properties.recording.at_once import Faults, Injection, Interleavings, Linearized
+from properties.recording.passages import Passage, Refusals, refusal
+from properties.recording.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Tally:
     """The example to show: the last that failed (which is the smallest), else the most varied."""
     history_failed: bool = False
     saved: list[str] = field(default_factory=list)
-    """Histories that were to be linearized and failed, or were not decided, as ``properties.linearize`` reads them."""
+    """Histories that failed, or were not decided, as ``properties.concurrency.linearize`` reads them."""
 
     @contextmanager
     def example(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ Its file is one JSON object. Times are milliseconds since the part began.
 ``operations``  how many the whole history has
 ``began``       seconds from the beginning of the history to that of the part
 ``failed``      the history failed
-``events``      the operations of the part: as ``harness.history`` writes them, without SQL
+``events``      the operations of the part: as ``harness.clients.history`` writes them, without SQL
 ``unexplained`` those of them, by position, that no interleaving explains
 ``blows``       what struck single sessions: a list of moment, row, and what it was
 ``readings``    what the view showed meanwhile to one who did nothing but look: a list of moment, live backups, limit
@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from harness.history import Event, History, event_to_dict
+from harness.clients.history import Event, History, event_to_dict
 from model.operations import Connect
 from model.outcomes import Ok
 

@@ -18,23 +18,14 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.results import ROOT
-from harness.session import SqlError
+from harness.machine.project import ROOT
+from harness.running.commandline import last_line
+from harness.server.session import SqlError
 from model.tour import TransitionClass
-from properties.tally import Tally
+from properties.recording.tally import Tally
 
-HARNESS_TESTS = {
-    "test_setup.py",
-    "test_cluster.py",
-    "test_implementation.py",
-    "test_alarms.py",
-    "test_assert_build.py",
-    "test_campaign.py",
-    "test_bench_gate.py",
-    "test_report.py",
-    "test_overlap.py",
-}
-"""Tests of the bench itself: they belong to ``nox -s tests`` and say nothing about an implementation."""
+BENCH_TESTS = "bench"
+"""The folder of the tests of the bench itself, which say nothing of an implementation: ``nox -s tests`` runs them."""
 
 LONGEST_REASON = 200  # letters
 
@@ -153,7 +144,7 @@ class Recorder:
     # What pytest calls
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        return True if collection_path.name in HARNESS_TESTS else None
+        return True if collection_path.name == BENCH_TESTS else None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.passed:
@@ -299,11 +290,6 @@ def in_one_line(text: str) -> str:
     """The beginning of a text, up to its first empty line, as one line that is not too long."""
     line = " ".join(text.partition("\n\n")[0].split())
     return line if len(line) <= LONGEST_REASON else line[:LONGEST_REASON] + " ..."
-
-
-def last_line(text: str) -> str:
-    """The last line with something in it."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def reason_of_skip(report: pytest.TestReport | pytest.CollectReport) -> str:

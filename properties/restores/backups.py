@@ -9,15 +9,15 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from harness.cluster import Cluster
-from harness.node import give
-from harness.programs import address, start_program
-from harness.restore import BackupFiles
-from harness.snapshot import TABLESPACES, Pace, Snapshot, copying
-from harness.workload import STEPS, Step, checkpoint, transfers
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import TABLESPACES, Pace, Snapshot, copying
+from harness.restore.workload import STEPS, Step, checkpoint, transfers
+from harness.server.cluster import Cluster
+from harness.server.node import give
+from harness.server.programs import address, start_program
 from model.operations import Connect, Disconnect, Start, StockStart, StockStop, Stop
 from model.outcomes import Ok, StopRow
-from properties.comparison import Comparison
+from properties.support.lockstep import Comparison
 
 BREATH = 6_000_000
 """Bytes that a backup copies before it is another's turn: a quarter of a small cluster."""

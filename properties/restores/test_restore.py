@@ -15,23 +15,23 @@ from tempfile import mkdtemp
 import pytest
 from hypothesis import given, note, settings
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import STOCK, UNFENCED, Implementation
-from harness.labelfile import lsn_to_int
-from harness.node import give
-from harness.probes import set_full_page_writes
-from harness.restore import BackupFiles
-from harness.scratch import scratch_folder
-from harness.session import Row, Session
-from harness.snapshot import Pace, Snapshot, copying
-from harness.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
-from properties.backups import Kind, Plan, plans, take_backups
-from properties.comparison import Comparison
-from properties.passages import Passage
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import STOCK, UNFENCED, Implementation
+from harness.clients.labelfile import lsn_to_int
+from harness.machine.scratch import scratch_folder
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot, copying
+from harness.restore.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.node import give
+from harness.server.probes import set_full_page_writes
+from harness.server.session import Row, Session
+from properties.recording.passages import Passage
+from properties.recording.tally import Tally
+from properties.restores.backups import Kind, Plan, plans, take_backups
+from properties.support.lockstep import Comparison
+from properties.support.restoring import check_refusal, check_restore
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 

@@ -15,15 +15,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster, open_standby
-from harness.implementation import UNFENCED, Implementation
-from harness.labelfile import lsn_to_int, parse_label_file
-from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
-from harness.scratch import scratch_folder
-from harness.session import Session, SqlError
-from harness.snapshot import Pace, Snapshot
-from harness.workload import (
+from harness.building.build import Build
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.clients.labelfile import lsn_to_int, parse_label_file
+from harness.machine.scratch import scratch_folder
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import (
     STEPS,
     Step,
     archive_all,
@@ -35,10 +32,13 @@ from harness.workload import (
     prepare_workload,
     transfers,
 )
+from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.session import Session, SqlError
 from model.operations import RestartKind
-from properties.beside import Beside, copy_while, live
-from properties.restoring import check_refusal, check_restore
-from properties.tally import Tally
+from properties.recording.tally import Tally
+from properties.support.restoring import check_refusal, check_restore
+from properties.support.server_lockstep import Beside, copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 PATIENCE = 30.0

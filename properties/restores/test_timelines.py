@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import Implementation
-from harness.labelfile import parse_label_file
-from harness.restore import restored
-from harness.scratch import scratch_folder
-from harness.snapshot import Pace, Snapshot
-from harness.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
-from properties.beside import Beside, Stopped, copy_while
-from properties.restoring import check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import Implementation
+from harness.clients.labelfile import parse_label_file
+from harness.machine.scratch import scratch_folder
+from harness.restore.restore import restored
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
+from harness.server.cluster import Cluster, open_cluster
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
+from properties.support.server_lockstep import Beside, Stopped, copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 GENERATIONS = 3

@@ -42,7 +42,7 @@ from model.promises import Transition
 from model.state import BackupState, Cluster, initial
 from model.tour import ROLES, SESSIONS, TransitionClass, beginning, classes_on, classify, scopes, tour, walk_plan
 from model.transition import DONE, run, view
-from properties import strategies
+from properties.support import strategies
 
 designs = st.sampled_from(list(DESIGNS.values()))
 HAZARDS = tuple(Hazard)

@@ -6,18 +6,18 @@ files, start points and repeated stops are checked by the client.
 
 from dataclasses import replace
 
-from harness.client import Client, Violation
-from harness.history import describe
-from harness.probes import forced_full_page_writes, live_backups
+from harness.clients.client import Client, Violation
+from harness.clients.history import describe
+from harness.server.probes import forced_full_page_writes, live_backups
 from model.explore import ALICE, BOB, CAROL, ROOT
+from model.linearizability.schedule import as_told
 from model.operations import ListBackups, Operation, Renew, Restart
 from model.outcomes import BackupRow, Ok, Outcome, StopRow
 from model.promises import Transition
-from model.schedule import as_told
 from model.state import initial
 from model.tour import classify
 from model.transition import run, view
-from properties.tally import Tally
+from properties.recording.tally import Tally
 
 ROLES = (ROOT, ALICE, BOB, CAROL)
 SESSIONS = 4

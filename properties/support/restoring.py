@@ -4,14 +4,14 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from harness.cluster import Cluster
-from harness.controldata import has_checksums
-from harness.pages import torn_pages
-from harness.restore import BackupFiles, RestoreRefused, restored
-from harness.snapshot import CONTROL_FILE, Snapshot
-from harness.soundness import flaws
-from properties.passages import Passage
-from properties.tally import Restore, Tally
+from harness.restore.pages import torn_pages
+from harness.restore.restore import BackupFiles, RestoreRefused, restored
+from harness.restore.snapshot import Snapshot
+from harness.restore.soundness import flaws
+from harness.server.cluster import Cluster
+from harness.server.controldata import CONTROL_FILE, has_checksums
+from properties.recording.passages import Passage
+from properties.recording.tally import Restore, Tally
 
 
 def check_restore(
@@ -30,9 +30,10 @@ def check_restore(
 ) -> Restore:
     """Restores the snapshot with these files, up to the stop point or to the end of the archive, and examines it.
 
-    ``origin`` has the workload (``harness.workload``), and has archived all its WAL. Fails unless the answer is what
-    the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not. ``look`` finds
-    more flaws than others would, and comes first. ``passage``: what the backup went through, if that is to be told.
+    ``origin`` has the workload (``harness.restore.workload``), and has archived all its WAL. Fails unless the answer is
+    what the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not. ``look``
+    finds more flaws than others would, and comes first. ``passage``: what the backup went through, if that is to be
+    told.
     """
     began = time.perf_counter()
     target = None if to_the_end else files.stop_lsn

@@ -1,26 +1,26 @@
 """Backups on a server that may be read-only (a standby) or have a past (a restored cluster), with the model beside it.
 
-The comparison of ``properties.comparison`` sets up a server for itself; here nothing is written. What is compared is
-the outcome of each operation, and which backups are live.
+The comparison of ``properties.support.lockstep`` sets up a server for itself; here nothing is written. What is compared
+is the outcome of each operation, and which backups are live.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.client import Violation
-from harness.cluster import Cluster
-from harness.history import describe
-from harness.implementation import UNFENCED, Implementation
-from harness.restore import BackupFiles
-from harness.session import Row, SqlError
-from harness.snapshot import Pace, Snapshot, copying
+from harness.clients.client import Violation
+from harness.clients.history import describe
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot, copying
+from harness.server.cluster import Cluster
+from harness.server.session import Row, SqlError
 from model.explore import ROOT
 from model.operations import Connect, Disconnect, Operation, Restart, RestartKind, Start, Stop
 from model.outcomes import Ok, Outcome, StopRow
 from model.state import LIVE, initial
 from model.transition import run
-from properties.tally import Tally
+from properties.recording.tally import Tally
 
 SPAN = 20_000_000
 """Bytes of a copy over which the load is spread: most of a small cluster."""

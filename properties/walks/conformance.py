@@ -1,16 +1,17 @@
 """The conformance machine: Hypothesis walks the model beside a cluster, and every step must agree.
 
-What is compared is in ``properties.comparison``. Core's hidden counter of running backups is probed at the end of every
-example and now and then inside one.
+What is compared is in ``properties.support.lockstep``. Core's hidden counter of running backups is probed at the end of
+every example and now and then inside one.
 """
 
 import time
 from collections.abc import Callable
 
+import hypothesis
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from harness.client import Client, Violation
+from harness.clients.client import Client, Violation
 from model.design import StopPolicy
 from model.explore import STALE
 from model.operations import (
@@ -40,9 +41,9 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from properties.comparison import ROLES, SESSIONS, Comparison
-from properties.strategies import BAD_LABELS, BAD_TTLS, MOMENTS
-from properties.tally import Tally
+from properties.recording.tally import Tally
+from properties.support.lockstep import ROLES, SESSIONS, Comparison
+from properties.support.strategies import BAD_LABELS, BAD_TTLS, MOMENTS
 
 NAMES = [role.name for role in ROLES]
 
@@ -221,3 +222,19 @@ class ConformanceMachine(RuleBasedStateMachine):
     @rule(change=changes_of_roles)
     def change_role(self, change: Operation) -> None:
         self.step(change)
+
+
+def walk(client: Client, tally: Tally, share: float = 1.0) -> None:
+    """Random walks; ``share``: of the profile's number of examples."""
+
+    class Machine(ConformanceMachine):
+        pass
+
+    Machine.client = client
+    Machine.tally = tally
+    profile = hypothesis.settings.default
+    assert profile is not None
+    run_state_machine_as_test(
+        Machine, settings=hypothesis.settings(max_examples=max(1, int(profile.max_examples * share)))
+    )
+    tally.notes.append(f"{tally.steps / tally.stepping:.0f} steps/s")

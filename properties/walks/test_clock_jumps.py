@@ -10,11 +10,11 @@ from shutil import copyfile
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.scratch import program_folder
-from harness.session import Session
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.machine.scratch import program_folder
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.session import Session
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

@@ -1,32 +1,16 @@
 """The implementation does what the model says, step by step: outcomes, view, label files, and core's hidden counter."""
 
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import open_cluster
-from harness.implementation import SHARED, Implementation, without_instruments
-from properties.conformance import ConformanceMachine
-from properties.conftest import PROBED
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import SHARED, Implementation, without_instruments
+from harness.server.cluster import open_cluster
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
+from properties.walks.conformance import walk
 
 pytestmark = pytest.mark.server
-
-
-def walk(client: Client, tally: Tally, share: float = 1.0) -> None:
-    """Random walks; ``share``: of the profile's number of examples."""
-
-    class Machine(ConformanceMachine):
-        pass
-
-    Machine.client = client
-    Machine.tally = tally
-    profile = settings.default
-    assert profile is not None
-    run_state_machine_as_test(Machine, settings=settings(max_examples=max(1, int(profile.max_examples * share))))
-    tally.notes.append(f"{tally.steps / tally.stepping:.0f} steps/s")
 
 
 def test_the_implementation_conforms_to_its_design(client: Client, tally: Tally) -> None:

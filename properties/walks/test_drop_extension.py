@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg.errors import Diagnostic
 
-from harness.cluster import Cluster
-from harness.implementation import SHARED, Implementation
-from harness.session import Session
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.session import Session
 
 pytestmark = pytest.mark.server
 

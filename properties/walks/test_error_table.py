@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import Cluster, open_cluster, open_standby
-from harness.implementation import SHARED, Implementation
-from harness.probes import forced_full_page_writes
-from harness.session import Pending, Session, SqlError
-from properties.conftest import PROBED
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.probes import forced_full_page_writes
+from harness.server.session import Pending, Session, SqlError
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

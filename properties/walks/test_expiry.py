@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.probes import forced_full_page_writes, prepare_probe
-from harness.session import Session
-from properties.conftest import PROBED
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import SHARED, Implementation
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.probes import forced_full_page_writes, prepare_probe
+from harness.server.session import Session
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

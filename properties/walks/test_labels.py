@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.cluster import Cluster
-from harness.implementation import SHARED, UNFENCED, Implementation
-from harness.labelfile import parse_label_file
-from harness.session import Session, SqlError
+from harness.clients.implementation import SHARED, UNFENCED, Implementation
+from harness.clients.labelfile import parse_label_file
+from harness.server.cluster import Cluster
+from harness.server.session import Session, SqlError
 from model.outcomes import SqlState
 from model.transition import MAX_LABEL_BYTES, bad_label
-from properties.tally import Tally
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

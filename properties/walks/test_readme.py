@@ -13,24 +13,24 @@ from textwrap import dedent
 
 import pytest
 
-import harness
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.node import give
-from harness.restore import BackupFiles
-from harness.scratch import scratch_folder
-from harness.snapshot import Pace, Snapshot
-from harness.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
-from properties.beside import copy_while
-from properties.restoring import check_restore
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.machine.project import EXTENSION
+from harness.machine.scratch import scratch_folder
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.node import give
+from properties.recording.tally import Tally
+from properties.support.restoring import check_restore
+from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
 SECTION = "## A snapshot with two hooks"
-README = Path(harness.__file__).parent / "extension" / "README.md"
+README = EXTENSION / "README.md"
 STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
 REPEATED = 'shared backup "nightly" had already been stopped'
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}

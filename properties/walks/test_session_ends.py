@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.client import Client
-from harness.cluster import Cluster
-from harness.implementation import STOCK, UNFENCED, Implementation
-from harness.labelfile import parse_label_file
-from harness.probes import forced_full_page_writes
-from harness.processes import wait_gone
-from harness.session import Pending, Session, SqlError
-from properties.tally import Tally
+from harness.clients.client import Client
+from harness.clients.implementation import STOCK, UNFENCED, Implementation
+from harness.clients.labelfile import parse_label_file
+from harness.machine.processes import wait_gone
+from harness.server.cluster import Cluster
+from harness.server.probes import forced_full_page_writes
+from harness.server.session import Pending, Session, SqlError
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness import durable
-from harness.build import Build
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import DURABLE, SHARED, Implementation
-from harness.session import Row, Session, SqlError
+from harness.building.build import Build
+from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.session import Row, Session, SqlError
 from model.operations import RestartKind
-from properties.tally import Tally
+from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 GIVEN: dict[str, Any] = {"label": "nightly", "fast": True, "ttl": None, "wait": False}

@@ -5,11 +5,11 @@ A random walk may miss a rare class; the tour may not. Coverage is 100 %, or the
 
 import pytest
 
-from harness.client import Client, Violation
+from harness.clients.client import Client, Violation
 from model.operations import Advance, Hazard
 from model.tour import tour, walk_plan
-from properties.comparison import Comparison
-from properties.tally import Tally
+from properties.recording.tally import Tally
+from properties.support.lockstep import Comparison
 
 pytestmark = pytest.mark.server
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.cluster import Cluster
-from harness.implementation import UNFENCED, Implementation
-from harness.session import INFINITY, Session, SqlError
-from properties.tally import Tally
+from harness.clients.implementation import UNFENCED, Implementation
+from harness.server.cluster import Cluster
+from harness.server.session import INFINITY, Session, SqlError
+from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 

@@ -18,26 +18,35 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.build import Build
-from harness.client import Client
-from harness.cluster import Cluster, open_cluster
-from harness.implementation import SHARED, STOCK, UNFENCED, Implementation
-from harness.nemesis import DYING
-from harness.probes import set_full_page_writes
-from harness.restore import BackupFiles
-from harness.scratch import scratch_folder
-from harness.session import SqlError
-from harness.snapshot import Pace, Snapshot, copying
-from harness.workload import archive_all, big_update, checkpoint, prepare_workload, switch_wal, transfers, truncate
-from model.design import CATALOG, OnRestart
-from model.operations import Connect, Hazard, Restart, RestartKind, Start, Stop
+from harness.building.build import Build
+from harness.clients.client import Client
+from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
+from harness.faults.nemesis import DYING
+from harness.machine.scratch import scratch_folder
+from harness.restore.restore import BackupFiles
+from harness.restore.snapshot import Pace, Snapshot, copying
+from harness.restore.workload import (
+    archive_all,
+    big_update,
+    checkpoint,
+    prepare_workload,
+    switch_wal,
+    transfers,
+    truncate,
+)
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.probes import set_full_page_writes
+from harness.server.session import SqlError
+from model.design import OnRestart
+from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
-from properties.comparison import Comparison
-from properties.conftest import server_settings
-from properties.durable import Fall, archiving, bring_down_and_up
-from properties.passages import Passage
-from properties.restoring import check_restore
-from properties.tally import Tally
+from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
+from properties.durable.lockstep import Fall, archiving, bring_down_and_up
+from properties.recording.passages import Passage
+from properties.recording.tally import Tally
+from properties.support.lockstep import Comparison
+from properties.support.restoring import check_restore
+from properties.support.servers import server_settings
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session", "forgetful")]
 
@@ -48,52 +57,6 @@ LOAD_EVERY = 500
 """Pieces of a copy."""
 HALFWAY, LAST = 5000, 9000
 """Pieces; a small cluster has more than LAST."""
-
-CATALOGUE = replace(SHARED, name="catalogue", design=CATALOG, prepare=(), freeze_clock=None, advance_clock=None)
-"""The extension, where somebody keeps what it knows of running backups. Its clock stays as it is: a restart sets it."""
-
-CARRY_OUT = "SELECT label, owner, shared_backup_carry_out(label) FROM shared_backups WHERE state = 'active'"
-CARRY_IN = "SELECT shared_backup_carry_in(%(label)s, %(state)s)"
-
-
-class FallingClient(Client):
-    """A client of a server that goes down in one of several ways."""
-
-    fall = Fall.FAST
-
-    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
-        """Restarts the server that way; its sessions are gone, and so is its clock's position."""
-        self.note(f"-- the server is restarted ({self.fall})")
-        self.close_all()
-        bring_down_and_up(self.cluster, self.fall)
-        self.admin = self.cluster.connect()
-        self.freeze()
-
-
-class CatalogueClient(FallingClient):
-    """A client of a server that knows its running backups again after a restart."""
-
-    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
-        """Restarts the server; their state is carried over."""
-        kept = self.admin.execute(CARRY_OUT)
-        super().restart(kind, hazard)
-        self.carry_in(kept)
-
-    def carry_without_a_restart(self) -> None:
-        """The same, while the server stays up: it is only made to forget them."""
-        kept = self.admin.execute(CARRY_OUT)
-        for label, _owner, _state in kept:
-            self.admin.execute(str(self.implementation.abort), {"label": label, **UNFENCED})
-        self.carry_in(kept)
-
-    def carry_in(self, kept: list[Any]) -> None:
-        """Each is started anew, so that core counts it and forces full-page writes, and made the one that it was."""
-        for label, owner, state in kept:
-            session = self.cluster.connect(owner)
-            session.execute(self.implementation.start, {"label": label, "fast": True, "ttl": None})
-            session.close()
-            self.note(f"-- the state of {label} is carried in: {len(state)} bytes")
-            self.admin.execute(CARRY_IN, {"label": label, "state": state})
 
 
 @pytest.fixture(scope="module")

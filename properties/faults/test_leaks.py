@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.build import Build
-from harness.cluster import open_cluster
-from harness.implementation import SHARED, Implementation
-from harness.node import give
-from harness.points import Points
-from harness.processes import descendants
-from harness.session import SqlError
-from properties.conftest import PROBED
-from properties.storms import Storm
-from properties.tally import Tally
+from harness.building.build import Build
+from harness.clients.implementation import SHARED, Implementation
+from harness.machine.processes import descendants
+from harness.server.cluster import open_cluster
+from harness.server.injection_points import Points
+from harness.server.node import give
+from harness.server.session import SqlError
+from properties.faults.storms import Storm
+from properties.recording.tally import Tally
+from properties.support.servers import PROBED
 
 pytestmark = pytest.mark.server
 
