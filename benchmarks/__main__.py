@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.display import show_crashed, show_skipped, shown, table
+from benchmarks.display import show_crashed, show_skipped, showing_progress, table
 from benchmarks.gate import BASELINE, Baseline, compared, complaints, doubts, read_baseline, write_baseline
 from benchmarks.recorder import Recorder
 from benchmarks.results import results_of, write_results
@@ -83,7 +83,7 @@ def bench(chosen: argparse.Namespace) -> int:
     tested = f"{run.tested}, {mode} set"
     with own_console() as console:
         console.print(tested)
-        with shown(console, recorder):
+        with showing_progress(console, recorder):
             measure(recorder, chosen, run.folder)
         seconds = run.seconds()
         preloaded = {"shared_preload_libraries": run.implementation.preload or ""}

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.gate import shown as parameter
+from benchmarks.gate import quoted as parameter
 from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
 from benchmarks.spread import spread
@@ -21,7 +21,7 @@ BASES = ("floor",)
 
 
 @contextmanager
-def shown(console: Console, recorder: Recorder) -> Iterator[None]:
+def showing_progress(console: Console, recorder: Recorder) -> Iterator[None]:
     """Shows progress: on a terminal what is being measured now, elsewhere a line for each benchmark that has ended."""
     recorder.finished = lambda measurements, running: console.print(
         finished_line(measurements, running), soft_wrap=True

@@ -71,10 +71,10 @@ def worse_ratios(one: Measurement, baseline: Baseline) -> Iterator[str]:
 
 def described(one: Measurement) -> str:
     """A measurement's name with its parameters."""
-    return ", ".join([one.name, *(f"{name} {shown(value)}" for name, value in one.parameters.items())])
+    return ", ".join([one.name, *(f"{name} {quoted(value)}" for name, value in one.parameters.items())])
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A parameter's value for people."""
     if isinstance(value, bool):
         return "on" if value else "off"

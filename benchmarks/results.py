@@ -1,6 +1,7 @@
 """``bench.json``: what a run of the benchmarks leaves in its results folder.
 
-Beside the circumstances of the run (``harness.running.results``) it has; times are seconds unless a unit is told:
+ServerLockstep the circumstances of the run (``harness.running.results``) it has; times are seconds unless a unit is
+told:
 
 ``schema``          the version of this description: 1
 ``verdict``         complete, crashed (some benchmark broke down) or interrupted

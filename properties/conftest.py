@@ -7,7 +7,7 @@ import pytest
 from harness.server.alarms import raised
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.recording.tally import Tally
-from properties.support.profiles import patient, profile, pytest_addoption, pytest_configure  # noqa: F401
+from properties.support.profiles import exhaustive, profile, pytest_addoption, pytest_configure  # noqa: F401
 from properties.support.servers import (  # noqa: F401
     clean_session,
     client,

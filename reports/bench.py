@@ -13,9 +13,9 @@ from reports.reading import (
     named,
     number,
     optional,
+    quoted,
     scalar,
     schema,
-    shown,
     text,
 )
 from reports.run import Run, read_run
@@ -305,7 +305,7 @@ def read_limit(data: object) -> Limit | None:
 def read_verdict(value: object) -> str:
     """Whether a target was met; raises Foreign."""
     if value not in (MET, MISSED, NONE):
-        raise Foreign(f"{shown(value)} is none of met, missed and none")
+        raise Foreign(f"{quoted(value)} is none of met, missed and none")
     return str(value)
 
 

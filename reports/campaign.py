@@ -87,7 +87,7 @@ class Campaign:
     @property
     def ends(self) -> list[End]:
         """What became of the backups of which it is known what they went through."""
-        restored = [End(one.passage, one.said) for one in self.restores if one.passage is not None]
+        restored = [End(one.survival_case, one.said) for one in self.restores if one.survival_case is not None]
         return restored + [refusal for one in self.properties for refusal in one.refusals]
 
     @property

@@ -60,28 +60,28 @@ def parse(text: str, read: Reader[T], complaint: str) -> T:
 def text(value: object) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise Foreign(f"{shown(value)} is no text")
+        raise Foreign(f"{quoted(value)} is no text")
     return value
 
 
 def number(value: object) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Foreign(f"{shown(value)} is no number")
+        raise Foreign(f"{quoted(value)} is no number")
     return value
 
 
 def count(value: object) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Foreign(f"{shown(value)} is no whole number")
+        raise Foreign(f"{quoted(value)} is no whole number")
     return value
 
 
 def flag(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
-        raise Foreign(f"{shown(value)} is neither true nor false")
+        raise Foreign(f"{quoted(value)} is neither true nor false")
     return value
 
 
@@ -100,7 +100,7 @@ def listed(read: Reader[T]) -> Reader[tuple[T, ...]]:
 
     def read_list(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
-            raise Foreign(f"{shown(value)} is no list")
+            raise Foreign(f"{quoted(value)} is no list")
         return tuple(inside(f"[{position}]", one, read) for position, one in enumerate(value))
 
     return read_list
@@ -140,7 +140,7 @@ def named(value: object, name: str, read: Reader[T]) -> dict[str, T]:
 def an_object(value: object) -> Mapping[str, Any]:
     """A JSON object."""
     if not isinstance(value, dict):
-        raise Foreign(f"{shown(value)} is no object")
+        raise Foreign(f"{quoted(value)} is no object")
     return value
 
 
@@ -159,7 +159,7 @@ def schema(value: object, wanted: int) -> None:
         raise Foreign(f"its schema is {found}, and this report reads {wanted}")
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value in an error message."""
     words = json.dumps(value, default=str)
     return words if len(words) <= 40 else words[:40] + " ..."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from reports.reading import count, field, field_or, flag, number, optional, text
-from reports.survival import Passage, read_passage
+from reports.survival import SurvivalCase, read_survival_case
 
 WHOLE, REFUSED, AGAINST = "restored whole", "refused as expected", "against the model"
 OUTCOMES = (WHOLE, REFUSED, AGAINST)
@@ -27,7 +27,7 @@ class Restore:
     """Of the copy."""
     seconds: float
     as_expected: bool
-    passage: Passage | None = None
+    survival_case: SurvivalCase | None = None
     """What the backup went through; None: that was not asked, or not yet in results of that time."""
 
     @property
@@ -101,5 +101,5 @@ def read_restore(data: object) -> Restore:
         torn_pages=field(data, "torn_pages", count),
         seconds=field(data, "seconds", number),
         as_expected=field(data, "as_expected", flag),
-        passage=field_or(data, "passage", optional(read_passage), None),
+        survival_case=field_or(data, "survival_case", optional(read_survival_case), None),
     )

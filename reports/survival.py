@@ -29,7 +29,7 @@ MOST_SAID = 3
 
 
 @dataclass(frozen=True)
-class Passage:
+class SurvivalCase:
     """What a backup went through between its start and its stop."""
 
     design: str
@@ -48,7 +48,7 @@ class Passage:
 class End:
     """What became of backups."""
 
-    passage: Passage
+    survival_case: SurvivalCase
     said: str
     """By the restored server, or by stop; empty: the copy was restored whole."""
     number: int = 1
@@ -77,7 +77,7 @@ class Row:
 
     def cell(self, kind: str) -> dict[str, int]:
         """How often which fate followed that kind of restart."""
-        return counted(one for one in self.ends if one.passage.kind == kind)
+        return counted(one for one in self.ends if one.survival_case.kind == kind)
 
     @property
     def fates(self) -> dict[str, int]:
@@ -130,7 +130,7 @@ class Reason:
     @property
     def after(self) -> list[str]:
         """What had been wrong; where nothing was, the restart by itself."""
-        return sorted({one.passage.but or f"a restart ({one.passage.kind})" for one in self.ends})
+        return sorted({one.survival_case.but or f"a restart ({one.survival_case.kind})" for one in self.ends})
 
 
 def counted(ends: Iterable[End]) -> dict[str, int]:
@@ -155,7 +155,7 @@ def rows(ends: Iterable[End]) -> list[Row]:
     """The ends by design, and by what was wrong."""
     found: dict[tuple[str, str], list[End]] = {}
     for one in ends:
-        found.setdefault((one.passage.design, one.passage.but), []).append(one)
+        found.setdefault((one.survival_case.design, one.survival_case.but), []).append(one)
     in_order = sorted(found.items(), key=lambda item: (place(item[0][0]), item[0][1]))
     return [Row(design, but, tuple(some)) for (design, but), some in in_order]
 
@@ -179,7 +179,7 @@ def parts(ends: Sequence[End]) -> list[Part]:
 
 def kinds(found: Iterable[Row]) -> list[str]:
     """The columns that these rows need."""
-    there = {end.passage.kind for row in found for end in row.ends}
+    there = {end.survival_case.kind for row in found for end in row.ends}
     return [*(kind for kind in KINDS if kind in there), *sorted(there - set(KINDS))]
 
 
@@ -188,7 +188,7 @@ def reasons(ends: Iterable[End]) -> list[Reason]:
     found: dict[tuple[str, str, str], list[End]] = {}
     for one in ends:
         if one.fate == REFUSED:
-            found.setdefault((one.passage.design, one.sqlstate, shape(one.said)), []).append(one)
+            found.setdefault((one.survival_case.design, one.sqlstate, shape(one.said)), []).append(one)
     every = [Reason(design, sqlstate, some[0].said, tuple(some)) for (design, sqlstate, _), some in found.items()]
     return sorted(every, key=lambda one: (place(one.design), -one.refused, one.reason))
 
@@ -196,13 +196,13 @@ def reasons(ends: Iterable[End]) -> list[Reason]:
 # Reading
 
 
-def read_passage(data: object) -> Passage:
+def read_survival_case(data: object) -> SurvivalCase:
     """What a restore or a refusal says of it; raises Foreign."""
     across = field(data, "across", listed(text))
-    return Passage(field(data, "design", text), across, field(data, "but", text))
+    return SurvivalCase(field(data, "design", text), across, field(data, "but", text))
 
 
 def read_refusal(data: object) -> End:
     """One of a property's refusals; raises Foreign."""
     sqlstate, reason = field(data, "sqlstate", text), field(data, "reason", text)
-    return End(read_passage(data), reason, field(data, "refused", count), sqlstate)
+    return End(read_survival_case(data), reason, field(data, "refused", count), sqlstate)

@@ -30,7 +30,7 @@ ADMIN_SHUTDOWN = "57P01"
 UNKNOWN = frozenset({SqlState.QUERY_CANCELED.value, ADMIN_SHUTDOWN, CONNECTION_FAILURE})
 """SQLSTATEs after which an operation has either taken place or left no trace: which one, the caller is not told."""
 
-ALONE = SetLimit | SetTtl | SetPolicy | SetRetention | SetResults | Grant | Revoke | AddMember | DropRole
+EXCLUSIVE = SetLimit | SetTtl | SetPolicy | SetRetention | SetResults | Grant | Revoke | AddMember | DropRole
 """What reaches the processes of a server one after the other, by a reload or when they next look at a catalogue, so
 that beside other operations it is no single event: it waits until none is under way, and holds back the rest."""
 
@@ -39,7 +39,7 @@ class UnknownOutcome(Exception):  # noqa: N818 - as Violation
     """Nobody knows whether the operation took place."""
 
 
-class Door:
+class SharedExclusiveLock:
     """Operations pass together, or one alone."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Door:
         self._closed = False
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """For an operation among others."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)
@@ -61,7 +61,7 @@ class Door:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """For an operation that must be alone."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)
@@ -85,7 +85,7 @@ class Crowd(Client):
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
         self._here = threading.local()
         self._probe = threading.Lock()
-        self.door = Door()
+        self.door = SharedExclusiveLock()
         self.over = threading.Event()
         """The rush is over, or something has gone wrong."""
         self.ceiling: int | None = None
@@ -96,7 +96,7 @@ class Crowd(Client):
 
     def act(self, operation: Operation) -> Outcome | None:
         """Carries out one operation, whatever others do meanwhile; None: its outcome is unknown. Raises Violation."""
-        with self.door.alone() if isinstance(operation, ALONE) else self.door.passing():
+        with self.door.exclusive() if isinstance(operation, EXCLUSIVE) else self.door.shared():
             try:
                 return self.perform(operation)
             except UnknownOutcome:

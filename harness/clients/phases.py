@@ -1,4 +1,4 @@
-"""A stage: sessions whose operations stop between two phases, each going on when it is told to."""
+"""A controller: sessions whose operations stop between two phases, each going on when it is told to."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from harness.clients.history import Event
 from harness.clients.implementation import Implementation
 from harness.clients.labelfile import lsn_to_int
 from harness.server.cluster import Cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.session import Session
 from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
@@ -23,17 +23,17 @@ BOUNDARIES: Mapping[type[Operation], tuple[str, ...]] = {
 """The points at the ends of an operation's phases, except for the last one."""
 
 Place = tuple[str, str | None]
-"""A point, as armed for a label."""
+"""A point, as attached for a label."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class AtBoundary:
     """What an operation has come to: it stands at a point."""
 
     place: Place
 
 
-class Stage(Client):
+class PhaseController(Client):
     """A client with several operations under way, each of which takes its next phase when it is told to."""
 
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
@@ -42,14 +42,14 @@ class Stage(Client):
         super().__init__(cluster, implementation)
         self.threads = ThreadPoolExecutor()
         self.under_way: dict[Operation, Future[Outcome]] = {}
-        self.standing: dict[Operation, Place] = {}
+        self.at_boundary: dict[Operation, Place] = {}
         self.reaper_at: str | None = None
         """The point where the reaper is held."""
 
     @property
-    def points(self) -> Points:
-        """The named points of the server."""
-        return Points(self.admin)
+    def points(self) -> InjectionPoints:
+        """The injection points of the server."""
+        return InjectionPoints(self.admin)
 
     @property
     def event(self) -> Event | None:
@@ -60,40 +60,40 @@ class Stage(Client):
     def event(self, event: Event | None) -> None:
         self._here.event = event
 
-    # A scene
+    # Operations under way
 
-    def raise_curtain(self, operations: Sequence[Operation], reaper_at: str | None = None) -> list[Place]:
+    def hold_between_phases(self, operations: Sequence[Operation], reaper_at: str | None = None) -> list[Place]:
         """From now on these operations stop between their phases, and the reaper at a point; returns where."""
         self.reaper_at = reaper_at
         places = [(point, getattr(one, "label", None)) for one in operations for point in BOUNDARIES.get(type(one), ())]
         places += [(reaper_at, None)] if reaper_at else []
         if places:
-            self.points.hold_all(places)
+            self.points.attach_all(places)
         return list(dict.fromkeys(places))
 
-    def drop_curtain(self) -> None:
+    def release_all(self) -> None:
         """Everybody goes on to the end, and nobody stops any more."""
-        self.points.disarm()
+        self.points.detach()
         for future in self.under_way.values():
             future.exception(PATIENCE)
         self.under_way.clear()
-        self.standing.clear()
+        self.at_boundary.clear()
 
-    def take_phase(self, operation: Operation) -> Outcome | Standing:
+    def take_phase(self, operation: Operation) -> Outcome | AtBoundary:
         """The next phase of an operation, the first if it is not under way."""
         boundaries = BOUNDARIES.get(type(operation), ())
-        place = self.standing.pop(operation, None)
+        place = self.at_boundary.pop(operation, None)
         following = boundaries[boundaries.index(place[0]) + 1 :] if place else boundaries
         goal: Place | None = (following[0], getattr(operation, "label", None)) if following else None
-        others = self.points.waiting(*goal) if goal is not None and goal in self.standing.values() else ()
+        others = self.points.waiting(*goal) if goal is not None and goal in self.at_boundary.values() else ()
         if place:
-            self.points.let_go(*place)
+            self.points.wakeup(*place)
         else:
             self.under_way[operation] = self.threads.submit(self.perform, operation)
         future = self.under_way[operation]
         if goal is not None and self.points.arrived(*goal, over=future.done, others=others):
-            self.standing[operation] = goal
-            return Standing(goal)
+            self.at_boundary[operation] = goal
+            return AtBoundary(goal)
         if isinstance(operation, Advance) and self.reaper_at:
             self.points.arrived(self.reaper_at, over=future.done)
             return Ok()
@@ -103,7 +103,7 @@ class Stage(Client):
 
     def idle_sessions(self) -> list[Session]:
         """Those that are not in the middle of an operation."""
-        busy = [getattr(operation, "session", None) for operation in self.standing]
+        busy = [getattr(operation, "session", None) for operation in self.at_boundary]
         return [session for number, session in enumerate(self.sessions) if session is not None and number not in busy]
 
     def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:

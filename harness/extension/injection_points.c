@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * points.c
- *	  Named points in the code, where a test can hold a process or make it fail.
+ *	  Injection points in the code, where a test can hold a process or make it fail.
  *
  * Only in builds with INSTRUMENTS=1.
  *
- * A test arms a point, for one label or for any.  Then every process that
+ * A test attaches to a point, for one label or for any.  Then every process that
  * reaches it waits until the test lets it go; or else the first one that
  * reaches it fails with an error, and all others pass.
  *
@@ -31,7 +31,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "points.h"
+#include "injection_points.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -41,14 +41,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#define MAX_ARMINGS		64
-#define ARMINGS_FILE	"points"
+#define MAX_ATTACHMENTS		64
+#define ATTACHMENTS_FILE	"points"
 
-PG_FUNCTION_INFO_V1(shared_backup_point_arm);
-PG_FUNCTION_INFO_V1(shared_backup_point_release);
-PG_FUNCTION_INFO_V1(shared_backup_point_disarm);
-PG_FUNCTION_INFO_V1(shared_backup_points);
-PG_FUNCTION_INFO_V1(shared_backup_points_keep);
+PG_FUNCTION_INFO_V1(shared_backup_injection_point_attach);
+PG_FUNCTION_INFO_V1(shared_backup_injection_point_wakeup);
+PG_FUNCTION_INFO_V1(shared_backup_injection_point_detach);
+PG_FUNCTION_INFO_V1(shared_backup_injection_points);
+PG_FUNCTION_INFO_V1(shared_backup_injection_points_keep);
 
 typedef struct Point
 {
@@ -93,33 +93,33 @@ static const Point points[] = {
 
 typedef enum PointAction
 {
-	POINT_IGNORE,				/* not armed */
+	POINT_IGNORE,				/* not attached */
 	POINT_WAIT,
 	POINT_ERROR,
 } PointAction;
 
-typedef struct PointArming
+typedef struct PointAttachment
 {
 	PointAction action;			/* POINT_IGNORE if this place is free */
 	int			point;
 	BackupLabel label;			/* empty: any */
 	bool		spent;			/* has the error been raised? */
-	int64		passed;			/* processes that were let go, or have failed */
-} PointArming;
+	int64		passed;			/* processes that were woken up, or have failed */
+} PointAttachment;
 
 typedef struct PointWaiter
 {
 	pid_t		pid;			/* 0 if this place is free */
 	Latch	   *latch;
-	PointArming *arming;		/* valid until let_go */
+	PointAttachment *attachment;	/* valid until woken_up */
 	BackupLabel label;			/* empty: none */
-	bool		let_go;
+	bool		woken_up;
 } PointWaiter;
 
 typedef struct PointsShared
 {
 	LWLock		lock;
-	PointArming armings[MAX_ARMINGS];
+	PointAttachment attachments[MAX_ATTACHMENTS];
 	int			max_waiters;
 	PointWaiter waiters[FLEXIBLE_ARRAY_MEMBER];
 } PointsShared;
@@ -135,20 +135,20 @@ PointsShmemSize(void)
 }
 
 /*
- * Take over the armings that were kept for this start of the server.
+ * Take over the attachments that were kept for this start of the server.
  */
 static void
-FindKeptArmings(void)
+FindKeptAttachments(void)
 {
 	Size		len;
 	char	   *contents;
 
 	if (!shared_backup_durable)
 		return;
-	contents = StateFileRead(ARMINGS_FILE, &len, WARNING);
-	if (contents && len == sizeof(shared->armings))
-		memcpy(shared->armings, contents, len);
-	(void) StateFileRemove(ARMINGS_FILE, NULL, WARNING);
+	contents = StateFileRead(ATTACHMENTS_FILE, &len, WARNING);
+	if (contents && len == sizeof(shared->attachments))
+		memcpy(shared->attachments, contents, len);
+	(void) StateFileRemove(ATTACHMENTS_FILE, NULL, WARNING);
 }
 
 void
@@ -164,7 +164,7 @@ PointsShmemInit(void)
 		shared->max_waiters = MaxBackends;
 		LWLockInitialize(&shared->lock,
 						 SharedBackupGetLock(REGISTRY_LOCK)->tranche);
-		FindKeptArmings();
+		FindKeptAttachments();
 	}
 }
 
@@ -190,18 +190,18 @@ SameLabel(const BackupLabel *a, const BackupLabel *b)
 }
 
 /*
- * Find how a point is armed for exactly this label; empty stands for any.
+ * Find how a point is attached for exactly this label; empty stands for any.
  */
-static PointArming *
-FindArming(int point, const BackupLabel *label)
+static PointAttachment *
+FindAttachment(int point, const BackupLabel *label)
 {
-	for (int i = 0; i < MAX_ARMINGS; i++)
+	for (int i = 0; i < MAX_ATTACHMENTS; i++)
 	{
-		PointArming *arming = &shared->armings[i];
+		PointAttachment *attachment = &shared->attachments[i];
 
-		if (arming->action != POINT_IGNORE && arming->point == point &&
-			SameLabel(&arming->label, label))
-			return arming;
+		if (attachment->action != POINT_IGNORE && attachment->point == point &&
+			SameLabel(&attachment->label, label))
+			return attachment;
 	}
 	return NULL;
 }
@@ -210,7 +210,7 @@ FindArming(int point, const BackupLabel *label)
  * Take a place among those that wait.  There is one for every process.
  */
 static PointWaiter *
-TakePlace(PointArming *arming, const BackupLabel *label)
+TakePlace(PointAttachment *attachment, const BackupLabel *label)
 {
 	PointWaiter *waiter = shared->waiters;
 
@@ -220,9 +220,9 @@ TakePlace(PointArming *arming, const BackupLabel *label)
 
 	waiter->pid = MyProcPid;
 	waiter->latch = MyLatch;
-	waiter->arming = arming;
+	waiter->attachment = attachment;
 	waiter->label = *label;
-	waiter->let_go = false;
+	waiter->woken_up = false;
 	return waiter;
 }
 
@@ -239,16 +239,16 @@ LeavePlace(int code, Datum arg)
 static bool
 MayGo(const PointWaiter *waiter)
 {
-	bool		let_go;
+	bool		woken_up;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
-	let_go = waiter->let_go;
+	woken_up = waiter->woken_up;
 	LWLockRelease(&shared->lock);
-	return let_go;
+	return woken_up;
 }
 
 static void
-AwaitLetGo(PointWaiter *waiter)
+AwaitWakeup(PointWaiter *waiter)
 {
 	uint32		wait_event = SharedBackupWaitEvent(&wait_event_point,
 												   "SharedBackupPoint");
@@ -283,7 +283,7 @@ PointReached(const char *name, const BackupLabel *label)
 {
 	static const BackupLabel none = {0};
 	int			point = FindPoint(name);
-	PointArming *arming;
+	PointAttachment *attachment;
 	PointWaiter *waiter = NULL;
 	bool		fail = false;
 
@@ -294,15 +294,15 @@ PointReached(const char *name, const BackupLabel *label)
 		label = &none;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	arming = FindArming(point, label);
-	if (!arming)
-		arming = FindArming(point, &none);
-	if (arming && arming->action == POINT_WAIT)
-		waiter = TakePlace(arming, label);
-	else if (arming && !arming->spent)
+	attachment = FindAttachment(point, label);
+	if (!attachment)
+		attachment = FindAttachment(point, &none);
+	if (attachment && attachment->action == POINT_WAIT)
+		waiter = TakePlace(attachment, label);
+	else if (attachment && !attachment->spent)
 	{
-		arming->spent = fail = true;
-		arming->passed++;
+		attachment->spent = fail = true;
+		attachment->passed++;
 	}
 	LWLockRelease(&shared->lock);
 
@@ -311,7 +311,7 @@ PointReached(const char *name, const BackupLabel *label)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("error injected at point \"%s\"", name)));
 	if (waiter)
-		AwaitLetGo(waiter);
+		AwaitWakeup(waiter);
 }
 
 /*
@@ -404,49 +404,49 @@ GetLabel(FunctionCallInfo fcinfo, int argno, BackupLabel *label)
  * must be held exclusively.  Returns how many they are.
  */
 static int
-LetGo(int point, const BackupLabel *label)
+WakeUp(int point, const BackupLabel *label)
 {
-	int			nlet_go = 0;
+	int			nwoken = 0;
 
 	for (int i = 0; i < shared->max_waiters; i++)
 	{
 		PointWaiter *waiter = &shared->waiters[i];
 
-		if (waiter->pid != 0 && !waiter->let_go &&
-			waiter->arming->point == point &&
+		if (waiter->pid != 0 && !waiter->woken_up &&
+			waiter->attachment->point == point &&
 			(label->len == 0 || SameLabel(&waiter->label, label)))
 		{
-			waiter->let_go = true;
-			waiter->arming->passed++;
+			waiter->woken_up = true;
+			waiter->attachment->passed++;
 			SetLatch(waiter->latch);
-			nlet_go++;
+			nwoken++;
 		}
 	}
-	return nlet_go;
+	return nwoken;
 }
 
-static PointArming *
-FindFreeArming(void)
+static PointAttachment *
+FindFreeAttachment(void)
 {
-	for (int i = 0; i < MAX_ARMINGS; i++)
+	for (int i = 0; i < MAX_ATTACHMENTS; i++)
 	{
-		if (shared->armings[i].action == POINT_IGNORE)
-			return &shared->armings[i];
+		if (shared->attachments[i].action == POINT_IGNORE)
+			return &shared->attachments[i];
 	}
 	return NULL;
 }
 
 /*
- * Arm a point.  If it is armed for that label already, the action changes for
+ * Attach to a point.  If it is attached for that label already, the action changes for
  * those who are yet to come.
  */
 Datum
-shared_backup_point_arm(PG_FUNCTION_ARGS)
+shared_backup_injection_point_attach(PG_FUNCTION_ARGS)
 {
 	int			point;
 	PointAction action;
 	BackupLabel label;
-	PointArming *arming;
+	PointAttachment *attachment;
 
 	CheckPreloaded();
 	CheckArgNotNull(fcinfo, 0, "point");
@@ -456,38 +456,38 @@ shared_backup_point_arm(PG_FUNCTION_ARGS)
 	GetLabel(fcinfo, 2, &label);
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	arming = FindArming(point, &label);
-	if (!arming && (arming = FindFreeArming()) != NULL)
+	attachment = FindAttachment(point, &label);
+	if (!attachment && (attachment = FindFreeAttachment()) != NULL)
 	{
-		arming->point = point;
-		arming->label = label;
-		arming->passed = 0;
+		attachment->point = point;
+		attachment->label = label;
+		attachment->passed = 0;
 	}
-	if (arming)
+	if (attachment)
 	{
-		arming->action = action;
-		arming->spent = false;
+		attachment->action = action;
+		attachment->spent = false;
 	}
 	LWLockRelease(&shared->lock);
 
-	if (!arming)
+	if (!attachment)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many points are armed"),
-				 errhint("Disarm some with shared_backup_point_disarm().")));
+				 errmsg("too many points are attached"),
+				 errhint("Detach some with shared_backup_injection_point_detach().")));
 	PG_RETURN_VOID();
 }
 
 /*
  * Let those go who wait at a point, all or those at work on one label; the
- * point stays armed.  Returns how many were let go.
+ * point stays attached.  Returns how many were woken up.
  */
 Datum
-shared_backup_point_release(PG_FUNCTION_ARGS)
+shared_backup_injection_point_wakeup(PG_FUNCTION_ARGS)
 {
 	int			point;
 	BackupLabel label;
-	int			nlet_go;
+	int			nwoken;
 
 	CheckPreloaded();
 	CheckArgNotNull(fcinfo, 0, "point");
@@ -495,17 +495,17 @@ shared_backup_point_release(PG_FUNCTION_ARGS)
 	GetLabel(fcinfo, 1, &label);
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	nlet_go = LetGo(point, &label);
+	nwoken = WakeUp(point, &label);
 	LWLockRelease(&shared->lock);
 
-	PG_RETURN_INT32(nlet_go);
+	PG_RETURN_INT32(nwoken);
 }
 
 /*
- * Disarm a point for all labels, or all points; whoever waits there goes on.
+ * Detach from a point for all labels, or all points; whoever waits there goes on.
  */
 Datum
-shared_backup_point_disarm(PG_FUNCTION_ARGS)
+shared_backup_injection_point_detach(PG_FUNCTION_ARGS)
 {
 	static const BackupLabel any = {0};
 	int			only;
@@ -517,12 +517,12 @@ shared_backup_point_disarm(PG_FUNCTION_ARGS)
 	for (int point = 0; point < lengthof(points); point++)
 	{
 		if (only < 0 || only == point)
-			(void) LetGo(point, &any);
+			(void) WakeUp(point, &any);
 	}
-	for (int i = 0; i < MAX_ARMINGS; i++)
+	for (int i = 0; i < MAX_ATTACHMENTS; i++)
 	{
-		if (only < 0 || only == shared->armings[i].point)
-			shared->armings[i].action = POINT_IGNORE;
+		if (only < 0 || only == shared->attachments[i].point)
+			shared->attachments[i].action = POINT_IGNORE;
 	}
 	LWLockRelease(&shared->lock);
 
@@ -530,11 +530,11 @@ shared_backup_point_disarm(PG_FUNCTION_ARGS)
 }
 
 /*
- * Add a row for a point, as it is armed for some label, or for one that is not
- * armed.
+ * Add a row for a point, as it is attached for some label, or for one that is not
+ * attached.
  */
 static void
-PutPoint(ReturnSetInfo *rsinfo, int point, const PointArming *arming,
+PutPoint(ReturnSetInfo *rsinfo, int point, const PointAttachment *attachment,
 		 Datum *pids, int npids)
 {
 	Datum		values[6] = {0};
@@ -545,30 +545,30 @@ PutPoint(ReturnSetInfo *rsinfo, int point, const PointArming *arming,
 	values[4] = PointerGetDatum(construct_array(pids, npids, INT4OID,
 												sizeof(int32), true,
 												TYPALIGN_INT));
-	nulls[2] = !arming || arming->label.len == 0;
-	nulls[3] = nulls[5] = !arming;
+	nulls[2] = !attachment || attachment->label.len == 0;
+	nulls[3] = nulls[5] = !attachment;
 	if (!nulls[2])
-		values[2] = CStringGetTextDatum(pg_any_to_server(arming->label.text,
-														 arming->label.len,
+		values[2] = CStringGetTextDatum(pg_any_to_server(attachment->label.text,
+														 attachment->label.len,
 														 PG_UTF8));
-	if (arming)
+	if (attachment)
 	{
-		values[3] = CStringGetTextDatum(arming->action == POINT_WAIT ?
+		values[3] = CStringGetTextDatum(attachment->action == POINT_WAIT ?
 										"wait" : "error");
-		values[5] = Int64GetDatum(arming->passed);
+		values[5] = Int64GetDatum(attachment->passed);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 /*
- * All points, with a row for each label that they are armed for, and who waits
+ * All points, with a row for each label that they are attached for, and who waits
  * there.
  */
 Datum
-shared_backup_points(PG_FUNCTION_ARGS)
+shared_backup_injection_points(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	PointArming *armings;
+	PointAttachment *attachments;
 	PointWaiter *waiters;
 	Datum	   *pids;
 
@@ -576,34 +576,34 @@ shared_backup_points(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 
 	/* rows are not made under the lock */
-	armings = palloc(sizeof(shared->armings));
+	attachments = palloc(sizeof(shared->attachments));
 	waiters = palloc(shared->max_waiters * sizeof(PointWaiter));
 	pids = palloc(shared->max_waiters * sizeof(Datum));
 	LWLockAcquire(&shared->lock, LW_SHARED);
-	memcpy(armings, shared->armings, sizeof(shared->armings));
+	memcpy(attachments, shared->attachments, sizeof(shared->attachments));
 	memcpy(waiters, shared->waiters, shared->max_waiters * sizeof(PointWaiter));
 	LWLockRelease(&shared->lock);
 
 	for (int point = 0; point < lengthof(points); point++)
 	{
-		bool		armed = false;
+		bool		attached = false;
 
-		for (int i = 0; i < MAX_ARMINGS; i++)
+		for (int i = 0; i < MAX_ATTACHMENTS; i++)
 		{
 			int			npids = 0;
 
-			if (armings[i].action == POINT_IGNORE || armings[i].point != point)
+			if (attachments[i].action == POINT_IGNORE || attachments[i].point != point)
 				continue;
 			for (int j = 0; j < shared->max_waiters; j++)
 			{
-				if (waiters[j].pid != 0 && !waiters[j].let_go &&
-					waiters[j].arming == &shared->armings[i])
+				if (waiters[j].pid != 0 && !waiters[j].woken_up &&
+					waiters[j].attachment == &shared->attachments[i])
 					pids[npids++] = Int32GetDatum(waiters[j].pid);
 			}
-			PutPoint(rsinfo, point, &armings[i], pids, npids);
-			armed = true;
+			PutPoint(rsinfo, point, &attachments[i], pids, npids);
+			attached = true;
 		}
-		if (!armed)
+		if (!attached)
 			PutPoint(rsinfo, point, NULL, pids, 0);
 	}
 
@@ -612,12 +612,12 @@ shared_backup_points(PG_FUNCTION_ARGS)
 
 /*
  * Have the next start of a server with durable backups begin with the points
- * armed as they are now.  The postmaster has no other way to be told.
+ * attached as they are now.  The postmaster has no other way to be told.
  */
 Datum
-shared_backup_points_keep(PG_FUNCTION_ARGS)
+shared_backup_injection_points_keep(PG_FUNCTION_ARGS)
 {
-	PointArming copy[MAX_ARMINGS];
+	PointAttachment copy[MAX_ATTACHMENTS];
 	StateFilePart part = {copy, sizeof(copy)};
 
 	CheckPreloaded();
@@ -627,8 +627,8 @@ shared_backup_points_keep(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" is off", "shared_backup.durable")));
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
-	memcpy(copy, shared->armings, sizeof(copy));
+	memcpy(copy, shared->attachments, sizeof(copy));
 	LWLockRelease(&shared->lock);
-	(void) StateFileWrite(ARMINGS_FILE, &part, 1, NULL, ERROR);
+	(void) StateFileWrite(ATTACHMENTS_FILE, &part, 1, NULL, ERROR);
 	PG_RETURN_VOID();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * points.h
- *	  Named points in the code, where a test can hold a process or make it fail.
+ *	  Injection points in the code, where a test can hold a process or make it fail.
  *
  * SHARED_BACKUP_POINT(name, label) stands at each boundary between the phases
  * of an operation.  The label, which may be NULL, is that of the backup that

@@ -24,7 +24,7 @@
 #include "instruments.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "points.h"
+#include "injection_points.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "reaper.h"

@@ -32,7 +32,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "points.h"
+#include "injection_points.h"
 #include "reaper.h"
 #include "registry.h"
 #include "results.h"

@@ -53,37 +53,37 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'shared_backup_carry_in'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_point_arm(point text,
+CREATE FUNCTION shared_backup_injection_point_attach(point text,
     action text DEFAULT 'wait',
     label text DEFAULT NULL)
 RETURNS void
-AS 'MODULE_PATHNAME', 'shared_backup_point_arm'
+AS 'MODULE_PATHNAME', 'shared_backup_injection_point_attach'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_point_release(point text,
+CREATE FUNCTION shared_backup_injection_point_wakeup(point text,
     label text DEFAULT NULL)
 RETURNS int
-AS 'MODULE_PATHNAME', 'shared_backup_point_release'
+AS 'MODULE_PATHNAME', 'shared_backup_injection_point_wakeup'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_point_disarm(point text DEFAULT NULL)
+CREATE FUNCTION shared_backup_injection_point_detach(point text DEFAULT NULL)
 RETURNS void
-AS 'MODULE_PATHNAME', 'shared_backup_point_disarm'
+AS 'MODULE_PATHNAME', 'shared_backup_injection_point_detach'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_points(OUT point text,
+CREATE FUNCTION shared_backup_injection_points(OUT point text,
     OUT may_fail boolean,
     OUT label text,
     OUT action text,
     OUT waiting int[],
     OUT passed bigint)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'shared_backup_points'
+AS 'MODULE_PATHNAME', 'shared_backup_injection_points'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
-CREATE FUNCTION shared_backup_points_keep()
+CREATE FUNCTION shared_backup_injection_points_keep()
 RETURNS void
-AS 'MODULE_PATHNAME', 'shared_backup_points_keep'
+AS 'MODULE_PATHNAME', 'shared_backup_injection_points_keep'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
 REVOKE ALL ON FUNCTION shared_backup_clock_freeze() FROM PUBLIC;
@@ -95,8 +95,8 @@ REVOKE ALL ON FUNCTION shared_backup_starter() FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_limit_memory(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_out(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION shared_backup_carry_in(text, bytea) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_point_arm(text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_point_release(text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_point_disarm(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_points() FROM PUBLIC;
-REVOKE ALL ON FUNCTION shared_backup_points_keep() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_injection_point_attach(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_injection_point_wakeup(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_injection_point_detach(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_injection_points() FROM PUBLIC;
+REVOKE ALL ON FUNCTION shared_backup_injection_points_keep() FROM PUBLIC;

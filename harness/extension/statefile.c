@@ -27,7 +27,7 @@
 
 #include "common/file_perm.h"
 #include "miscadmin.h"
-#include "points.h"
+#include "injection_points.h"
 #include "port/pg_crc32c.h"
 #include "statefile.h"
 #include "storage/fd.h"

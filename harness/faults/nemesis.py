@@ -13,7 +13,7 @@ from typing import NamedTuple
 from harness.clients.labelfile import lsn_to_int
 from harness.machine.processes import descendants
 from harness.server.cluster import Cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.session import CONNECTION_FAILURE, Pending, Session, SqlError
 
@@ -36,11 +36,11 @@ DYING = frozenset({SHUT_DOWN, CRASHED, CONNECTION_FAILURE})
 
 
 @dataclass
-class Scene:
+class Target:
     """An operation under way: its caller, and the processes that wait at a point, if it was brought to one."""
 
     cluster: Cluster
-    points: Points
+    points: InjectionPoints
     caller: Session
     pending: Pending
     point: str | None = None
@@ -72,7 +72,7 @@ class Fault(NamedTuple):
     """What strikes an operation that has been brought to a point, before it is let go again."""
 
     name: str
-    strike: Callable[[Scene], None]
+    inject: Callable[[Target], None]
     refusals: frozenset[str] = frozenset()
     """The SQLSTATEs that the caller may see; he may always see success."""
     early: frozenset[str] = frozenset()
@@ -87,52 +87,52 @@ class Fault(NamedTuple):
     """The server restarts, and forgets everything."""
     before: str | None = None
     """What the caller's session says first."""
-    after: Callable[[Scene], None] = Scene.linger
+    after: Callable[[Target], None] = Target.linger
     """What follows when the operation has been let go, before the fault is healed."""
     action: str = "wait"
-    """How the point is armed."""
+    """How the point is attached."""
 
 
 # To the caller, the worker or the reaper
 
 
-def fail(scene: Scene) -> None:
+def fail(target: Target) -> None:
     """The point itself raises an error."""
-    scene.cluster.wait_until(lambda: scene.points.armed()[0].passed == 1, PATIENCE, "the error to be raised")
+    target.cluster.wait_until(lambda: target.points.attached()[0].passed == 1, PATIENCE, "the error to be raised")
 
 
-def time_out(scene: Scene) -> None:
+def time_out(target: Target) -> None:
     """The caller's session has said how long it may take."""
-    scene.linger(0.2)
+    target.linger(0.2)
 
 
-def cancel(scene: Scene) -> None:
+def cancel(target: Target) -> None:
     """The client asks for it."""
-    scene.pending.cancel()
-    scene.linger()
+    target.pending.cancel()
+    target.linger()
 
 
-def cancel_whoever_is_there(scene: Scene) -> None:
+def cancel_whoever_is_there(target: Target) -> None:
     """pg_cancel_backend, for workers too."""
-    scene.admin.execute("SELECT pg_cancel_backend(%s)", (scene.victim,))
-    scene.linger()
+    target.admin.execute("SELECT pg_cancel_backend(%s)", (target.victim,))
+    target.linger()
 
 
-def terminate_caller(scene: Scene) -> None:
+def terminate_caller(target: Target) -> None:
     """pg_terminate_backend."""
-    scene.admin.execute("SELECT pg_terminate_backend(%s)", (scene.caller.pid,))
-    scene.linger()
+    target.admin.execute("SELECT pg_terminate_backend(%s)", (target.caller.pid,))
+    target.linger()
 
 
-def terminate(title: str) -> Callable[[Scene], None]:
+def terminate(title: str) -> Callable[[Target], None]:
     """SIGTERM to all processes of that title: those that use no database are not in pg_stat_activity."""
 
-    def strike(scene: Scene) -> None:
-        for pid in titled(scene.cluster, title):
+    def inject(target: Target) -> None:
+        for pid in titled(target.cluster, title):
             os.kill(pid, signal.SIGTERM)
-        scene.linger()
+        target.linger()
 
-    return strike
+    return inject
 
 
 def titled(cluster: Cluster, title: str) -> set[int]:
@@ -146,42 +146,42 @@ def titled(cluster: Cluster, title: str) -> set[int]:
     return found
 
 
-def vanish(scene: Scene) -> None:
+def vanish(target: Target) -> None:
     """The client is dead, and does not say so."""
-    scene.caller.vanish()
-    scene.linger()
+    target.caller.vanish()
+    target.linger()
 
 
-def suspend(scene: Scene) -> None:
+def suspend(target: Target) -> None:
     """SIGSTOP; meanwhile others can start and stop backups."""
-    os.kill(scene.victim, signal.SIGSTOP)
-    scene.healing.callback(os.kill, scene.victim, signal.SIGCONT)
-    scene.admin.execute("SELECT shared_backup_start('beside', true)")
-    scene.admin.execute("SELECT shared_backup_abort('beside')")
+    os.kill(target.victim, signal.SIGSTOP)
+    target.healing.callback(os.kill, target.victim, signal.SIGCONT)
+    target.admin.execute("SELECT shared_backup_start('beside', true)")
+    target.admin.execute("SELECT shared_backup_abort('beside')")
 
 
 # To the server
 
 
-def kill_whoever_is_there(scene: Scene) -> None:
+def kill_whoever_is_there(target: Target) -> None:
     """SIGKILL of one process: the server restarts by itself."""
-    os.kill(scene.victim, signal.SIGKILL)
-    scene.cluster.wait_until(
-        lambda: not answers(scene.admin), PATIENCE, "the server to notice that a process was killed"
+    os.kill(target.victim, signal.SIGKILL)
+    target.cluster.wait_until(
+        lambda: not answers(target.admin), PATIENCE, "the server to notice that a process was killed"
     )
 
 
-def kill_postmaster(scene: Scene) -> None:
+def kill_postmaster(target: Target) -> None:
     """SIGKILL of the postmaster alone: its children notice."""
-    if scene.cluster.pid is not None:
-        os.kill(scene.cluster.pid, signal.SIGKILL)
-    scene.cluster.wait_until(lambda: scene.cluster.pid is None, PATIENCE, "the postmaster to be gone")
-    scene.cluster.start()
+    if target.cluster.pid is not None:
+        os.kill(target.cluster.pid, signal.SIGKILL)
+    target.cluster.wait_until(lambda: target.cluster.pid is None, PATIENCE, "the postmaster to be gone")
+    target.cluster.start()
 
 
-def restart(kind: str) -> Callable[[Scene], None]:
+def restart(kind: str) -> Callable[[Target], None]:
     """All processes end at once, and the server is started again."""
-    return lambda scene: scene.cluster.restart(kind)
+    return lambda target: target.cluster.restart(kind)
 
 
 def answers(session: Session) -> bool:
@@ -195,92 +195,92 @@ def answers(session: Session) -> bool:
 # To what an operation needs
 
 
-def use_up_workers(scene: Scene) -> None:
+def use_up_workers(target: Target) -> None:
     """Other starts have all the background workers, and keep them."""
     for number in count():
-        label, session = f"hog {number}", scene.cluster.connect()
-        scene.healing.callback(session.close)
-        scene.points.arm("start-taken", label)
+        label, session = f"hog {number}", target.cluster.connect()
+        target.healing.callback(session.close)
+        target.points.attach("start-taken", label)
         pending = session.submit("SELECT shared_backup_start(%s, true)", (label,))
-        if not scene.points.arrived("start-taken", label, pending.done):
+        if not target.points.arrived("start-taken", label, pending.done):
             break
-        scene.healing.callback(scene.admin.execute, "SELECT shared_backup_abort(%s)", (label,))
-        scene.healing.callback(pending.result, PATIENCE)
-        scene.healing.callback(scene.points.disarm, "start-taken")
+        target.healing.callback(target.admin.execute, "SELECT shared_backup_abort(%s)", (label,))
+        target.healing.callback(pending.result, PATIENCE)
+        target.healing.callback(target.points.detach, "start-taken")
 
 
-def spoil_history_file(scene: Scene) -> None:
+def spoil_history_file(target: Target) -> None:
     """A folder lies where core is to write the backup's history file."""
-    assert scene.start_lsn is not None
-    row = scene.admin.execute(
-        "SELECT pg_walfile_name(%s::pg_lsn), pg_size_bytes(current_setting('wal_segment_size'))", (scene.start_lsn,)
+    assert target.start_lsn is not None
+    row = target.admin.execute(
+        "SELECT pg_walfile_name(%s::pg_lsn), pg_size_bytes(current_setting('wal_segment_size'))", (target.start_lsn,)
     )[0]
-    offset = lsn_to_int(scene.start_lsn) % int(row[1])
-    path = scene.cluster.data_dir / "pg_wal" / f"{row[0]}.{offset:08X}.backup"
+    offset = lsn_to_int(target.start_lsn) % int(row[1])
+    path = target.cluster.data_dir / "pg_wal" / f"{row[0]}.{offset:08X}.backup"
     with suppress(FileExistsError):  # the stop was faster
         path.mkdir()
-        give(path, scene.cluster.user)
-        scene.healing.callback(path.rmdir)
+        give(path, target.cluster.user)
+        target.healing.callback(path.rmdir)
 
 
-def close_archive(scene: Scene) -> None:
+def close_archive(target: Target) -> None:
     """Nothing can be written to the archive's folder."""
-    folder = scene.cluster.archive_dir
+    folder = target.cluster.archive_dir
     assert folder is not None
     folder.chmod(0o500)
-    scene.healing.callback(configure, scene, {})  # the archiver tries again
-    scene.healing.callback(folder.chmod, 0o755)
+    target.healing.callback(configure, target, {})  # the archiver tries again
+    target.healing.callback(folder.chmod, 0o755)
 
 
-def fail_archiving(scene: Scene) -> None:
+def fail_archiving(target: Target) -> None:
     """archive_command fails."""
-    command = scene.cluster.settings["archive_command"]
-    configure(scene, {"archive_command": "false"})
-    scene.healing.callback(configure, scene, {"archive_command": command})
+    command = target.cluster.settings["archive_command"]
+    configure(target, {"archive_command": "false"})
+    target.healing.callback(configure, target, {"archive_command": command})
 
 
-def cancel_waiting(scene: Scene) -> None:
+def cancel_waiting(target: Target) -> None:
     """The stop waits for the archive, and is told not to."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'BackupWaitWalArchive'"
-    scene.cluster.wait_until(
-        lambda: scene.pending.done() or bool(scene.admin.execute(waiting, (scene.caller.pid,))),
+    target.cluster.wait_until(
+        lambda: target.pending.done() or bool(target.admin.execute(waiting, (target.caller.pid,))),
         PATIENCE,
         "the stop to wait for the archive",
     )
-    cancel(scene)
+    cancel(target)
 
 
 # By another session
 
 
-def meddle(work: str) -> Callable[[Scene], None]:
+def meddle(work: str) -> Callable[[Target], None]:
     """Another session ends the same backup, or is told that it can not."""
 
-    def strike(scene: Scene) -> None:
+    def inject(target: Target) -> None:
         try:
-            scene.admin.execute(work)
+            target.admin.execute(work)
         except SqlError as error:
             if error.sqlstate not in (BUSY, NOT_SO, UNKNOWN_LABEL):
                 raise
 
-    return strike
+    return inject
 
 
 # To time, settings and rights
 
 
-def clock_forwards(scene: Scene) -> None:
+def clock_forwards(target: Target) -> None:
     """Past the backup's deadline; the reaper, which may be held, is not waited for."""
-    session = scene.cluster.connect()
+    session = target.cluster.connect()
     pending = session.submit("SELECT shared_backup_clock_advance('20 s')")
-    scene.healing.callback(session.close)
-    scene.healing.callback(pending.result, PATIENCE)
-    scene.linger()
+    target.healing.callback(session.close)
+    target.healing.callback(pending.result, PATIENCE)
+    target.linger()
 
 
-def clock_back(scene: Scene) -> None:
+def clock_back(target: Target) -> None:
     """By as much as it was ahead."""
-    scene.admin.execute("SELECT shared_backup_clock_release()")
+    target.admin.execute("SELECT shared_backup_clock_release()")
 
 
 NEW_SETTINGS = {
@@ -291,29 +291,29 @@ NEW_SETTINGS = {
 }
 
 
-def change_settings(scene: Scene) -> None:
+def change_settings(target: Target) -> None:
     """All that can be reloaded."""
-    scene.healing.callback(configure, scene, dict.fromkeys(NEW_SETTINGS))
-    configure(scene, NEW_SETTINGS)
+    target.healing.callback(configure, target, dict.fromkeys(NEW_SETTINGS))
+    configure(target, NEW_SETTINGS)
 
 
-def configure(scene: Scene, settings: dict[str, str] | dict[str, None]) -> None:
+def configure(target: Target, settings: dict[str, str] | dict[str, None]) -> None:
     """Reloads the configuration with these settings, without waiting for processes that may be held."""
-    scene.cluster.configure(settings)
-    scene.cluster.reload(sessions=[scene.admin])
+    target.cluster.configure(settings)
+    target.cluster.reload(sessions=[target.admin])
 
 
-def drop_role(scene: Scene) -> None:
+def drop_role(target: Target) -> None:
     """The caller's."""
-    scene.admin.execute(f"DROP OWNED BY {CALLER}")
-    scene.admin.execute(f"DROP ROLE {CALLER}")
-    scene.healing.callback(make_role, scene.admin)
+    target.admin.execute(f"DROP OWNED BY {CALLER}")
+    target.admin.execute(f"DROP ROLE {CALLER}")
+    target.healing.callback(make_role, target.admin)
 
 
-def revoke(scene: Scene) -> None:
+def revoke(target: Target) -> None:
     """The caller may not do it any more."""
-    scene.admin.execute(REVOKE)
-    scene.healing.callback(scene.admin.execute, GRANT)
+    target.admin.execute(REVOKE)
+    target.healing.callback(target.admin.execute, GRANT)
 
 
 def make_role(admin: Session) -> None:

@@ -1,4 +1,4 @@
-"""Named points in the instrumented extension: a process that reaches one is held there, let go, or made to fail.
+"""Injection points in the instrumented extension: a process that reaches one is held there, let go, or made to fail.
 
 The names, and what they stand for, are in ``harness/extension/points.c``.
 """
@@ -30,11 +30,11 @@ POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
 DURABLE_POINTS = (*WRITING, *RESUMING)
-"""Points that only a server with durable backups comes to."""
+"""InjectionPoints that only a server with durable backups comes to."""
 
 
-class Armed(NamedTuple):
-    """A point as it is armed for a label (None: for any)."""
+class Attached(NamedTuple):
+    """A point as it is attached for a label (None: for any)."""
 
     point: str
     label: str | None
@@ -45,7 +45,7 @@ class Armed(NamedTuple):
     """How many were let go, or have failed there."""
 
 
-class Points:
+class InjectionPoints:
     """The points of one server, through a session of a superuser."""
 
     def __init__(self, session: Session) -> None:
@@ -53,46 +53,50 @@ class Points:
 
     def names(self) -> list[str]:
         """All of them."""
-        return [row[0] for row in self.session.execute("SELECT DISTINCT point FROM shared_backup_points()")]
+        return [row[0] for row in self.session.execute("SELECT DISTINCT point FROM shared_backup_injection_points()")]
 
     def may_fail(self, point: str) -> bool:
         """Can there be an error?"""
-        query = "SELECT may_fail FROM shared_backup_points() WHERE point = %s"
+        query = "SELECT may_fail FROM shared_backup_injection_points() WHERE point = %s"
         return bool(self.session.execute(query, (point,))[0][0])
 
-    def arm(self, point: str, label: str | None = None, action: str = "wait") -> None:
+    def attach(self, point: str, label: str | None = None, action: str = "wait") -> None:
         """Whoever comes there from now on waits, or (``error``) the first one fails."""
-        self.session.execute("SELECT shared_backup_point_arm(%s, %s, %s)", (point, action, label))
+        self.session.execute("SELECT shared_backup_injection_point_attach(%s, %s, %s)", (point, action, label))
 
-    def hold_all(self, places: Iterable[tuple[str, str | None]]) -> None:
+    def attach_all(self, places: Iterable[tuple[str, str | None]]) -> None:
         """Whoever comes to one of these points, at work on that label, waits."""
         points, labels = zip(*places, strict=True)
         self.session.execute(
-            "SELECT shared_backup_point_arm(p, 'wait', label) FROM unnest(%s::text[], %s::text[]) AS t (p, label)",
+            "SELECT shared_backup_injection_point_attach(p, 'wait', label)"
+            " FROM unnest(%s::text[], %s::text[]) AS t (p, label)",
             (list(points), list(labels)),
         )
 
-    def let_go(self, point: str, label: str | None = None) -> int:
+    def wakeup(self, point: str, label: str | None = None) -> int:
         """Those who wait there go on, and others will wait again; returns how many they are."""
-        return int(self.session.execute("SELECT shared_backup_point_release(%s, %s)", (point, label))[0][0])
+        return int(self.session.execute("SELECT shared_backup_injection_point_wakeup(%s, %s)", (point, label))[0][0])
 
-    def disarm(self, point: str | None = None) -> None:
+    def detach(self, point: str | None = None) -> None:
         """Nobody waits there any more (None: nor anywhere else), and whoever does goes on."""
-        self.session.execute("SELECT shared_backup_point_disarm(%s)", (point,))
+        self.session.execute("SELECT shared_backup_injection_point_detach(%s)", (point,))
 
-    def armed(self) -> list[Armed]:
-        """The points that are armed."""
+    def attached(self) -> list[Attached]:
+        """The points that are attached."""
         query = (
-            "SELECT point, label, action, waiting, passed FROM shared_backup_points()"
+            "SELECT point, label, action, waiting, passed FROM shared_backup_injection_points()"
             " WHERE action IS NOT NULL ORDER BY point, label"
         )
         return [
-            Armed(point, label, action, tuple(pids), n) for point, label, action, pids, n in self.session.execute(query)
+            Attached(point, label, action, tuple(pids), n)
+            for point, label, action, pids, n in self.session.execute(query)
         ]
 
     def waiting(self, point: str, label: str | None = None) -> tuple[int, ...]:
-        """The processes that wait there, as armed for that label."""
-        query = "SELECT waiting FROM shared_backup_points() WHERE point = %s AND label IS NOT DISTINCT FROM %s"
+        """The processes that wait there, as attached for that label."""
+        query = (
+            "SELECT waiting FROM shared_backup_injection_points() WHERE point = %s AND label IS NOT DISTINCT FROM %s"
+        )
         return tuple(pid for (pids,) in self.session.execute(query, (point, label)) for pid in pids)
 
     def arrived(
@@ -102,7 +106,7 @@ class Points:
         over: Callable[[], bool] = lambda: False,
         others: Collection[int] = (),
     ) -> bool:
-        """Waits until somebody waits there beside these ``others``, as armed for that label, or until it is ``over``.
+        """Waits until somebody waits there beside these ``others``, as attached for that label, or it is ``over``.
 
         Is anybody there?
         """
@@ -111,6 +115,8 @@ class Points:
             if over():
                 return False
             if time.monotonic() > deadline:
-                raise ClusterError(f"nobody came to {point} ({label}) within {PATIENCE} s; armed are {self.armed()}")
+                raise ClusterError(
+                    f"nobody came to {point} ({label}) within {PATIENCE} s; attached are {self.attached()}"
+                )
             time.sleep(PAUSE)
         return True

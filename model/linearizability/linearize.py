@@ -87,22 +87,22 @@ def linearize(
     ``visible`` says as much of an outcome of the model as the history shows. All start points that the history names
     are larger than those of the first state.
     """
-    question = Question(design, visible)
+    checker = HistoryChecker(design, visible)
     in_time, at_any_time = list(calls), [call if call.outcome else replace(call, completed=None) for call in calls]
     try:
         # Most of what was cut off took place before its caller was told so: that is tried first.
         for asked in (in_time, at_any_time) if in_time != at_any_time else (in_time,):
-            search = question.search([Configuration(first)], asked, budget)
+            search = checker.search([Configuration(first)], asked, budget)
             if (witness := search.run()) is not None:
                 given = dict(zip(asked, calls, strict=True))
                 return Explained(tuple(Step(given[step.call], step.phase) for step in witness))
     except BudgetSpentError:
         return Undecided(budget)
-    return Unexplained(question.window(first, at_any_time, search))
+    return Unexplained(checker.window(first, at_any_time, search))
 
 
 @dataclass(frozen=True)
-class Question:
+class HistoryChecker:
     """What is the same for every part of a history."""
 
     design: Design

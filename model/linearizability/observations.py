@@ -18,7 +18,7 @@ from model.outcomes import BackupRow, StopRow
 from model.state import ACTIVE, EXPIRED, LOST, STARTING, STOPPED, Cluster
 
 
-class Sightings:
+class Observations:
     """The rows of a history's calls, which go by number."""
 
     def __init__(self, design: Design, calls: Sequence[Call]) -> None:

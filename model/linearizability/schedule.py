@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from model.design import Design
 from model.linearizability.calls import Call, deadline, rows
-from model.linearizability.observations import Sightings
+from model.linearizability.observations import Observations
 from model.linearizability.startpoints import StartPoints
 from model.operations import (
     Abort,
@@ -153,7 +153,7 @@ class Search:
         self.completions = sum(deadline(call) < inf for call in self.calls)
         taken = min(configuration.cluster.start_points for configuration in begin)
         self.points = StartPoints(taken, self.calls)
-        self.sightings = Sightings(design, self.calls)
+        self.observations = Observations(design, self.calls)
         self.open = self.open_calls()
         self.furthest = 0
         """How many completions it got through, at most."""
@@ -206,7 +206,7 @@ class Search:
                 continue
             met.add(node.configuration)
             unfinished = [number for number in self.open[due] if number not in node.configuration.ahead]
-            if self.sightings.contradict(node.configuration.cluster, unfinished):
+            if self.observations.contradict(node.configuration.cluster, unfinished):
                 continue
             if self.budget <= 0:
                 raise BudgetSpentError

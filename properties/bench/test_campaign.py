@@ -37,7 +37,7 @@ from hypothesis import given, strategies as st
 from model.tour import TransitionClass
 from harness.clients.client import Violation
 from harness.server.session import SqlError
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Restore
 
 SEEN, MISSED = TransitionClass("Stop", "active", "owner", "ok"), TransitionClass("Renew", "expired", "other", "55000")
@@ -96,7 +96,7 @@ def test_backups_are_restored(tally):
             Restore("lost", True, "FATAL:  no", 2, 0.75),
         ]
         for _ in range(2):
-            tally.refused(Passage("durable", ("fast shutdown",), "WAL reset"), SqlError("55000", "lost", "no WAL"))
+            tally.refused(SurvivalCase("durable", ("fast shutdown",), "WAL reset"), SqlError("55000", "lost", "no WAL"))
 
 def test_what_looks_at_nothing(tally):
     pass

@@ -15,8 +15,8 @@ from harness.server.session import SqlError
 from properties.bench.made_results import PANIC, a_campaign, a_folder, a_property, a_restore, words_of
 from properties.durable.catalogue import CATALOGUE
 from properties.durable.lockstep import Fall
-from properties.recording.passages import Passage
 from properties.recording.results import property_in_json
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Restore, Tally
 from properties.recording.verdict import Property, Verdict
 from reports.__main__ import main
@@ -32,25 +32,29 @@ FAST, KILLED = str(Fall.FAST), str(Fall.POSTMASTER)
 RESET = "The WAL has been reset <since> the backup was started."
 
 
-def a_passage(design: str, *across: str, but: str = "") -> dict[str, Any]:
+def a_survival_case(design: str, *across: str, but: str = "") -> dict[str, Any]:
     """What a backup went through."""
     return {"design": design, "across": list(across), "but": but}
 
 
 def a_refusal(reason: str, design: str, *across: str, but: str = "", refused: int = 1) -> dict[str, Any]:
     """One of the refusals of a property."""
-    return {**a_passage(design, *across, but=but), "sqlstate": "55000", "reason": reason, "refused": refused}
+    return {**a_survival_case(design, *across, but=but), "sqlstate": "55000", "reason": reason, "refused": refused}
 
 
 RESTORES = [
-    a_restore("plain", passage=None),
-    *(a_restore("durable", passage=a_passage("durable", FAST)) for _ in range(41)),
-    a_restore("durable", passage=a_passage("durable", FAST, KILLED)),
-    a_restore("catalogue", PANIC, passage=a_passage("catalogue", FAST)),
-    a_restore("control", "FATAL:  short of 0/A1", passage=a_passage("durable", FAST, but="without its <file>")),
-    a_restore("control", "FATAL:  short of 0/B2", passage=a_passage("durable", KILLED, but="without its <file>")),
-    a_restore("control", "FATAL:  torn", passage=a_passage("durable", FAST, but="WAL reset")),
-    a_restore("strange", "PANIC:  odd", passage=a_passage("mine", "a flood")),
+    a_restore("plain", survival_case=None),
+    *(a_restore("durable", survival_case=a_survival_case("durable", FAST)) for _ in range(41)),
+    a_restore("durable", survival_case=a_survival_case("durable", FAST, KILLED)),
+    a_restore("catalogue", PANIC, survival_case=a_survival_case("catalogue", FAST)),
+    a_restore(
+        "control", "FATAL:  short of 0/A1", survival_case=a_survival_case("durable", FAST, but="without its <file>")
+    ),
+    a_restore(
+        "control", "FATAL:  short of 0/B2", survival_case=a_survival_case("durable", KILLED, but="without its <file>")
+    ),
+    a_restore("control", "FATAL:  torn", survival_case=a_survival_case("durable", FAST, but="WAL reset")),
+    a_restore("strange", "PANIC:  odd", survival_case=a_survival_case("mine", "a flood")),
 ]
 REFUSALS = [
     a_refusal("backup is not in progress", "stock", FAST, refused=3),
@@ -82,16 +86,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_a_property_counts_is_what_the_report_reads() -> None:
     """... and nothing of it gets lost on the way through results.json."""
     gone = SqlError("55000", 'shared backup "a" was lost', "The WAL has been reset.")
-    tally, way = Tally(), Passage(DURABLE.name).through(FAST).through(FAST)
+    tally, way = Tally(), SurvivalCase(DURABLE.name).through(FAST).through(FAST)
     assert way.through(KILLED).across == (FAST, KILLED)
     tally.restores += [Restore("a", True, "", 0, 0.5, way), Restore("b", False, "PANIC:  no", 0, 0.5)]
     tally.refused(way.with_fault("WAL reset"), gone)
     tally.refused(way.with_fault("WAL reset"), SqlError("55000", "another label", gone.detail))
-    tally.refused(Passage(STOCK.name), SqlError("55000", "backup is not in progress"))
+    tally.refused(SurvivalCase(STOCK.name), SqlError("55000", "backup is not in progress"))
     one = Property("two is even", "made up", "test_two", verdict=Verdict.HOLDS, tally=tally)
     written = json.loads(json.dumps(property_in_json(one)))
     found = read_campaign(a_campaign(properties=[written])).ends
-    assert [(end.passage.design, end.passage.across, end.passage.but, end.fate, end.number) for end in found] == [
+    assert [
+        (end.survival_case.design, end.survival_case.across, end.survival_case.but, end.fate, end.number)
+        for end in found
+    ] == [
         ("durable", (FAST,), "", WHOLE, 1),
         ("durable", (FAST,), "WAL reset", REFUSED, 2),
         ("stock", (), "", REFUSED, 1),
@@ -100,7 +107,7 @@ def test_what_a_property_counts_is_what_the_report_reads() -> None:
 
 
 def test_a_fault_stays_with_a_backup_over_later_restarts() -> None:
-    lost = Passage(DURABLE.name).through(FAST, "WAL reset").through(KILLED, "too late")
+    lost = SurvivalCase(DURABLE.name).through(FAST, "WAL reset").through(KILLED, "too late")
     assert (lost.across, lost.but) == ((FAST, KILLED), "WAL reset")
 
 
@@ -178,8 +185,8 @@ def test_no_text_of_a_figure_lies_over_another() -> None:
     """Whatever long words servers and properties find."""
     said = "FATAL:  " + "a long complaint about many things " * 9
     names = ["wrong", "wrong, too", "wrong, as ever", "with something wrong " * 4]
-    long = [a_restore("a", said, passage=a_passage("durable", FAST, but=name)) for name in names]
-    many = [a_restore("a", passage=a_passage("durable", FAST, but="all at once")) for _ in range(1_000)]
+    long = [a_restore("a", said, survival_case=a_survival_case("durable", FAST, but=name)) for name in names]
+    many = [a_restore("a", survival_case=a_survival_case("durable", FAST, but="all at once")) for _ in range(1_000)]
     down = a_refusal("no", "durable", FAST, but="all at once", refused=1_000)
     one = a_property("a", restores=[*long, *many], refusals=[down])
     for part in parts(read_campaign(a_campaign(properties=[one])).ends):
@@ -208,10 +215,10 @@ def test_a_passage_that_is_none_gets_one_clear_sentence(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong: dict[str, Any] = {
-        "restores": {"restores": [a_restore("a", passage={**a_passage("durable"), "across": FAST})]},
+        "restores": {"restores": [a_restore("a", survival_case={**a_survival_case("durable"), "across": FAST})]},
         "refusals": {"refusals": [{**a_refusal("no", "durable"), "across": FAST}]},
     }[name]
     folder = a_folder(tmp_path / "bad", a_campaign(properties=[a_property("a", **wrong)]))
     assert main([str(folder)]) == 2
-    where = f"{name}: [0]: {'passage: ' if name == 'restores' else ''}across"
+    where = f"{name}: [0]: {'survival_case: ' if name == 'restores' else ''}across"
     assert f'{where}: "{FAST}" is no list' in capsys.readouterr().err

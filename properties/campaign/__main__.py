@@ -27,7 +27,7 @@ from harness.running.commandline import (
 from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
-from properties.recording.progress import show_end, shown
+from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.verdict import Recorder, Verdict
 from properties.support.servers import server_settings
@@ -67,7 +67,7 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
     tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize
     with own_console() as console:
         console.print(tested)
-        with shown(console, recorder):
+        with showing_progress(console, recorder):
             check(recorder, chosen, tests, run.folder)
         seconds = run.seconds()
         about = circumstances(run, seconds, server_settings(run.implementation))

@@ -80,7 +80,7 @@ class Doings:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CrowdPlan:
     """What happens in one example."""
 
     members: int
@@ -131,7 +131,7 @@ class Plan:
         return initial(settings, ROLES, len(self.roles))
 
 
-KINDS: tuple[Callable[[Plan, Random, int, str, dict[str, int]], Operation], ...] = (
+KINDS: tuple[Callable[[CrowdPlan, Random, int, str, dict[str, int]], Operation], ...] = (
     lambda plan, chance, session, label, seen: Start(session, label, ttl(plan, chance)),
     lambda plan, chance, session, label, seen: Stop(session, label),
     lambda plan, chance, session, label, seen: Stop(session, label, seen.get(label)),
@@ -148,28 +148,28 @@ def sometimes(chance: Random, start_point: int | None) -> int | None:
     return start_point if chance.random() < 0.3 else None
 
 
-def ttl(plan: Plan, chance: Random) -> int | None:
+def ttl(plan: CrowdPlan, chance: Random) -> int | None:
     """A time to live, where there is one."""
     return TTL if plan.expiry and chance.random() < 0.7 else None
 
 
-def plans(operations: int) -> st.SearchStrategy[Plan]:
+def plans(operations: int) -> st.SearchStrategy[CrowdPlan]:
     """Many sessions, few labels: what they do collides all the time. ``operations``: of all members, at most."""
     return mixtures(operations) | mixtures(operations).map(crush)
 
 
-def crush(plan: Plan) -> Plan:
+def crush(plan: CrowdPlan) -> CrowdPlan:
     """Everybody wants the only place, and gives it up at once."""
     rounds = plan.members * plan.rounds // MOST
     return replace(plan, members=MOST, rounds=rounds, labels=LABELS, limit=1, weights=(4, 0, 0, 4, 0, 0), changes=False)
 
 
 @st.composite
-def mixtures(draw: st.DrawFn, operations: int) -> Plan:
+def mixtures(draw: st.DrawFn, operations: int) -> CrowdPlan:
     """A bit of everything, in all proportions."""
     often, seldom = st.integers(1, 4), st.integers(0, 2)
     members = draw(st.integers(8, MOST))
-    return Plan(
+    return CrowdPlan(
         members=members,
         rounds=draw(st.integers(200, operations)) // members,
         labels=LABELS[: draw(st.sampled_from([3, 2, 2, 1]))],
@@ -188,7 +188,7 @@ def mixtures(draw: st.DrawFn, operations: int) -> Plan:
 # What is done
 
 
-def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
+def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     """The whole example, from the first connection to a fresh start and stop at its end; raises Violation.
 
     ``watched``: what happened beside the operations goes there.
@@ -207,7 +207,7 @@ def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
     settle(crowd, plan)
 
 
-def act(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int], doings: Doings) -> None:
+def act(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, int], doings: Doings) -> None:
     """A member of the crowd; ``seen``: the start points that were returned last, by label."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=plan.rounds):
@@ -220,7 +220,7 @@ def act(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int], doings: Do
             seen[str(operation.label)] = outcome.value
 
 
-def administrate(crowd: Crowd, plan: Plan) -> None:
+def administrate(crowd: Crowd, plan: CrowdPlan) -> None:
     """Lets time pass, and changes what may be changed while the server runs."""
     choices: list[Operation] = [Advance(TTL // 2)] * (6 * plan.expiry)
     if plan.changes:
@@ -231,12 +231,12 @@ def administrate(crowd: Crowd, plan: Plan) -> None:
         crowd.act(chance.choice(choices))
 
 
-def cancel(crowd: Crowd, plan: Plan, doings: Doings, blows: list[Blow]) -> None:
+def cancel(crowd: Crowd, plan: CrowdPlan, doings: Doings, blows: list[Blow]) -> None:
     """Cancels whatever one or the other member is doing: it takes place, or leaves no trace."""
     session = crowd.cluster.connect()
     numbers = {member.pid: number for number, member in enumerate(crowd.sessions[: plan.members]) if member}
     while not crowd.over.wait(PAUSE):
-        with crowd.door.passing():  # who is alone there, is not disturbed
+        with crowd.door.shared():  # who is alone there, is not disturbed
             for (pid,) in session.execute(BUSY, (list(numbers),)):
                 with doings.staying(numbers[pid]) as operation:
                     if isinstance(operation, CANCELLED):
@@ -250,7 +250,7 @@ def watch(crowd: Crowd, readings: list[Reading]) -> None:
     """Reads the view all the time: never may it show more live backups than are allowed."""
     session, view = crowd.cluster.connect(), str(crowd.implementation.view)
     while not crowd.over.is_set():
-        with crowd.door.passing():
+        with crowd.door.shared():
             live, ceiling = live_backups(session, view), crowd.ceiling
         readings.append(Reading(monotonic(), live, ceiling))
         if ceiling is not None and live > ceiling:
@@ -286,7 +286,7 @@ def run_pg_basebackup(crowd: Crowd) -> None:
 # After the rush
 
 
-def settle(crowd: Crowd, plan: Plan) -> None:
+def settle(crowd: Crowd, plan: CrowdPlan) -> None:
     """Everybody has ended: nothing may be left half done, and a fresh start and stop must work; raises Violation."""
     live = []
     for row in crowd.rows():

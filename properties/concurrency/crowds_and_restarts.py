@@ -12,7 +12,7 @@ from harness.server import durable
 from model.design import StopPolicy
 from model.operations import Connect, ListBackups, Restart, RestartKind, Start, Stop
 from model.outcomes import Ok
-from properties.concurrency.crowds import KINDS, LABELS, Doings, Plan, act, expect_forced, settle
+from properties.concurrency.crowds import KINDS, LABELS, CrowdPlan, Doings, act, expect_forced, settle
 from properties.recording.timeline import Watched
 from properties.support.lockstep import ROLES
 
@@ -25,10 +25,10 @@ ENOUGH = 2_000
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> CrowdPlan:
     """The first half of the members is there before the restart, the other half after it."""
     often, seldom = st.integers(1, 4), st.integers(1, 2)
-    return Plan(
+    return CrowdPlan(
         members=2 * draw(st.integers(4, 8)),
         rounds=20,
         labels=LABELS[: draw(st.sampled_from([3, 2, 1]))],
@@ -44,7 +44,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
+def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     """The whole example; raises Violation."""
     beginning, half, seen = plan.beginning(crowd), plan.members // 2, dict[str, int]()
     crowd.begin(ROLES, len(plan.roles), beginning.settings)
@@ -66,7 +66,7 @@ def carry_out(crowd: Crowd, plan: Plan, watched: Watched) -> None:
     settle(crowd, plan)
 
 
-def act_until_cut_off(crowd: Crowd, plan: Plan, session: int, seen: dict[str, int]) -> None:
+def act_until_cut_off(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, int]) -> None:
     """A member that is there before."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=ENOUGH):
@@ -78,12 +78,12 @@ def act_until_cut_off(crowd: Crowd, plan: Plan, session: int, seen: dict[str, in
             seen[str(operation.label)] = outcome.value
 
 
-def how(plan: Plan) -> RestartKind:
+def how(plan: CrowdPlan) -> RestartKind:
     """How the server goes down."""
     return HOWS[plan.seed % len(HOWS)]
 
 
-def bring_down(crowd: Crowd, plan: Plan) -> None:
+def bring_down(crowd: Crowd, plan: CrowdPlan) -> None:
     """The server goes down, whatever anybody is doing."""
     sleep(Random(plan.seed).uniform(SHORTEST, LONGEST))
     restart = Event(Restart(how(plan)), "the world", monotonic(), sql=[f"-- the server is restarted ({how(plan)})"])
@@ -91,7 +91,7 @@ def bring_down(crowd: Crowd, plan: Plan) -> None:
     crowd.cluster.go_down(how(plan))
 
 
-def come_up(crowd: Crowd, plan: Plan) -> None:
+def come_up(crowd: Crowd, plan: CrowdPlan) -> None:
     """It comes up again, with its backups; raises Violation."""
     restart = next(event for event in crowd.history.events if isinstance(event.operation, Restart))
     crowd.close_all()

@@ -6,7 +6,7 @@ from itertools import product
 
 from harness.clients.client import Violation
 from harness.clients.history import describe
-from harness.clients.phases import BOUNDARIES, Place, Stage, Standing
+from harness.clients.phases import BOUNDARIES, AtBoundary, PhaseController, Place
 from harness.server.cluster import ClusterError
 from harness.server.probes import forced_full_page_writes, lowered_too_often
 from model.design import Design
@@ -32,7 +32,7 @@ from model.transition import Pending, run, view
 from properties.recording.at_once import Order
 
 ROLES = (ROOT, ALICE, BOB)
-CAST = (ALICE.name, BOB.name, ROOT.name)
+SESSION_ROLES = (ALICE.name, BOB.name, ROOT.name)
 """Whose sessions they are, by number."""
 
 TTL = 10
@@ -45,7 +45,7 @@ KINDS: Mapping[str, Callable[[int, str, int], Operation]] = {
     "expiry": lambda session, label, limit: Advance(TTL),
     "raised limit": lambda session, label, limit: SetLimit(limit + 1),
     "lowered limit": lambda session, label, limit: SetLimit(limit - 1),
-    "revoke": lambda session, label, limit: Revoke(CAST[0]),
+    "revoke": lambda session, label, limit: Revoke(SESSION_ROLES[0]),
 }
 """What may happen at once: operations of a session, about a label, under a limit; what others do; and time."""
 
@@ -82,12 +82,12 @@ class Scope:
     def before(self) -> list[Operation]:
         """What happened before, beside the connections: those that ended backups first, for the sake of the limit."""
         ordered = sorted(self.given, key=lambda item: item[1], reverse=True)
-        privileges = [Grant(CAST[0])] if "revoke" in self.kinds else []
+        privileges = [Grant(SESSION_ROLES[0])] if "revoke" in self.kinds else []
         return [*privileges, SetLimit(self.limit), *(one for label, state in ordered for one in GIVEN[state](label))]
 
     def first(self, design: Design) -> Cluster:
         """Where the calls begin."""
-        cluster = initial(design.settings, ROLES, len(CAST))
+        cluster = initial(design.settings, ROLES, len(SESSION_ROLES))
         for operation in (*connections(), *self.before()):
             ((cluster, _),) = run(design, cluster, operation)
         return cluster
@@ -115,7 +115,7 @@ class Scope:
 
 def connections() -> list[Connect]:
     """What comes first."""
-    return [Connect(number, role) for number, role in enumerate(CAST)]
+    return [Connect(number, role) for number, role in enumerate(SESSION_ROLES)]
 
 
 def scopes(kinds: Sequence[str], states: Sequence[str]) -> list[Scope]:
@@ -134,30 +134,32 @@ def scopes(kinds: Sequence[str], states: Sequence[str]) -> list[Scope]:
 class Replay:
     """One schedule on the server, compared with the model after every phase."""
 
-    def __init__(self, stage: Stage, scope: Scope, schedule: Schedule, runs: list[Run], reaper_at: str | None) -> None:
-        self.stage = stage
+    def __init__(
+        self, controller: PhaseController, scope: Scope, schedule: Schedule, runs: list[Run], reaper_at: str | None
+    ) -> None:
+        self.controller = controller
         self.calls = scope.calls()
         self.schedule = schedule
         self.runs = runs
         """What may come of it, as far as it agrees with what has been seen."""
         self.reaper_at = reaper_at
-        stage.begin_history()
+        controller.begin_history()
         for operation in scope.before():
-            outcome = self.numbered(stage.perform(operation), Ok(len(stage.lsns)))
-            assert not isinstance(outcome, Standing)
-            stage.history.events[-1].outcome = outcome
+            outcome = self.numbered(controller.perform(operation), Ok(len(controller.lsns)))
+            assert not isinstance(outcome, AtBoundary)
+            controller.history.events[-1].outcome = outcome
         self.said: list[str] = []
         """What every phase has come to, in words."""
-        self.script = [stage.history.script()]
+        self.script = [controller.history.script()]
 
     def play(self, exactly: bool = False) -> None:
         """The whole schedule; raises Violation. ``exactly``: core's counter at the end is held to its very number."""
-        places = self.stage.raise_curtain(self.calls, self.reaper_at)
+        places = self.controller.hold_between_phases(self.calls, self.reaper_at)
         self.script += ["-- an administrator:", *map(arming, places)]
         try:
             for position, number in enumerate(self.schedule):
                 self.take_phase(position, self.calls[number])
-            self.stage.drop_curtain()
+            self.controller.release_all()
             self.compare_counter(self.runs[0][-1].cluster)
             if exactly:
                 self.expect_exactly_none()
@@ -168,10 +170,10 @@ class Replay:
 
     def take_phase(self, position: int, call: Operation) -> None:
         """The next phase of the schedule; raises Violation."""
-        place = self.stage.standing.get(call)
+        place = self.controller.at_boundary.get(call)
         expected = [self.expected(position, run[position]) for run in self.runs]
         try:
-            came_to = self.stage.take_phase(call)
+            came_to = self.controller.take_phase(call)
         except (ClusterError, TimeoutError) as hanging:
             self.tell(call, place, "does not go on")
             raise Violation(f"{call}\n  does not go on: {hanging}") from None
@@ -182,55 +184,55 @@ class Replay:
             wanted = " or ".join(map(in_words, expected))
             raise Violation(f"{call}\n  {in_words(came_to)}\n  expected: {wanted}")
         self.runs = [run for run, one in zip(self.runs, expected, strict=True) if one == came_to]
-        shown = self.stage.rows()
+        shown = self.controller.rows()
         agreeing = [run for run in self.runs if view(run[position].cluster) == shown]
         if not agreeing:
             wanted = "\nor\n  ".join(str(view(run[position].cluster)) for run in self.runs)
             raise Violation(f"{call}\n  {in_words(came_to)}\nthe view shows\n  {shown}\nexpected\n  {wanted}")
         self.runs = agreeing
 
-    def expected(self, position: int, step: Step) -> Outcome | Standing:
+    def expected(self, position: int, step: Step) -> Outcome | AtBoundary:
         """What a phase is to come to."""
         if not isinstance(step.result, Pending):
             return step.result
         operation = step.result.operation
         phase = self.schedule[:position].count(step.call)
-        return Standing((BOUNDARIES[type(operation)][phase], operation.label))
+        return AtBoundary((BOUNDARIES[type(operation)][phase], operation.label))
 
-    def numbered(self, came_to: Outcome | Standing, *expected: Outcome | Standing) -> Outcome | Standing:
+    def numbered(self, came_to: Outcome | AtBoundary, *expected: Outcome | AtBoundary) -> Outcome | AtBoundary:
         """The same with the number of a start point in its place, if one is expected; raises Violation."""
         if isinstance(came_to, Ok) and isinstance(came_to.value, int):
             for one in expected:
                 if isinstance(one, Ok) and isinstance(one.value, int):
-                    self.stage.number_start_point(came_to.value, one.value)
+                    self.controller.number_start_point(came_to.value, one.value)
                     return one
         return came_to
 
     def compare_counter(self, cluster: Cluster) -> None:
         """Core's hidden counter at the end, and once more when nothing is left; raises Violation."""
         self.expect_forced(cluster.running_backups > 0, f"with {cluster.running_backups} backups running")
-        self.stage.clear()
+        self.controller.clear()
         if cluster.running_backups > 0:
             self.expect_forced(False, "after every backup was stopped, aborted or expired")
 
     def expect_exactly_none(self) -> None:
         """Core's counter is not even below zero, which shows only when the next backup starts; raises Violation."""
-        if lowered_too_often(self.stage.admin):
+        if lowered_too_often(self.controller.admin):
             raise Violation("core was released more often than backups were started, with the aborts of what was left")
 
     def expect_forced(self, expected: bool, when: str) -> None:
         """Core counts backups, or none; raises Violation."""
-        if forced_full_page_writes(self.stage.admin) != expected:
+        if forced_full_page_writes(self.controller.admin) != expected:
             raise Violation(f"core {'does not force' if expected else 'still forces'} full-page writes {when}")
 
     # For a person to read
 
     def tell(self, call: Operation, place: Place | None, result: str) -> None:
         """Puts down what has happened."""
-        who = self.stage.signature(call)
+        who = self.controller.signature(call)
         self.said.append(f"{len(self.said) + 1}. {who}: {call}: {result}")
         if place is None:
-            event = next(event for event in reversed(self.stage.history.events) if event.operation == call)
+            event = next(event for event in reversed(self.controller.history.events) if event.operation == call)
             self.script += [f"-- {who}:", *(text if text.startswith("--") else f"{text};" for text in event.sql)]
             self.script.append(f"--   {result}")
         else:
@@ -242,15 +244,15 @@ class Replay:
         return "\n".join([*self.said, *rest])
 
 
-def in_words(came_to: Outcome | Standing) -> str:
+def in_words(came_to: Outcome | AtBoundary) -> str:
     """What an operation has come to."""
-    return f"waits at {came_to.place[0]}" if isinstance(came_to, Standing) else describe(came_to)
+    return f"waits at {came_to.place[0]}" if isinstance(came_to, AtBoundary) else describe(came_to)
 
 
 def arming(place: Place) -> str:
     """How a point is armed."""
     point, label = place
-    return f"SELECT shared_backup_point_arm('{point}', label => {literal(label)});"
+    return f"SELECT shared_backup_injection_point_attach('{point}', label => {literal(label)});"
 
 
 def call_of(function: str, place: Place) -> str:

@@ -122,12 +122,12 @@ def came_of(outcome: Outcome | None) -> str:
         case None:
             return "not known"
         case Ok(tuple() as rows):
-            return f"ok, shows {', '.join(map(shown, rows)) or 'nothing'}"
+            return f"ok, shows {', '.join(map(row_in_words, rows)) or 'nothing'}"
         case _:
             return describe(outcome)
 
 
-def shown(row: BackupRow) -> str:
+def row_in_words(row: BackupRow) -> str:
     """A row of the view, without what it leaves open."""
     parts = {"": row.state, "by": row.owner, "from": row.start_point, "started": row.start_time}
     parts |= {"expires": row.expires_at, "stopped": row.stop_time}
@@ -137,7 +137,8 @@ def shown(row: BackupRow) -> str:
 
 def began(states: Sequence[Cluster]) -> str:
     """The states that a window may begin in, in words."""
-    told = [*dict.fromkeys(f"{', '.join(map(shown, view(one))) or 'no backup'} (clock: {one.now})" for one in states)]
+    backups = ((", ".join(map(row_in_words, view(one))), one.now) for one in states)
+    told = [*dict.fromkeys(f"{rows or 'no backup'} (clock: {now})" for rows, now in backups)]
     others = [f"one of {len(told) - MOST_STATES} others"] if len(told) > MOST_STATES else []
     return "; or ".join([*told[:MOST_STATES], *others])
 

@@ -1,8 +1,8 @@
 """Free-running: many sessions hammer few labels, and whatever comes of it, the model explains it.
 
-Beside them core's own backups are taken, in sessions and by pg_basebackup, and none of them is ever disturbed. The
-order of events is the machine's own, so a failure is not made smaller by trying again: its history is saved, and the
-part of it that no interleaving explains is shown.
+ServerLockstep them core's own backups are taken, in sessions and by pg_basebackup, and none of them is ever disturbed.
+The order of events is the machine's own, so a failure is not made smaller by trying again: its history is saved, and
+the part of it that no interleaving explains is shown.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from harness.server.cluster import open_cluster
 from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
 from properties.concurrency import crowds_and_restarts
-from properties.concurrency.crowds import Plan, carry_out, plans
+from properties.concurrency.crowds import CrowdPlan, carry_out, plans
 from properties.concurrency.linearize import came_of, told
 from properties.concurrency.overlap import breach
 from properties.concurrency.recorded import written
@@ -43,7 +43,7 @@ ROWS, TURNS = 2_000, 250
 turns were seen to overlap."""
 
 
-Carry = Callable[[Crowd, Plan, Watched], None]
+Carry = Callable[[Crowd, CrowdPlan, Watched], None]
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,16 @@ def test_whatever_a_restart_cuts_off_the_model_explains_it(durable_crowd: Crowd,
 
 
 def look(
-    crowd: Crowd, tally: Tally, tmp_path: Path, drawn: SearchStrategy[Plan], carry_out: Carry, share: float = 1.0
+    crowd: Crowd, tally: Tally, tmp_path: Path, drawn: SearchStrategy[CrowdPlan], carry_out: Carry, share: float = 1.0
 ) -> None:
     """Explains a number of histories; ``share``: of the profile's."""
     saved = tmp_path / "history.jsonl"
-    found: dict[Plan, Exception] = {}  # another run of the same plan would take another course
+    found: dict[CrowdPlan, Exception] = {}  # another run of the same plan would take another course
     examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
     @settings(max_examples=max(2, examples), phases=[Phase.generate])
     @given(drawn)
-    def check(plan: Plan) -> None:
+    def check(plan: CrowdPlan) -> None:
         if plan in found:
             raise found[plan]
         watched = Watched()
@@ -134,13 +134,13 @@ def look(
     assert counts["undecided"] * 100 <= counts["explained"], f"too many histories are undecided: {counts}"
 
 
-def save(crowd: Crowd, plan: Plan, file: Path) -> None:
+def save(crowd: Crowd, plan: CrowdPlan, file: Path) -> None:
     """Keeps the history, to be checked again."""
     design, first = crowd.implementation.design, plan.beginning(crowd)
     file.write_text(written(design, first, calls_of(crowd.history)), encoding="utf-8")
 
 
-def explain(crowd: Crowd, plan: Plan, tally: Tally, saved: Path) -> None:
+def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
     """Is there an interleaving of the model's phases that explains the history? Raises Violation if there is none.
 
     If that was not found out, the history, which is in the file ``saved``, is kept.

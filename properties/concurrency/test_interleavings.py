@@ -12,7 +12,7 @@ import pytest
 from harness.building.build import Build
 from harness.clients.client import Violation
 from harness.clients.implementation import DURABLE, SHARED, Implementation
-from harness.clients.phases import Stage
+from harness.clients.phases import PhaseController
 from harness.server.cluster import open_cluster
 from harness.server.settings import STARTS_AT_ONCE
 from model.design import SHARED as DESIGN
@@ -21,7 +21,7 @@ from model.interleave import Run, Schedule, interleavings
 from model.operations import Abort, Advance, Start, Stop
 from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
-from properties.concurrency.interleavings import CAST, NAME_LABELS, ROLES, Replay, Scope, connections, scopes
+from properties.concurrency.interleavings import NAME_LABELS, ROLES, SESSION_ROLES, Replay, Scope, connections, scopes
 from properties.recording.tally import Tally
 from properties.support.servers import server_settings
 
@@ -79,41 +79,41 @@ def test_only_calls_at_once_meet_someone_at_work() -> None:
 
 
 @pytest.fixture(scope="module")
-def theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
+def phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
     if implementation.start != SHARED.start:
         pytest.skip("the implementation has no points where its operations can be held")
     with open_cluster(instrumented, settings={**server_settings(implementation), **STARTS_AT_ONCE}) as cluster:
-        yield Stage(cluster, implementation)
+        yield PhaseController(cluster, implementation)
 
 
 @pytest.fixture(scope="module")
-def durable_theatre(instrumented: Build, implementation: Implementation) -> Iterator[Stage]:
+def durable_phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
     if implementation != SHARED:
         pytest.skip("only the extension has durable backups to test beside those that are not")
     with open_cluster(instrumented, settings={**server_settings(DURABLE), **STARTS_AT_ONCE}) as cluster:
-        yield Stage(cluster, DURABLE)
+        yield PhaseController(cluster, DURABLE)
 
 
 @pytest.fixture
-def stage(theatre: Stage) -> Iterator[Stage]:
+def controller(phases: PhaseController) -> Iterator[PhaseController]:
     """With all sessions connected."""
-    connect(theatre)
-    yield theatre
-    theatre.end()
+    connect(phases)
+    yield phases
+    phases.end()
 
 
 @pytest.fixture
-def durable_stage(durable_theatre: Stage) -> Iterator[Stage]:
+def durable_controller(durable_phases: PhaseController) -> Iterator[PhaseController]:
     """The same, where backups survive restarts."""
-    connect(durable_theatre)
-    yield durable_theatre
-    durable_theatre.end()
+    connect(durable_phases)
+    yield durable_phases
+    durable_phases.end()
 
 
-def connect(stage: Stage) -> None:
-    stage.begin(ROLES, len(CAST), stage.implementation.design.settings)
+def connect(controller: PhaseController) -> None:
+    controller.begin(ROLES, len(SESSION_ROLES), controller.implementation.design.settings)
     for connection in connections():
-        stage.perform(connection)
+        controller.perform(connection)
 
 
 Case = tuple[Scope, Schedule, list[Run]]
@@ -125,69 +125,69 @@ def cases_of(design: Design, among: Sequence[Scope]) -> list[Case]:
     return sorted(cases, key=lambda case: (len(case[1]), case[0].limit))
 
 
-def replay(stage: Stage, tally: Tally, cases: Sequence[Case], reaper_at: str | None = None) -> None:
+def replay(controller: PhaseController, tally: Tally, cases: Sequence[Case], reaper_at: str | None = None) -> None:
     """Each of them on the server."""
     for position, (scope, schedule, runs) in enumerate(cases):
         try:
             with tally.example():
-                Replay(stage, scope, schedule, runs, reaper_at).play(exactly=position == len(cases) - 1)
+                Replay(controller, scope, schedule, runs, reaper_at).play(exactly=position == len(cases) - 1)
                 tally.steps += len(schedule)
                 tally.interleavings[scope.order(f"the reaper held at {reaper_at}" if reaper_at else "")] += 1
         except BaseException as failure:
-            tally.keep(stage.history, failed=True)
-            recover(stage)
+            tally.keep(controller.history, failed=True)
+            recover(controller)
             if isinstance(failure, Violation):
-                again(stage, cases[max(position - 1, 0) : position + 1], reaper_at)
+                again(controller, cases[max(position - 1, 0) : position + 1], reaper_at)
             raise
 
 
-def again(stage: Stage, cases: Sequence[Case], reaper_at: str | None) -> None:
+def again(controller: PhaseController, cases: Sequence[Case], reaper_at: str | None) -> None:
     """On a new server, to see which of these schedules fails by itself: one may have suffered from the one before."""
     for scope, schedule, runs in cases:
         try:
-            Replay(stage, scope, schedule, runs, reaper_at).play(exactly=True)
+            Replay(controller, scope, schedule, runs, reaper_at).play(exactly=True)
         except BaseException:
-            recover(stage)
+            recover(controller)
             raise
 
 
-def recover(stage: Stage) -> None:
+def recover(controller: PhaseController) -> None:
     """Makes all new after a failure."""
-    stage.drop_curtain()
-    stage.recover()
-    connect(stage)
+    controller.release_all()
+    controller.recover()
+    connect(controller)
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
-def test_two_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally: Tally) -> None:
+def test_two_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     states = ("absent", "active") if profile == "dev" else ("absent", "active", "stopped")
-    replay(stage, tally, cases_of(stage.implementation.design, scopes(kinds, states)))
+    replay(controller, tally, cases_of(controller.implementation.design, scopes(kinds, states)))
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("reaper_at", REAPER_POINTS)
 @pytest.mark.parametrize("kind", ["stop", "abort", "renew"])
 def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
-    kind: str, reaper_at: str, stage: Stage, tally: Tally
+    kind: str, reaper_at: str, controller: PhaseController, tally: Tally
 ) -> None:
     """Expiry is one phase of the model; the reaper takes three, and is held there until all others have ended."""
     replay(
-        stage,
+        controller,
         tally,
-        cases_of(stage.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
+        cases_of(controller.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
         reaper_at,
     )
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("kinds", TRIPLES, ids=" / ".join)
-def test_three_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally: Tally) -> None:
+def test_three_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     everything = scopes(kinds, ("absent", "active"))
     small = [scope for scope in everything if len({*scope.labels}) == 1 or (profile == "gate" and scope.limit == 1)]
-    design = stage.implementation.design
+    design = controller.implementation.design
     cases = cases_of(design, everything if profile == "nightly" else small)
-    replay(stage, tally, cases)
+    replay(controller, tally, cases)
     if left := len(cases_of(design, everything)) - len(cases):
         tally.notes.append(f"{left:,} more, about two labels, are for longer profiles")
 
@@ -198,7 +198,7 @@ def test_three_at_once(kinds: tuple[str, ...], profile: str, stage: Stage, tally
 @pytest.mark.server
 @pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
 def test_two_at_once_about_durable_backups(
-    kinds: tuple[str, ...], profile: str, durable_stage: Stage, tally: Tally
+    kinds: tuple[str, ...], profile: str, durable_controller: PhaseController, tally: Tally
 ) -> None:
     """... some of which have crossed a restart."""
     everything = scopes(kinds, ("absent", "active", "carried"))
@@ -207,7 +207,7 @@ def test_two_at_once_about_durable_backups(
     limit = min(scope.limit for scope in everything)
     small = [scope for scope in everything if len({*scope.labels} - {""}) == 1 and scope.limit == limit]
     cases = cases_of(DURABLE.design, everything if profile == "nightly" else small)
-    replay(durable_stage, tally, [case for case in cases if not holds_the_clock(*case)])
+    replay(durable_controller, tally, [case for case in cases if not holds_the_clock(*case)])
 
 
 def holds_the_clock(scope: Scope, schedule: Schedule, runs: Sequence[Run]) -> bool:
@@ -232,10 +232,10 @@ def holds_the_clock(scope: Scope, schedule: Schedule, runs: Sequence[Run]) -> bo
 @pytest.mark.server
 @pytest.mark.parametrize("kinds", TRIPLES, ids=" / ".join)
 def test_three_at_once_about_durable_backups(
-    kinds: tuple[str, ...], profile: str, durable_stage: Stage, tally: Tally
+    kinds: tuple[str, ...], profile: str, durable_controller: PhaseController, tally: Tally
 ) -> None:
     if profile == "nightly":
         among = scopes(kinds, ("absent", "active"))
     else:
         among = [scope for scope in scopes(kinds, ("active",)) if len({*scope.labels}) == 1]
-    replay(durable_stage, tally, cases_of(DURABLE.design, among))
+    replay(durable_controller, tally, cases_of(DURABLE.design, among))

@@ -26,8 +26,8 @@ from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Session
 from model.operations import Hazard
-from properties.durable.lockstep import PARTS, Fall, Scene, archiving, change, what_it_remembers, writing
-from properties.recording.passages import Passage
+from properties.durable.lockstep import PARTS, DurableServer, Fall, archiving, change, what_it_remembers, writing
+from properties.recording.survival import SurvivalCase
 from properties.restores.backups import Kind, copy_slowly, tool_backup
 from properties.support.server_lockstep import SPAN
 
@@ -66,7 +66,7 @@ class Backup:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CrossingsPlan:
     """What happens in one example."""
 
     crossings: tuple[Crossing, ...]
@@ -84,11 +84,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Taken:
+class CrossedBackup:
     """A backup that has been taken."""
 
     scenario: str
-    passage: Passage
+    survival_case: SurvivalCase
     label: str | None
     """None: it is core's."""
     snapshot: Snapshot
@@ -106,7 +106,7 @@ class Taken:
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> CrossingsPlan:
     """One to three restarts; the first backup crosses all of them, and beside it are one or two others."""
     seldom = st.sampled_from([False, False, False, False, False, True])
     crossing = st.builds(Crossing, st.sampled_from(Fall), st.booleans(), seldom)
@@ -122,7 +122,7 @@ def plans(draw: st.DrawFn) -> Plan:
         at = draw(st.integers(0, last))
         backups.append(Backup(draw(st.sampled_from([Kind.STOCK, Kind.TOOL])), at, at, draw(pace)))
     turns = st.sampled_from([0, 1]) | st.sampled_from(LOAD)
-    return Plan(
+    return CrossingsPlan(
         crossings,
         tuple(backups),
         tuple(tuple(draw(st.lists(turns, min_size=2, max_size=5))) for _ in range(last + 1)),
@@ -136,11 +136,11 @@ def plans(draw: st.DrawFn) -> Plan:
 class Course:
     """A plan as it is carried out."""
 
-    here: Scene
-    plan: Plan
+    here: DurableServer
+    plan: CrossingsPlan
     copies: dict[int, Generator[None, None, Snapshot]] = field(default_factory=dict)
     whole: dict[int, Snapshot] = field(default_factory=dict)
-    taken: list[Taken] = field(default_factory=list)
+    taken: list[CrossedBackup] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """What was said of the backups that were lost."""
     lost: set[int] = field(default_factory=set)
@@ -255,10 +255,16 @@ class Course:
         assert backup.crosses == (stopped.files.controlfile is not None), (
             f"a control file is handed out if a restart was crossed: {backup}"
         )
-        passage = self.here.backups.passages[label]
-        assert passage == Passage(DURABLE.name, self.plan.falls(backup)), f"the report would tell of {passage}"
-        scenario = f"durable, across {' and '.join(passage.across)}" if passage.across else "durable, no restart"
-        self.taken.append(Taken(scenario, passage, label, snapshot, stopped.files, stopped.restorable, early, prepared))
+        survival_case = self.here.backups.survival_cases[label]
+        assert survival_case == SurvivalCase(DURABLE.name, self.plan.falls(backup)), (
+            f"the report would tell of {survival_case}"
+        )
+        scenario = (
+            f"durable, across {' and '.join(survival_case.across)}" if survival_case.across else "durable, no restart"
+        )
+        self.taken.append(
+            CrossedBackup(scenario, survival_case, label, snapshot, stopped.files, stopped.restorable, early, prepared)
+        )
 
     def folder(self, number: int) -> Path:
         """Where the copy of a backup goes."""
@@ -270,7 +276,7 @@ def label_of(number: int) -> str:
     return f"backup {number}"
 
 
-def core_s_own(server: Cluster, backup: Backup, folder: Path) -> Taken:
+def core_s_own(server: Cluster, backup: Backup, folder: Path) -> CrossedBackup:
     """A backup of core's own between two restarts, on a server that may hold core for others."""
     session = server.connect()
     early = session.execute("SELECT pg_current_wal_insert_lsn()::text")[0][0]
@@ -284,7 +290,7 @@ def core_s_own(server: Cluster, backup: Backup, folder: Path) -> Taken:
     prepared = open_transactions(session)
     session.close()
     scenario = f"durable, {backup.kind} between restarts"
-    return Taken(scenario, Passage(STOCK.name), None, snapshot, files, True, early, prepared)
+    return CrossedBackup(scenario, SurvivalCase(STOCK.name), None, snapshot, files, True, early, prepared)
 
 
 def last_of(steps: Generator[None, None, Result]) -> Result:

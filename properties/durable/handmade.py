@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.restore.restore import BackupFiles
 from harness.server.session import Session
-from properties.durable.lockstep import Fall, Scene
+from properties.durable.lockstep import DurableServer, Fall
 
 TORN = "invalid page|checksum verification failed"
 """What a server says of a copy that is torn."""
@@ -21,7 +21,7 @@ def standby_label(session: Session) -> str:
     )
 
 
-def control_file_of_another(here: Scene, labelfile: str) -> BackupFiles:
+def control_file_of_another(here: DurableServer, labelfile: str) -> BackupFiles:
     """That label file, with the stop point and the control file of a later backup: late enough for any earlier copy."""
     here.backups.start("another")
     here.backups.fall(Fall.FAST)

@@ -6,12 +6,12 @@ from harness.clients.implementation import DURABLE
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Snapshot
 from harness.server.session import SqlError
-from properties.durable.lockstep import Scene, archiving
+from properties.durable.lockstep import DurableServer, archiving
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 
 
-def check_lost_or_whole(here: Scene, tally: Tally, label: str, snapshot: Snapshot, detail: str) -> None:
+def check_lost_or_whole(here: DurableServer, tally: Tally, label: str, snapshot: Snapshot, detail: str) -> None:
     """Stop refuses the backup with this detail; fails otherwise, and with what the restore of the copy says of it.
 
     The restart before this need not have compared the view (``Durable.fall``): this does.
@@ -21,10 +21,10 @@ def check_lost_or_whole(here: Scene, tally: Tally, label: str, snapshot: Snapsho
         answer = backups.ask(DURABLE.stop, {"label": label, "wait": True, "start_lsn": None})
     if not isinstance(answer, SqlError):
         backups.archive()
-        scenario, files = f"durable, {backups.passages[label].but}, and stop said yes", BackupFiles(*answer[:4])
-        check_restore(tally, scenario, here.origin, snapshot, files, passage=backups.passages[label])
+        scenario, files = f"durable, {backups.survival_cases[label].but}, and stop said yes", BackupFiles(*answer[:4])
+        check_restore(tally, scenario, here.origin, snapshot, files, survival_case=backups.survival_cases[label])
         pytest.fail(f"stop said yes to a backup that it cannot vouch for, though its copy is whole: {scenario}")
     refusal = backups.refusal(label)
     assert refusal.detail == detail, f"{refusal}: {refusal.detail}"
     backups.agreed()
-    tally.notes.append(f"durable: {backups.passages[label].but}: stop says: {refusal.detail}")
+    tally.notes.append(f"durable: {backups.survival_cases[label].but}: stop says: {refusal.detail}")

@@ -6,14 +6,14 @@ import signal
 import pytest
 
 from harness.clients.labelfile import parse_label_file
-from harness.faults.nemesis import FAULTS, Fault, Scene
+from harness.faults.nemesis import FAULTS, Fault, Target
 from harness.server.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
 from harness.server.probes import lowered_too_often, set_full_page_writes
 from harness.server.session import Row, SqlError
 from model.operations import Hazard
 from properties.durable.losses import MARK
 from properties.durable.writing import LIVE, STOP, Place, Second
-from properties.faults.storms import GONE, PATIENCE, START, Storm, end_of
+from properties.faults.trials import GONE, PATIENCE, START, FaultTrials, end_of
 
 KILLS = tuple(fault for fault in FAULTS if fault.name.startswith("SIGKILL"))
 AGAIN = "{}, and of the reaper at the restart"
@@ -30,7 +30,7 @@ REFUSED = {GONE: "42704", "expired": "55000", "lost": "55000"}
 # One server, killed again and again
 
 
-class Killing(Storm):
+class Killing(FaultTrials):
     """One server with durable backups, of which processes are killed, and what must be left of a backup."""
 
     def kill(self, kill: Fault, place: Place, second: Second | None = None) -> str:
@@ -46,12 +46,12 @@ class Killing(Storm):
         position = self.cluster.log_position()
         if second is not None:
             self.arm_next_start(second.point)
-        scene = self.bring(place)
-        kill.strike(scene)
+        target = self.bring(place)
+        kill.inject(target)
         if second is not None:
             self.kill_reaper(kill, second)
-        end = end_of(scene.pending)
-        scene.caller.close()
+        end = end_of(target.pending)
+        target.caller.close()
         assert end.sqlstate in (kill.refusals if place.early else {None, *kill.refusals}), f"the caller was told {end}"
         self.check_left(place.comes_up)
         assert "ignoring file" not in self.cluster.log_since(position), "a file that was being written was believed in"
@@ -81,7 +81,7 @@ class Killing(Storm):
         """The reaper comes to that step, and is killed."""
         self.reconnect()
         held = (self.come_to(second.point, second.earlier),)
-        kill.strike(Scene(self.cluster, self.points, self.admin, self.admin.submit("SELECT true"), second.point, held))
+        kill.inject(Target(self.cluster, self.points, self.admin, self.admin.submit("SELECT true"), second.point, held))
 
     def begin_anew(self, given: tuple[str, ...]) -> None:
         """What is given, on a server that comes up protected."""
@@ -103,31 +103,33 @@ class Killing(Storm):
         self.points.session = resumed(self.cluster)
 
     def arm_next_start(self, point: str, action: str = "wait") -> None:
-        """Arms a point for the next start of the server."""
-        self.points.arm(point, action=action)
+        """Attaches to a point for the next start of the server."""
+        self.points.attach(point, action=action)
         keeper = self.cluster.connect()
-        kept = keeper.submit("SELECT shared_backup_points_keep()")  # by writing a file, with points of its own
+        kept = keeper.submit(
+            "SELECT shared_backup_injection_points_keep()"
+        )  # by writing a file, with points of its own
         while not kept.done():
-            self.points.let_go(point)
+            self.points.wakeup(point)
         kept.result(PATIENCE)
         keeper.close()
-        self.points.disarm(point)
+        self.points.detach(point)
 
-    def bring(self, place: Place) -> Scene:
+    def bring(self, place: Place) -> Target:
         """An operation on its way, held there."""
         caller = self.cluster.connect()
         if place.work.fails_at is not None:
-            self.points.arm(place.work.fails_at, "held", "error")
-        self.points.arm(place.step.point, "held")
+            self.points.attach(place.work.fails_at, "held", "error")
+        self.points.attach(place.step.point, "held")
         pending = caller.submit(place.work.statement)
         held = self.come_to(place.step.point, place.earlier, "held")
-        return Scene(self.cluster, self.points, caller, pending, place.step.point, (held,))
+        return Target(self.cluster, self.points, caller, pending, place.step.point, (held,))
 
     def come_to(self, point: str, earlier: int, label: str | None = None) -> int:
         """Somebody is at that point, and has been there so many times before; returns who."""
         self.points.arrived(point, label)
         for _ in range(earlier):
-            self.points.let_go(point, label)
+            self.points.wakeup(point, label)
             self.points.arrived(point, label)
         return self.points.waiting(point, label)[0]
 
@@ -164,13 +166,13 @@ class Killing(Storm):
         if held is not None:
             reaper = self.come_to(held.point, held.earlier)
             if ending == FAILED:
-                self.points.arm(second.point, action="error")
-                self.points.disarm(held.point)
+                self.points.attach(second.point, action="error")
+                self.points.detach(held.point)
             else:
                 os.kill(reaper, signal.SIGINT if ending == CANCELLED else signal.SIGTERM)
         ended = 'background worker "shared_backup reaper" (PID'
         self.eventually(lambda: ended in self.cluster.log_since(position), "the reaper has not ended")
-        self.points.disarm()
+        self.points.detach()
 
     # What is left
 

@@ -21,14 +21,14 @@ from harness.machine.scratch import scratch_folder
 from harness.restore.workload import Step, archive_all, prepare_workload, transfers
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.durable import SETTINGS, resumed
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.probes import prepare_probe
 from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
-from properties.support.server_lockstep import Beside, Stopped
+from properties.support.server_lockstep import ServerLockstep, Stopped
 
 SERVER = {
     **SETTINGS,
@@ -134,19 +134,19 @@ def archive_by_hand(server: Cluster) -> None:
         ready.rename(ready.with_suffix(".done"))
 
 
-class Durable(Beside):
+class DurableLockstep(ServerLockstep):
     """Backups that survive the restarts of their server, and the model of them."""
 
     def __init__(self, server: Cluster, tally: Tally) -> None:
         super().__init__(server, DURABLE, tally)
         self.session = resumed(server)
         """A superuser's, of the server as it is up now."""
-        self.passages: dict[str, Passage] = {}
+        self.survival_cases: dict[str, SurvivalCase] = {}
         """What each backup has gone through, by its label."""
 
     def start(self, label: str) -> str:
         """Starts a backup; returns the start point."""
-        self.passages[label] = Passage(DURABLE.name)
+        self.survival_cases[label] = SurvivalCase(DURABLE.name)
         return super().start(label)
 
     def fall(
@@ -167,15 +167,15 @@ class Durable(Beside):
         ``compare``: false where a stop will be judged first (``properties.durable.judged``), and compares.
         """
         if in_the_gap is not None:
-            Points(self.session).arm("resume-begun")
-            self.session.execute("SELECT shared_backup_points_keep()")
+            InjectionPoints(self.session).attach("resume-begun")
+            self.session.execute("SELECT shared_backup_injection_points_keep()")
         self.session.close()
         bring_down_and_up(self.server, fall, while_down)
         if in_the_gap is not None:
-            points = Points(self.server.connect())
+            points = InjectionPoints(self.server.connect())
             assert points.arrived("resume-begun")
             in_the_gap(points.session)
-            points.disarm()
+            points.detach()
             points.session.close()
         self.crossed(fall, hazard, but, compare=compare)
 
@@ -191,23 +191,23 @@ class Durable(Beside):
         compare: bool = True,
     ) -> None:
         """Like ``fall``, but the server is killed in the gap, and comes to the backups at the next start only."""
-        Points(self.session).arm("resume-begun")
-        self.session.execute("SELECT shared_backup_points_keep()")
+        InjectionPoints(self.session).attach("resume-begun")
+        self.session.execute("SELECT shared_backup_injection_points_keep()")
         self.session.close()
         bring_down_and_up(self.server, fall, while_down)
-        points = Points(self.server.connect())
+        points = InjectionPoints(self.server.connect())
         assert points.arrived("resume-begun")
         in_the_gap(points.session)
         points.session.close()
         bring_down_and_up(self.server, Fall.POSTMASTER, while_down_again)
         for label in (label for label, backup in self.model.backups if backup.live):
-            self.passages[label] = self.passages[label].through(fall)
+            self.survival_cases[label] = self.survival_cases[label].through(fall)
         self.crossed(Fall.POSTMASTER, hazard, but, compare=compare)
 
     def crossed(self, fall: Fall, hazard: Hazard | None = None, but: str = "", *, compare: bool = True) -> None:
         """The server has fallen and is up again, however that came to be: see ``fall``."""
         for label in (label for label, backup in self.model.backups if backup.live):
-            self.passages[label] = self.passages[label].through(fall, but)
+            self.survival_cases[label] = self.survival_cases[label].through(fall, but)
         self.back(Restart(fall.kind, hazard), compare=compare)
 
     def back(self, restart: Restart, *, compare: bool = True) -> None:
@@ -232,7 +232,7 @@ class Durable(Beside):
         with pytest.raises(SqlError) as refusal:
             self.stop(label)
         assert refusal.value.sqlstate == REFUSED, refusal.value
-        self.tally.refused(self.passages[label], refusal.value)
+        self.tally.refused(self.survival_cases[label], refusal.value)
         return refusal.value
 
     def does(self, *steps: Step, chance: Random) -> list[Callable[[], None]]:
@@ -245,12 +245,12 @@ class Durable(Beside):
 
 
 @dataclass(frozen=True)
-class Scene:
+class DurableServer:
     """A server with the workload, its WAL archived, and a folder for copies."""
 
     origin: Cluster
     copies: Path
-    backups: Durable
+    backups: DurableLockstep
 
     @property
     def session(self) -> Session:
@@ -259,9 +259,9 @@ class Scene:
 
 
 @contextmanager
-def scene(
+def durable_server(
     build: Build, tally: Tally, settings: Mapping[str, str] | None = None, *, tablespace: bool = False
-) -> Iterator[Scene]:
+) -> Iterator[DurableServer]:
     """One example on a fresh server; all is gone when the block ends."""
     with (
         tally.example(),
@@ -282,7 +282,7 @@ def scene(
         for statement in RESERVE:
             session.execute(statement)
         session.close()
-        yield Scene(origin, Path(copies), Durable(origin, tally))
+        yield DurableServer(origin, Path(copies), DurableLockstep(origin, tally))
 
 
 def change(part: int) -> Step:

@@ -16,8 +16,8 @@ from harness.restore.workload import checkpoint, prepare_workload, transfers
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import Session, SqlError
-from properties.durable.lockstep import REFUSED, SERVER, Durable, Fall
-from properties.recording.passages import Passage
+from properties.durable.lockstep import REFUSED, SERVER, DurableLockstep, Fall
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
@@ -79,7 +79,7 @@ def with_settings(**settings: str) -> Callable[[Cluster], None]:
 def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: Fall) -> None:
     """After these falls of the server, the view says so, and every call that needs the backup is refused with the
     reason."""
-    passage = Passage(DURABLE.name, falls, case)
+    survival_case = SurvivalCase(DURABLE.name, falls, case)
     assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "lost")]
     for call, statement in CALLS.items():
         with pytest.raises(SqlError) as refusal:
@@ -87,7 +87,7 @@ def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: F
         said = refusal.value.sqlstate, refusal.value.detail
         assert said == (REFUSED, detail), f"{call}: {refusal.value}"
         if call == "stop":
-            tally.refused(passage, refusal.value)
+            tally.refused(survival_case, refusal.value)
         tally.steps += 1
     tally.notes.append(f"durable: {', '.join((case, *falls))}: {detail}")
 
@@ -102,7 +102,7 @@ def check_released(server: Cluster, session: Session) -> None:
 
 def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
     """Another backup under the same label is taken across a restart, and restored."""
-    backups, chance = Durable(server, tally), Random(1)
+    backups, chance = DurableLockstep(server, tally), Random(1)
     backups.start(LABEL)
     with TemporaryDirectory(dir=scratch_folder()) as folder:
         turns = backups.does(transfers, checkpoint, chance=chance)
@@ -112,5 +112,7 @@ def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
         backups.archive()
         scenario = "durable, begun anew after a loss, across a restart"
         taken = server, snapshot, stopped.files
-        passage = backups.passages[LABEL]
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline, passage=passage)
+        survival_case = backups.survival_cases[LABEL]
+        check_restore(
+            tally, scenario, *taken, restorable=stopped.restorable, timeline=timeline, survival_case=survival_case
+        )

@@ -18,7 +18,7 @@ from harness.restore.workload import SEGMENT, big_update, checkpoint, switch_wal
 from harness.server.cluster import Cluster
 from harness.server.durable import resumed
 from harness.server.session import Session
-from properties.durable.lockstep import LONG_GAP, Fall, Scene, scene
+from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
 from properties.support.server_lockstep import copy_while
@@ -56,12 +56,12 @@ def settling(server: Cluster, values: Mapping[str, str]) -> Callable[[], None]:
     return lambda: server.configure(values)
 
 
-def take(here: Scene, *turns: Callable[[], object]) -> Snapshot:
+def take(here: DurableServer, *turns: Callable[[], object]) -> Snapshot:
     """The copy, made while that happens."""
     return copy_while(here.origin, here.copies / "copy", [lambda: None, *turns, lambda: None], Pace(rounds=1))
 
 
-def stopped(here: Scene) -> tuple[BackupFiles, str]:
+def stopped(here: DurableServer) -> tuple[BackupFiles, str]:
     """What stop hands out, twice the same, and what it says of the archive, which it says twice, too."""
     told = []
     for _ in range(2):
@@ -83,7 +83,7 @@ def about_the_archive(log: str) -> str:
     return "; ".join([f"{found[0][0]}: {found[0][1]}", *more])
 
 
-def missing_segments(here: Scene, files: BackupFiles) -> list[str]:
+def missing_segments(here: DurableServer, files: BackupFiles) -> list[str]:
     """The segments from the start to the stop that are not in the archive."""
     assert files.labelfile is not None
     assert here.origin.archive_dir is not None
@@ -101,39 +101,41 @@ def segments(first: str, last: str) -> list[str]:
     return [f"{timeline}{number // 4096:08X}{number % 4096:08X}" for number in range(numbers[0], numbers[1] + 1)]
 
 
-def check_all_there(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str) -> None:
+def check_all_there(here: DurableServer, tally: Tally, snapshot: Snapshot, scenario: str) -> None:
     """Stop says that all is archived, so it is, and the copy is restored whole."""
     files, said = stopped(here)
     missing = missing_segments(here, files)
-    passage = here.backups.passages["a"]
+    survival_case = here.backups.survival_cases["a"]
     here.backups.archive()
-    check_restore(tally, scenario, here.origin, snapshot, files, passage=passage)
+    check_restore(tally, scenario, here.origin, snapshot, files, survival_case=survival_case)
     assert not missing, f"stop says {said}, and these were not: {missing}"
     assert said == f"NOTICE: {ALL}"
 
 
-def check_hole(here: Scene, tally: Tally, snapshot: Snapshot, scenario: str) -> None:
+def check_hole(here: DurableServer, tally: Tally, snapshot: Snapshot, scenario: str) -> None:
     """Some WAL is gone that was not archived: stop says so, and from where on to look; the restore fails for it."""
     files, said = stopped(here)
     missing = missing_segments(here, files)
     assert missing, "no WAL is missing: the load does not test what is said of it"
-    passage = here.backups.passages["a"]
+    survival_case = here.backups.survival_cases["a"]
     here.backups.archive()
     if ALL in said and NOT_ALL not in said:
-        check_restore(tally, f"{scenario}, and stop said: {said}", here.origin, snapshot, files, passage=passage)
+        check_restore(
+            tally, f"{scenario}, and stop said: {said}", here.origin, snapshot, files, survival_case=survival_case
+        )
     assert said.startswith("WARNING: "), said
     assert NOT_ALL in said, said
     assert "not enabled all the time" in said, said
     [named] = re.findall(SEGMENT.pattern, said)
     assert named <= missing[0], f"the archive lacks {missing[0]}, before the first that is to be looked for: {said}"
-    wrongly = passage.with_fault("restored without the WAL that stop had said to be missing")
-    check_refusal(tally, f"control: {scenario}", here.origin, snapshot, files, REMOVED, passage=wrongly)
+    wrongly = survival_case.with_fault("restored without the WAL that stop had said to be missing")
+    check_refusal(tally, f"control: {scenario}", here.origin, snapshot, files, REMOVED, survival_case=wrongly)
     tally.notes.append(f"{scenario}: stop says: {said}")
 
 
 @pytest.mark.parametrize("fall", FALLS)
 def test_wal_that_is_gone_and_was_not_archived_is_told(instrumented: Build, tally: Tally, fall: Fall) -> None:
-    with scene(instrumented, tally, TOLD) as here:
+    with durable_server(instrumented, tally, TOLD) as here:
         backups, server = here.backups, here.origin
         backups.start("a")
         snapshot = take(
@@ -149,7 +151,7 @@ def test_wal_that_is_gone_and_was_not_archived_is_told(instrumented: Build, tall
 
 @pytest.mark.parametrize("fall", FALLS)
 def test_wal_that_was_kept_is_archived_by_the_stop(instrumented: Build, tally: Tally, fall: Fall) -> None:
-    with scene(instrumented, tally, TOLD | LONG_GAP) as here:
+    with durable_server(instrumented, tally, TOLD | LONG_GAP) as here:
         backups, server = here.backups, here.origin
         backups.start("a")
         snapshot = take(
@@ -164,7 +166,7 @@ def test_wal_that_was_kept_is_archived_by_the_stop(instrumented: Build, tally: T
 
 @pytest.mark.parametrize("fall", FALLS)
 def test_wal_that_is_gone_but_was_archived_is_not_missed(instrumented: Build, tally: Tally, fall: Fall) -> None:
-    with scene(instrumented, tally, TOLD) as here:
+    with durable_server(instrumented, tally, TOLD) as here:
         backups, server = here.backups, here.origin
         backups.start("a")
         first = here.session.execute("SELECT pg_walfile_name(start_lsn) FROM shared_backups")[0][0]
@@ -181,7 +183,7 @@ def test_wal_that_is_gone_but_was_archived_is_not_missed(instrumented: Build, ta
 
 def test_wal_that_is_removed_after_the_stop_is_told(instrumented: Build, tally: Tally) -> None:
     """Be it only one segment, the first and the last of the backup."""
-    with scene(instrumented, tally, TOLD) as here:
+    with durable_server(instrumented, tally, TOLD) as here:
         backups, server = here.backups, here.origin
         here.session.close()
         server.stop()
@@ -198,7 +200,7 @@ def test_wal_that_is_removed_after_the_stop_is_told(instrumented: Build, tally: 
 
 def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(instrumented: Build, tally: Tally) -> None:
     """With archive_mode off it was, and it was killed before it had read the backups back."""
-    with scene(instrumented, tally, TOLD) as here:
+    with durable_server(instrumented, tally, TOLD) as here:
         backups, server = here.backups, here.origin
         working = server.settings["archive_command"]
         backups.start("a")
@@ -224,7 +226,7 @@ def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(inst
 
 @pytest.mark.parametrize("keep", [True, False], ids=["WAL kept", "WAL removed"])
 def test_archiving_may_begin_after_the_backup(instrumented: Build, tally: Tally, keep: bool) -> None:
-    with scene(instrumented, tally, {**TOLD, **(LONG_GAP if keep else {})}) as here:
+    with durable_server(instrumented, tally, {**TOLD, **(LONG_GAP if keep else {})}) as here:
         backups, server = here.backups, here.origin
         here.session.close()
         server.stop()
@@ -248,7 +250,7 @@ def test_archiving_may_begin_after_the_backup(instrumented: Build, tally: Tally,
 @pytest.mark.parametrize("fall", [Fall.IMMEDIATE, Fall.POSTMASTER])
 def test_wal_whose_status_a_crash_lost_is_archived_by_the_stop(instrumented: Build, tally: Tally, fall: Fall) -> None:
     """What has yet to be archived is known by empty files, which nobody flushes."""
-    with scene(instrumented, tally, TOLD | LONG_GAP) as here:
+    with durable_server(instrumented, tally, TOLD | LONG_GAP) as here:
         backups, server = here.backups, here.origin
         working = server.settings["archive_command"]
         backups.start("a")

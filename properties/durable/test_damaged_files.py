@@ -221,11 +221,11 @@ def test_a_damaged_file_is_set_aside(server: Cluster, tally: Tally, damage: Dama
         tally.steps += 1
 
 
-def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, patient: bool) -> None:
+def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exhaustive: bool) -> None:
     """Wherever it is in a file, and whatever the file tells of."""
     flips = st.tuples(st.integers(0, 10_000), st.integers(0, 7))
 
-    @settings(max_examples=200 if patient else 3, phases=[Phase.generate])
+    @settings(max_examples=200 if exhaustive else 3, phases=[Phase.generate])
     @given(st.lists(flips, min_size=BATCH, max_size=BATCH))
     def damage(flipped: list[tuple[int, int]]) -> None:
         with tally.example():
@@ -391,8 +391,8 @@ def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: 
     check_unvouched(server, tally, Path.unlink)
 
 
-def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, patient: bool) -> None:
-    @settings(max_examples=500 if patient else 5, phases=[Phase.generate])
+def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exhaustive: bool) -> None:
+    @settings(max_examples=500 if exhaustive else 5, phases=[Phase.generate])
     @given(st.integers(0, 10_000), st.integers(0, 7))
     def damage(position: int, bit: int) -> None:
         check_unvouched(server, tally, lambda file: flip(file, position, bit))

@@ -1,6 +1,6 @@
 """A durable backup that nobody can vouch for is lost: its stop says why, core is not held, and backups go on.
 
-Beside what has to do with full_page_writes, which stands with the restores.
+ServerLockstep what has to do with full_page_writes, which stands with the restores.
 """
 
 import shutil
@@ -24,7 +24,7 @@ from harness.server.node import give, give_all
 from harness.server.programs import address, run_program
 from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable.lockstep import REFUSED, Durable, Fall
+from properties.durable.lockstep import REFUSED, DurableLockstep, Fall
 from properties.durable.losses import (
     ABSENCE,
     CALLS,
@@ -41,7 +41,7 @@ from properties.durable.losses import (
     open_server,
     with_settings,
 )
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
@@ -143,7 +143,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, tally: Tally, case: Case) -> None:
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -162,7 +162,7 @@ def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Clu
     with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
         copy = Path(folder) / "copy"
         give(Path(folder), server.user)
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         said = run_program(
             server,
@@ -187,7 +187,7 @@ def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Clu
 def test_a_folder_that_is_a_copy_is_known_by_when_it_was_made(server: Cluster, tally: Tally) -> None:
     """Many file systems give it the same number on disk as the original, if that has been removed before."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -234,7 +234,7 @@ def put_back(copy: Path, data_dir: Path) -> None:
 def test_a_loss_is_remembered_over_another_restart(server: Cluster, tally: Tally) -> None:
     """... whatever that one is like."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -254,7 +254,7 @@ def test_a_server_that_becomes_a_standby_loses_its_backups(instrumented: Build, 
     """... and when it is promoted, it does not find them again."""
     with tally.example(), ExitStack() as stack:
         server = open_server(instrumented, stack)
-        Durable(server, tally).start(LABEL)
+        DurableLockstep(server, tally).start(LABEL)
         server.stop()
         signal = server.data_dir / "standby.signal"
         signal.touch()
@@ -273,7 +273,7 @@ def test_a_standby_has_lost_the_backups_of_its_primary(instrumented: Build, tall
     """The primary goes on with its own."""
     with tally.example(), ExitStack() as stack:
         primary = open_server(instrumented, stack)
-        backups = Durable(primary, tally)
+        backups = DurableLockstep(primary, tally)
         backups.start(LABEL)
         standby = stack.enter_context(open_standby(primary))
         session = resumed(standby)
@@ -328,7 +328,9 @@ def test_a_backup_expires_while_the_server_is_down(server: Cluster, tally: Tally
         assert refusal.value.sqlstate == REFUSED, refusal.value
         assert "expired" in refusal.value.message, refusal.value
         fall = Fall.POSTMASTER if kind is RestartKind.CRASH else Fall.FAST
-        tally.refused(Passage(DURABLE.name, (fall,), "time to live over before the server was up again"), refusal.value)
+        tally.refused(
+            SurvivalCase(DURABLE.name, (fall,), "time to live over before the server was up again"), refusal.value
+        )
         check_released(server, session)
         session.close()
         check_going_on(server, tally)

@@ -22,9 +22,17 @@ from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Session
 from model.operations import Hazard
-from properties.durable.crossings import UNPROTECTED, Course, Plan, Taken, looking, plans
+from properties.durable.crossings import UNPROTECTED, Course, CrossedBackup, CrossingsPlan, looking, plans
 from properties.durable.handmade import TORN, control_file_of_another, standby_label
-from properties.durable.lockstep import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
+from properties.durable.lockstep import (
+    LONG_GAP,
+    DurableLockstep,
+    DurableServer,
+    Fall,
+    archiving,
+    change,
+    durable_server,
+)
 from properties.durable.losses import FULL_PAGE_WRITES
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
@@ -78,9 +86,9 @@ def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build,
     # what takes many seconds each is not made smaller: it is small
     @settings(max_examples=examples, phases=[Phase.generate])
     @given(plans())
-    def take_and_restore(plan: Plan) -> None:
+    def take_and_restore(plan: CrossingsPlan) -> None:
         gap = LONG_GAP if any(one.held for one in plan.crossings) else {}
-        with scene(instrumented, tally, gap, tablespace=plan.tablespace) as here:
+        with durable_server(instrumented, tally, gap, tablespace=plan.tablespace) as here:
             course = Course(here, plan)
             course.run()
             note(f"{len(course.taken)} backups were taken, and {len(course.refused)} were lost")
@@ -91,33 +99,41 @@ def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build,
     tally.notes.append(summary(counts, tally))
 
 
-def restore_all(here: Scene, course: Course, tally: Tally) -> None:
+def restore_all(here: DurableServer, course: Course, tally: Tally) -> None:
     """Each backup: to its stop point, beyond it, and to a point before it, which must be refused."""
     for one in course.taken:
         taken = here.origin, one.snapshot, one.files
         at_stop, at_end = looking(one.label, one.prepared), looking(one.label, course.prepared)
         end = f"{one.scenario}, to the end"
-        check_restore(tally, end, *taken, restorable=one.restorable, to_the_end=True, look=at_end, passage=one.passage)
+        check_restore(
+            tally, end, *taken, restorable=one.restorable, to_the_end=True, look=at_end, survival_case=one.survival_case
+        )
         if one.files.stop_lsn is not None:
-            check_restore(tally, one.scenario, *taken, restorable=one.restorable, look=at_stop, passage=one.passage)
+            check_restore(
+                tally, one.scenario, *taken, restorable=one.restorable, look=at_stop, survival_case=one.survival_case
+            )
         if one.label is not None:
             again = here.backups.stop(one.label)
             assert again.files == one.files, "asked again, another restart later, stop says something else"
         if one.crossed:
             early = here.origin, one.snapshot, replace(one.files, stop_lsn=one.early)
-            passage = one.passage.with_fault("restored to a point just before the stop")
+            survival_case = one.survival_case.with_fault("restored to a point just before the stop")
             check_refusal(
-                tally, "control: durable, to a point just before the stop", *early, TOO_EARLY, passage=passage
+                tally,
+                "control: durable, to a point just before the stop",
+                *early,
+                TOO_EARLY,
+                survival_case=survival_case,
             )
     if crossed := [one for one in course.taken if one.crossed]:
         go_on(here, crossed[-1], tally, course.plan.seed)
 
 
-def go_on(here: Scene, one: Taken, tally: Tally, seed: int) -> None:
+def go_on(here: DurableServer, one: CrossedBackup, tally: Tally, seed: int) -> None:
     """A restored server is written to and backed up again, across a crash of its own; that backup is restored, too."""
     protected = {"full_page_writes": "on"}
     with restored(here.origin, one.snapshot, one.files, archive=True, settings=protected) as heir:
-        backups, chance = Durable(heir, tally), Random(seed)
+        backups, chance = DurableLockstep(heir, tally), Random(seed)
         assert one.label is not None
         backups.start(one.label)
         before = backups.does(transfers, big_update, checkpoint, chance=chance)
@@ -129,8 +145,10 @@ def go_on(here: Scene, one: Taken, tally: Tally, seed: int) -> None:
         transfers(backups.session, chance)
         backups.archive()
         scenario, look = "durable, of a restored server, across a restart", looking(one.label, prepared)
-        taken, passage = (heir, snapshot, stopped.files), backups.passages[one.label]
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2, look=look, passage=passage)
+        taken, survival_case = (heir, snapshot, stopped.files), backups.survival_cases[one.label]
+        check_restore(
+            tally, scenario, *taken, restorable=stopped.restorable, timeline=2, look=look, survival_case=survival_case
+        )
 
 
 def summary(courses: list[Course], tally: Tally) -> str:
@@ -147,7 +165,7 @@ def summary(courses: list[Course], tally: Tally) -> str:
 @pytest.mark.parametrize("fall", [Fall.FAST, Fall.BACKEND])
 def test_the_wal_of_a_long_gap_is_kept_until_it_has_been_read(instrumented: Build, tally: Tally, fall: Fall) -> None:
     """Telling core takes a checkpoint, which would remove it; unless an earlier one did, the backup goes on."""
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         backups, chance = here.backups, Random(1)
 
         def write(session: Session) -> None:
@@ -168,8 +186,8 @@ def test_the_wal_of_a_long_gap_is_kept_until_it_has_been_read(instrumented: Buil
         stopped = backups.stop("a")
         backups.archive()
         scenario = f"durable, across {fall}, with a long gap"
-        taken, passage = (here.origin, snapshot, stopped.files), backups.passages["a"]
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, passage=passage)
+        taken, survival_case = (here.origin, snapshot, stopped.files), backups.survival_cases["a"]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, survival_case=survival_case)
         backups.start("b")
         hazard = Hazard.PAGE_WRITES_OFF  # they may have been, for all we know
         backups.fall(Fall.FAST, hazard, write_and_have_it_removed, "WAL from after the restart removed")
@@ -181,7 +199,7 @@ def test_the_wal_of_a_long_gap_is_kept_until_it_has_been_read(instrumented: Buil
 # Negative controls
 
 
-def taken_across(here: Scene, fall: Fall) -> tuple[Cluster, Snapshot, BackupFiles]:
+def taken_across(here: DurableServer, fall: Fall) -> tuple[Cluster, Snapshot, BackupFiles]:
     """A backup across one restart, with load before and after it.
 
     Core alone protects it: full_page_writes is on during the restart only.
@@ -206,16 +224,18 @@ def taken_across(here: Scene, fall: Fall) -> tuple[Cluster, Snapshot, BackupFile
 def test_a_copy_is_not_restored_without_each_part_of_what_stop_hands_out(
     instrumented: Build, tally: Tally, fall: Fall
 ) -> None:
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         origin, snapshot, files = taken_across(here, fall)
         taken, across = (origin, snapshot), f"across one restart ({fall})"
-        passage = here.backups.passages["a"]
-        whole = check_restore(tally, f"control: durable, {across}, with all files", *taken, files, passage=passage)
+        survival_case = here.backups.survival_cases["a"]
+        whole = check_restore(
+            tally, f"control: durable, {across}, with all files", *taken, files, survival_case=survival_case
+        )
         assert whole.torn_pages > 0, "no page of the copy is torn: the load does not test what the backup is for"
 
         def refused(what: str, wrong: BackupFiles, because: str, *, to_the_end: bool = False) -> None:
-            scenario, wrongly = f"control: durable, {across}, {what}", passage.with_fault(what)
-            check_refusal(tally, scenario, *taken, wrong, because, to_the_end=to_the_end, passage=wrongly)
+            scenario, wrongly = f"control: durable, {across}, {what}", survival_case.with_fault(what)
+            check_refusal(tally, scenario, *taken, wrong, because, to_the_end=to_the_end, survival_case=wrongly)
 
         primary = (files.labelfile or "").replace("BACKUP FROM: standby", "BACKUP FROM: primary")
         refused("without its control file", replace(files, controlfile=None), NO_STANDBY)
@@ -230,7 +250,7 @@ def test_the_control_file_of_another_backup_ends_recovery_too_early_or_too_late(
 ) -> None:
     """An earlier one lets the server start before the copy is whole, and nothing but the copy tells; a later one keeps
     it from starting until the later backup's stop point. Restored to the end, both are whole."""
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         backups, chance = here.backups, Random(1)
         backups.start("early")
         backups.start("a")
@@ -246,15 +266,17 @@ def test_the_control_file_of_another_backup_ends_recovery_too_early_or_too_late(
         late = backups.stop("late").files
         backups.archive()
         taken = here.origin, snapshot
-        passage = backups.passages["a"]
-        check_restore(tally, "control: durable, with its own control file", *taken, files, passage=passage)
+        survival_case = backups.survival_cases["a"]
+        check_restore(tally, "control: durable, with its own control file", *taken, files, survival_case=survival_case)
         for which, other in (("an earlier", early[0]), ("a later", late)):
             wrong, what = replace(files, controlfile=other.controlfile), f"with {which} control file, to the end"
-            wrongly = passage.with_fault(what)
-            check_restore(tally, f"control: durable, {what}", *taken, wrong, to_the_end=True, passage=wrongly)
+            wrongly = survival_case.with_fault(what)
+            check_restore(tally, f"control: durable, {what}", *taken, wrong, to_the_end=True, survival_case=wrongly)
 
         def refused(what: str, wrong: BackupFiles, because: str) -> None:
-            check_refusal(tally, f"control: durable, {what}", *taken, wrong, because, passage=passage.with_fault(what))
+            check_refusal(
+                tally, f"control: durable, {what}", *taken, wrong, because, survival_case=survival_case.with_fault(what)
+            )
 
         too_early = replace(files, controlfile=early[0].controlfile, stop_lsn=early[0].stop_lsn)
         refused("with an earlier control file, to its stop point", too_early, ".")
@@ -267,7 +289,7 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
     instrumented: Build, tally: Tally, setting: Setting
 ) -> None:
     """full_page_writes off in the gap: the same copy, handed out nevertheless, is torn; with it on, it is whole."""
-    with scene(instrumented, tally, LONG_GAP) as here:
+    with durable_server(instrumented, tally, LONG_GAP) as here:
         backups, chance = here.backups, Random(1)
         backups.start("a")
         labelfile = standby_label(here.session)
@@ -294,10 +316,10 @@ def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
             tally.notes.append(f"durable: full_page_writes {setting} in the gap: stop says: {refusal.detail}")
         files = control_file_of_another(here, labelfile)
         scenario = f"control: durable, full_page_writes {setting} in the gap, with files made by hand"
-        taken, passage = (here.origin, snapshot, files), backups.passages["a"]
+        taken, survival_case = (here.origin, snapshot, files), backups.survival_cases["a"]
         if hazard is None:
-            passage = passage.with_fault("files made by hand")
-            whole = check_restore(tally, scenario, *taken, passage=passage)
+            survival_case = survival_case.with_fault("files made by hand")
+            whole = check_restore(tally, scenario, *taken, survival_case=survival_case)
             assert whole.torn_pages > 0, "no page of the copy is torn"
         else:
-            check_refusal(tally, scenario, *taken, TORN, passage=passage)
+            check_refusal(tally, scenario, *taken, TORN, survival_case=survival_case)

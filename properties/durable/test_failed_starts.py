@@ -17,11 +17,11 @@ from harness.restore.workload import SEGMENT, archive_all, checkpoint, transfers
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.controldata import REDO_SEGMENT, control_data
 from harness.server.durable import configured
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from model.operations import Hazard
 from properties.durable.judged import check_lost_or_whole
-from properties.durable.lockstep import LONG_GAP, Fall, Scene, change, read_reserve, scene
+from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, change, durable_server, read_reserve
 from properties.durable.losses import ABSENCE, FULL_PAGE_WRITES
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
@@ -151,7 +151,7 @@ def failing(trouble: str) -> Down:
 
 def check_survives(build: Build, tally: Tally, between: Sequence[tuple[Fall, Sequence[Down]]], scenario: str) -> None:
     """A backup goes on over falls, with all this while the server is down, and its copy is restored whole."""
-    with scene(build, tally) as here:
+    with durable_server(build, tally) as here:
         backups, chance = here.backups, Random(1)
         read_reserve(here.session)
         backups.start("a")
@@ -162,11 +162,11 @@ def check_survives(build: Build, tally: Tally, between: Sequence[tuple[Fall, Seq
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         stopped = backups.stop("a")
         backups.archive()
-        taken, passage = (here.origin, snapshot, stopped.files), backups.passages["a"]
-        check_restore(tally, scenario, *taken, restorable=stopped.restorable, passage=passage)
+        taken, survival_case = (here.origin, snapshot, stopped.files), backups.survival_cases["a"]
+        check_restore(tally, scenario, *taken, restorable=stopped.restorable, survival_case=survival_case)
 
 
-def crossing(here: Scene, fall: Fall, downs: Sequence[Down]) -> Callable[[], None]:
+def crossing(here: DurableServer, fall: Fall, downs: Sequence[Down]) -> Callable[[], None]:
     """The server falls when there are several segments of WAL since its last checkpoint, all archived; this is done,
     and it starts. After a crash, the checkpoint that ends recovery removes them."""
 
@@ -194,20 +194,20 @@ def check_crossings(
 
 @pytest.mark.parametrize("troubles", [[*TROUBLES][n : n + 2] for n in range(0, len(TROUBLES), 2)], ids=" and ".join)
 def test_a_start_that_fails_loses_no_backup(
-    instrumented: Build, tally: Tally, troubles: list[str], patient: bool
+    instrumented: Build, tally: Tally, troubles: list[str], exhaustive: bool
 ) -> None:
     """... after each kind of fall."""
     crossings = [(fall, [failing(trouble)]) for trouble in troubles for fall in FALLS]
     scenario = f"durable, after a start that failed ({', '.join(troubles)})"
-    check_crossings(instrumented, tally, crossings, scenario, len(FALLS) if patient else CROSSINGS)
+    check_crossings(instrumented, tally, crossings, scenario, len(FALLS) if exhaustive else CROSSINGS)
 
 
-def test_one_start_after_the_other_may_fail(instrumented: Build, tally: Tally, patient: bool) -> None:
+def test_one_start_after_the_other_may_fail(instrumented: Build, tally: Tally, exhaustive: bool) -> None:
     """Two of each kind in a row, after each kind of fall."""
     names = list(TROUBLES)
     crossings = [(FALLS[number % 3], [failing(name), failing(names[number - 3])]) for number, name in enumerate(names)]
     scenario = "durable, after two starts that failed"
-    check_crossings(instrumented, tally, crossings, scenario, len(FALLS) if patient else CROSSINGS)
+    check_crossings(instrumented, tally, crossings, scenario, len(FALLS) if exhaustive else CROSSINGS)
 
 
 def test_a_recovery_that_is_killed_loses_no_backup(instrumented: Build, tally: Tally) -> None:
@@ -260,11 +260,11 @@ HIDINGS = [
 
 @pytest.mark.parametrize("hiding", HIDINGS, ids=str)
 def test_a_start_that_failed_does_not_hide_a_foreign_one(
-    instrumented: Build, tally: Tally, hiding: Hiding, patient: bool
+    instrumented: Build, tally: Tally, hiding: Hiding, exhaustive: bool
 ) -> None:
     """... that comes after it, or came before."""
-    for fall in FALLS if patient else [FALLS[HIDINGS.index(hiding) % len(FALLS)]]:
-        with scene(instrumented, tally) as here:
+    for fall in FALLS if exhaustive else [FALLS[HIDINGS.index(hiding) % len(FALLS)]]:
+        with durable_server(instrumented, tally) as here:
             check_loss(here, tally, fall, Hazard.ABSENCE, ABSENCE, f"{hiding}", hiding.happen)
 
 
@@ -272,7 +272,7 @@ def test_a_start_that_failed_does_not_hide_a_foreign_one_that_took_no_checkpoint
     instrumented: Build, tally: Tally
 ) -> None:
     """It was killed, and has only noted that it was in production."""
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
 
         def down(server: Cluster) -> None:
             fail_to_start(server, "a typo in pg_hba.conf")
@@ -287,7 +287,7 @@ def write_in_an_unprotected_gap(server: Cluster) -> None:
     with configured(server, {"full_page_writes": "off"}):
         server.start()
         session = server.connect()
-        assert Points(session).arrived("resume-begun")
+        assert InjectionPoints(session).arrived("resume-begun")
         session.execute(REWRITE[0])
         session.close()
         server.crash()
@@ -298,19 +298,21 @@ def test_a_start_that_failed_does_not_hide_a_gap_of_the_one_before(
     instrumented: Build, tally: Tally, fall: Fall
 ) -> None:
     """... which had not looked at it when it was killed."""
-    with scene(instrumented, tally, LONG_GAP) as here:
+    with durable_server(instrumented, tally, LONG_GAP) as here:
 
         def down(server: Cluster) -> None:
             write_in_an_unprotected_gap(server)
             fail_to_start(server, "a typo in pg_hba.conf")
 
-        Points(here.session).arm("resume-begun")
-        here.session.execute("SELECT shared_backup_points_keep()")
+        InjectionPoints(here.session).attach("resume-begun")
+        here.session.execute("SELECT shared_backup_injection_points_keep()")
         but = "a gap without full_page_writes, cut short, and a start that failed"
         check_loss(here, tally, fall, Hazard.PAGE_WRITES_OFF, FULL_PAGE_WRITES, but, down)
 
 
-def check_loss(here: Scene, tally: Tally, fall: Fall, hazard: Hazard, detail: str, but: str, down: Down) -> None:
+def check_loss(
+    here: DurableServer, tally: Tally, fall: Fall, hazard: Hazard, detail: str, but: str, down: Down
+) -> None:
     """A backup is lost for that reason by what is done when the server has fallen, before it starts."""
     read_reserve(here.session)
     here.backups.start("a")

@@ -21,7 +21,7 @@ from harness.server.node import give
 from model.operations import Hazard
 from properties.durable.handmade import TORN, control_file_of_another, standby_label
 from properties.durable.judged import check_lost_or_whole
-from properties.durable.lockstep import Fall, Scene, read_reserve, scene
+from properties.durable.lockstep import DurableServer, Fall, durable_server, read_reserve
 from properties.durable.losses import ABSENCE
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal
@@ -59,7 +59,7 @@ class Case(NamedTuple):
 CASES = tuple(Case(*pair, slots) for pair, slots in zip(product(LIVES, FALLS), cycle(("10", "0")), strict=False))
 
 
-def fall_and_live(here: Scene, case: Case, *lives: Callable[[], object]) -> None:
+def fall_and_live(here: DurableServer, case: Case, *lives: Callable[[], object]) -> None:
     """The server falls, lives these lives, and comes up with the extension; the view is not compared yet."""
 
     def live() -> None:
@@ -72,7 +72,7 @@ def fall_and_live(here: Scene, case: Case, *lives: Callable[[], object]) -> None
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_life_without_the_extension_loses_backups(instrumented: Build, tally: Tally, case: Case) -> None:
     """The same copy, handed out nevertheless, is torn."""
-    with scene(instrumented, tally, {"max_replication_slots": case.slots}) as here:
+    with durable_server(instrumented, tally, {"max_replication_slots": case.slots}) as here:
         read_reserve(here.session)
         here.backups.start("a")
         labelfile = standby_label(here.session)
@@ -84,16 +84,16 @@ def test_a_life_without_the_extension_loses_backups(instrumented: Build, tally: 
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         check_lost_or_whole(here, tally, "a", snapshot, ABSENCE)
         if case.fall is Fall.IMMEDIATE:
-            files, passage = control_file_of_another(here, labelfile), here.backups.passages["a"]
+            files, survival_case = control_file_of_another(here, labelfile), here.backups.survival_cases["a"]
             scenario = f"control: durable, {case.life}, with files made by hand"
-            check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
+            check_refusal(tally, scenario, here.origin, snapshot, files, TORN, survival_case=survival_case)
 
 
 @pytest.mark.parametrize("fall", FALLS)
 def test_a_start_that_is_killed_in_its_gap_does_not_hide_a_life(instrumented: Build, tally: Tally, fall: Fall) -> None:
     """It has left the mark, and has not yet decided what becomes of the backups."""
     life = "a life without the extension, killed"
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         read_reserve(here.session)
         here.backups.start("a")
         cross = lambda: here.backups.fall_twice(  # noqa: E731
@@ -117,7 +117,7 @@ def test_a_file_that_a_power_cut_brings_back_does_not_hide_a_life(
     instrumented: Build, tally: Tally, life: str, fall: Fall
 ) -> None:
     """That of temporary files which core removes, and of which it flushes nothing."""
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
 
         def bring_back() -> None:
             mark = here.origin.data_dir / OLD_MARK

@@ -27,7 +27,7 @@ from properties.durable.writing import (
     steps,
     way_of_resuming,
 )
-from properties.faults.storms import Case, check_all
+from properties.faults.trials import Case, check_all
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
@@ -67,7 +67,9 @@ def test_killed_at_every_step(kill: Fault, killing: Killing, tally: Tally) -> No
 
 
 @each_kill
-def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing, tally: Tally, patient: bool) -> None:
+def test_killed_again_when_the_server_takes_it_up(
+    kill: Fault, killing: Killing, tally: Tally, exhaustive: bool
+) -> None:
     """... at every step of that."""
     check_all(
         killing,
@@ -76,7 +78,7 @@ def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing,
             Case(AGAIN.format(kill.name), second.point, partial(killing.kill, kill, place, second), str(place))
             for place in places()
             if kill is not KILLS[1] or place.surely_left
-            if patient or (place.step.left in (ENDING, REPLACING) and place.step.point == "file-renamed")
+            if exhaustive or (place.step.left in (ENDING, REPLACING) and place.step.point == "file-renamed")
             for second in steps(way_of_resuming(place))
         ),
     )
@@ -84,7 +86,7 @@ def test_killed_again_when_the_server_takes_it_up(kill: Fault, killing: Killing,
 
 @each_kill
 @pytest.mark.parametrize("hazard", [Hazard.PAGE_WRITES_OFF, Hazard.ABSENCE], ids=str)
-def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, tally: Tally, patient: bool) -> None:
+def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, tally: Tally, exhaustive: bool) -> None:
     """... if the server is killed while it finds that out, and nothing is wrong with the next start."""
     check_all(
         killing,
@@ -92,7 +94,7 @@ def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, 
         (
             Case(kill.name, second.point, partial(killing.kill_loser, kill, second, hazard), f"lost by {hazard}")
             for second in steps(WAY_OF_LOSING)
-            if patient or kill is KILLS[second.number % 2]
+            if exhaustive or kill is KILLS[second.number % 2]
         ),
     )
 
@@ -102,10 +104,10 @@ BRIEFLY = {
     TERMINATED: ("resume-begun",),  # from then on it has what it needs, and goes on to the end
     FAILED: ("file-written",),  # as if the disk were full
 }
-"""Points where the reaper is made to end if there is little time: it takes the next one a second to come."""
+"""InjectionPoints where the reaper is made to end if there is little time: it takes the next one a second to come."""
 
 
-def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, patient: bool) -> None:
+def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, exhaustive: bool) -> None:
     """... at any step, holds core once, and loses nothing."""
     check_all(
         killing,
@@ -116,7 +118,7 @@ def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, patient:
             )
             for ending in BRIEFLY
             for second in steps(WAY_OF_RESUMING)
-            if (patient or second.point in BRIEFLY[ending])
+            if (exhaustive or second.point in BRIEFLY[ending])
             and (ending != FAILED or killing.points.may_fail(second.point))
         ),
     )

@@ -11,7 +11,7 @@ from harness.server.cluster import Cluster
 from harness.server.durable import configured, resumed
 from harness.server.session import SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable.lockstep import LONG_GAP, Durable, Fall, bring_down_and_up
+from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall, bring_down_and_up
 from properties.durable.losses import ABSENCE, LABEL, check_lost, open_server, with_settings
 from properties.recording.tally import Tally
 
@@ -55,7 +55,7 @@ def check_busy(server: Cluster) -> None:
 
 def test_without_room_for_a_worker_backups_wait_for_a_start_with_room(server: Cluster, tally: Tally) -> None:
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -73,7 +73,7 @@ def test_without_room_for_a_worker_backups_wait_for_a_start_with_room(server: Cl
 def test_a_start_without_a_reaper_loses_backups(server: Cluster, tally: Tally) -> None:
     """Nobody has looked at what was written then."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -94,7 +94,7 @@ def test_without_a_replication_slot_backups_go_on_while_their_wal_is_there(
     server.configure({"max_replication_slots": "0"})
     server.start()
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         position = server.log_position()
         backups.fall(fall)
@@ -109,7 +109,7 @@ def test_temporary_files_that_a_crash_leaves_do_not_hide_a_start_without_the_ext
     server.configure({"remove_temp_files_after_crash": "off"})
     server.reload()
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         for fall in (Fall.BACKEND, Fall.POSTMASTER):
             backups.fall(fall)

@@ -12,7 +12,7 @@ from harness.faults.traced import Call, has_strace, traced_start
 from harness.machine.scratch import scratch_folder
 from harness.restore.workload import transfers
 from harness.server.durable import configured, resumed
-from properties.durable.lockstep import Fall, scene
+from properties.durable.lockstep import Fall, durable_server
 from properties.durable.losses import MARK
 from properties.recording.tally import Tally
 
@@ -36,7 +36,7 @@ def first(calls: list[Call], what: str, *names: str, after: int = -1, pid: int |
 def test_a_start_flushes_the_removal_of_the_mark_before_it_writes_wal(
     instrumented: Build, tally: Tally, fall: Fall, single: bool, slots: str
 ) -> None:
-    with scene(instrumented, tally, {"max_replication_slots": slots}) as here:
+    with durable_server(instrumented, tally, {"max_replication_slots": slots}) as here:
         server, chance = here.origin, Random(1)
         here.backups.start("a")
         transfers(here.session, chance)
@@ -64,7 +64,7 @@ def test_a_start_with_the_extension_leaves_the_mark_anew_for_good_when_it_has_be
     instrumented: Build, tally: Tally
 ) -> None:
     """A process that waits for that does, and the reaper once more."""
-    with scene(instrumented, tally, {"fsync": "on"}) as here:
+    with durable_server(instrumented, tally, {"fsync": "on"}) as here:
         server = here.origin
         here.backups.start("a")
         transfers(here.session, Random(1))

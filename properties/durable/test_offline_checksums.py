@@ -18,7 +18,7 @@ from harness.server.durable import resumed
 from model.operations import Hazard
 from properties.durable.handmade import TORN, control_file_of_another, standby_label
 from properties.durable.judged import check_lost_or_whole
-from properties.durable.lockstep import Fall, Scene, change, scene
+from properties.durable.lockstep import DurableServer, Fall, change, durable_server
 from properties.durable.losses import CHECKSUMS
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
@@ -64,7 +64,7 @@ NO_CHANGE = (
 )
 
 
-def begin(here: Scene, switch: Switch) -> None:
+def begin(here: DurableServer, switch: Switch) -> None:
     """The server has checksums, or has not, as the switch begins; and a backup is started."""
     if not switch.before:
         here.session.close()
@@ -87,7 +87,7 @@ def switching(server: Cluster, told: tuple[bool, ...]) -> Callable[[], None]:
     return switch
 
 
-def turns_of(here: Scene, switch: Switch, hazard: Hazard | None, but: str) -> list[Callable[[], object]]:
+def turns_of(here: DurableServer, switch: Switch, hazard: Hazard | None, but: str) -> list[Callable[[], object]]:
     """The lives of the server and the shutdowns between them, a part of the copy before and after each."""
     backups, chance = here.backups, Random(1)
     turns: list[Callable[[], object]] = [*backups.does(transfers, change(0), chance=chance)]
@@ -110,31 +110,36 @@ def test_checksums_that_are_switched_while_the_server_is_down_lose_its_backups(
 ) -> None:
     """The same copy, handed out with the control file of a later backup, dies; unless that says that there are no
     checksums, so that nobody looks."""
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         begin(here, switch)
         labelfile = standby_label(here.session)
         turns = turns_of(here, switch, Hazard.CHECKSUMS, switch.name)
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         check_lost_or_whole(here, tally, "a", snapshot, CHECKSUMS)
         if switch.after:
-            files, passage = control_file_of_another(here, labelfile), here.backups.passages["a"]
+            files, survival_case = control_file_of_another(here, labelfile), here.backups.survival_cases["a"]
             scenario = f"control: durable, {switch.name}, with files made by hand"
-            check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
+            check_refusal(tally, scenario, here.origin, snapshot, files, TORN, survival_case=survival_case)
 
 
 @pytest.mark.parametrize("switch", NO_CHANGE, ids=lambda switch: switch.name)
 def test_checksums_that_are_as_they_were_when_the_server_is_up_again_lose_nothing(
     instrumented: Build, tally: Tally, switch: Switch
 ) -> None:
-    with scene(instrumented, tally) as here:
+    with durable_server(instrumented, tally) as here:
         begin(here, switch)
         turns = turns_of(here, switch, None, "")
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         stopped = here.backups.stop("a")
         here.backups.archive()
         taken = here.origin, snapshot, stopped.files
-        scenario, passage = f"durable, {switch.name}", here.backups.passages["a"]
+        scenario, survival_case = f"durable, {switch.name}", here.backups.survival_cases["a"]
         for to_the_end in (False, True):
             check_restore(
-                tally, scenario, *taken, restorable=stopped.restorable, to_the_end=to_the_end, passage=passage
+                tally,
+                scenario,
+                *taken,
+                restorable=stopped.restorable,
+                to_the_end=to_the_end,
+                survival_case=survival_case,
             )

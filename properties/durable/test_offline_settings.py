@@ -26,7 +26,7 @@ from harness.restore.workload import (
 from harness.server.cluster import Cluster
 from harness.server.controldata import CHECKSUMS, NONCE, control_data
 from harness.server.session import Session
-from properties.durable.lockstep import Fall, Scene, change, scene, what_it_remembers
+from properties.durable.lockstep import DurableServer, Fall, change, durable_server, what_it_remembers
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
@@ -65,7 +65,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SettingsPlan:
     """What happens in one example."""
 
     before: Values
@@ -90,10 +90,10 @@ def any_values() -> st.SearchStrategy[Values]:
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> SettingsPlan:
     """One to three restarts, each with values of its own."""
     falls = st.sampled_from([Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER])
-    return Plan(
+    return SettingsPlan(
         draw(any_values()),
         tuple(draw(st.lists(st.builds(Change, falls, any_values()), min_size=1, max_size=3))),
         hot_standby=draw(st.sampled_from([False, False, True])),
@@ -129,7 +129,7 @@ def settling(server: Cluster, values: Values) -> Callable[[], None]:
     return lambda: server.configure(values)
 
 
-def take(here: Scene, plan: Plan) -> Iterator[Callable[[], object]]:
+def take(here: DurableServer, plan: SettingsPlan) -> Iterator[Callable[[], object]]:
     """The restarts, and the load between them."""
     backups, chance = here.backups, Random(plan.seed)
     yield from backups.does(*LOAD, change(0), chance=chance)
@@ -141,7 +141,7 @@ def take(here: Scene, plan: Plan) -> Iterator[Callable[[], object]]:
 # What is to be seen
 
 
-def check_control_file(here: Scene, files: BackupFiles, began: Values) -> None:
+def check_control_file(here: DurableServer, files: BackupFiles, began: Values) -> None:
     """It is that of the start, but for where recovery may end; and it does not hand out the server's secret."""
     assert files.controlfile is not None
     handed_out, server = control_data(here.origin, files.controlfile), control_data(here.origin)
@@ -170,7 +170,7 @@ def looking(prepared: frozenset[str], recent: list[tuple[str, object]]) -> Calla
     return look
 
 
-def recent_commits(here: Scene, values: Values) -> list[tuple[str, object]]:
+def recent_commits(here: DurableServer, values: Values) -> list[tuple[str, object]]:
     """The last transactions and when they were committed, if the server knows."""
     if values["track_commit_timestamp"] == "off":
         return []
@@ -178,7 +178,7 @@ def recent_commits(here: Scene, values: Values) -> list[tuple[str, object]]:
     return [(row[0], row[1]) for row in here.session.execute(RECENT)]
 
 
-def carry_out(here: Scene, plan: Plan, tally: Tally) -> None:
+def carry_out(here: DurableServer, plan: SettingsPlan, tally: Tally) -> None:
     """Takes the backup that is planned, and restores it."""
     backups = here.backups
     backups.start("a")
@@ -189,7 +189,7 @@ def carry_out(here: Scene, plan: Plan, tally: Tally) -> None:
     assert backups.stop("a").files == stopped.files, "asked again, stop says something else"
     backups.archive()
     on_the_copy = plan.greatest | {"hot_standby": "on" if plan.hot_standby else "off"}
-    taken, passage = (here.origin, snapshot, stopped.files), backups.passages["a"]
+    taken, survival_case = (here.origin, snapshot, stopped.files), backups.survival_cases["a"]
     scenario, look = "durable, with other settings after the restart", looking(prepared, recent)
     for to_the_end in (False, True):
         check_restore(
@@ -200,7 +200,7 @@ def carry_out(here: Scene, plan: Plan, tally: Tally) -> None:
             to_the_end=to_the_end,
             settings=on_the_copy,
             look=look,
-            passage=passage,
+            survival_case=survival_case,
         )
     check_control_file(here, stopped.files, plan.before)
 
@@ -214,8 +214,8 @@ def test_commit_timestamps_that_a_restart_turns_on_are_not_looked_for_before_it(
     instrumented: Build, tally: Tally, fall: Fall
 ) -> None:
     on = LEAST | {"track_commit_timestamp": "on"}
-    with scene(instrumented, tally, LEAST) as here:
-        carry_out(here, Plan(LEAST, (Change(fall, on),), hot_standby=False, seed=1), tally)
+    with durable_server(instrumented, tally, LEAST) as here:
+        carry_out(here, SettingsPlan(LEAST, (Change(fall, on),), hot_standby=False, seed=1), tally)
 
 
 @pytest.mark.parametrize("hot_standby", [False, True], ids=["hot standby off", "hot standby on"])
@@ -224,8 +224,8 @@ def test_all_settings_of_the_control_file_may_change_at_once(
     instrumented: Build, tally: Tally, up: bool, hot_standby: bool
 ) -> None:
     before, after = (LEAST, GREATEST) if up else (GREATEST, LEAST)
-    with scene(instrumented, tally, before) as here:
-        carry_out(here, Plan(before, (Change(Fall.FAST, after),), hot_standby, seed=2), tally)
+    with durable_server(instrumented, tally, before) as here:
+        carry_out(here, SettingsPlan(before, (Change(Fall.FAST, after),), hot_standby, seed=2), tally)
 
 
 def test_a_backup_is_restored_whatever_settings_its_restarts_changed(instrumented: Build, tally: Tally) -> None:
@@ -234,9 +234,9 @@ def test_a_backup_is_restored_whatever_settings_its_restarts_changed(instrumente
     # what takes many seconds each is not made smaller: it is small
     @settings(max_examples=examples, phases=[Phase.generate])
     @given(plans())
-    def take_and_restore(plan: Plan) -> None:
+    def take_and_restore(plan: SettingsPlan) -> None:
         note(f"{plan}")
-        with scene(instrumented, tally, plan.before) as here:
+        with durable_server(instrumented, tally, plan.before) as here:
             carry_out(here, plan, tally)
 
     take_and_restore()

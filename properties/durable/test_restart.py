@@ -42,9 +42,9 @@ from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
-from properties.support.lockstep import Comparison
+from properties.support.lockstep import Lockstep
 from properties.support.restoring import check_restore
 from properties.support.servers import server_settings
 
@@ -79,16 +79,16 @@ def only_the_extension(implementation: Implementation) -> None:
 
 
 @contextmanager
-def in_step(client: Client, tally: Tally) -> Iterator[Comparison]:
+def in_step(client: Client, tally: Tally) -> Iterator[Lockstep]:
     """One example."""
     with tally.example():
-        comparison = Comparison(client, tally)
+        lockstep = Lockstep(client, tally)
         failed = True
         try:
-            yield comparison
+            yield lockstep
             failed = False
         finally:
-            comparison.finish(failed)
+            lockstep.finish(failed)
             tally.keep(client.history, failed)
 
 
@@ -104,13 +104,13 @@ def test_a_restart_forgets_a_running_backup(
         pytest.skip("the design keeps its backups over a restart")
     client = FallingClient(server, replace(implementation, prepare=()))
     client.fall = fall
-    with in_step(client, tally) as comparison:
-        start_and_restart(comparison, fall.kind)
-        comparison.probe()
-        assert comparison.step(Stop(STOPPER, LABEL)) == Failed(SqlState.UNDEFINED_OBJECT)
+    with in_step(client, tally) as lockstep:
+        start_and_restart(lockstep, fall.kind)
+        lockstep.probe()
+        assert lockstep.step(Stop(STOPPER, LABEL)) == Failed(SqlState.UNDEFINED_OBJECT)
         assert client.rows() == (), "nothing of a backup should be left after a restart"
         refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
-        tally.refused(Passage(implementation.name, (fall,)), refused)
+        tally.refused(SurvivalCase(implementation.name, (fall,)), refused)
 
 
 def refusal_of(client: Client, stop: str, parameters: dict[str, Any]) -> SqlError:
@@ -138,7 +138,7 @@ def test_a_restart_ends_a_backup_of_core_s_own(
             session.execute(STOCK.stop, {"wait": False})
         session.close()
         assert refusal.value.sqlstate == SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE
-        tally.refused(Passage(STOCK.name, (fall,)), refusal.value)
+        tally.refused(SurvivalCase(STOCK.name, (fall,)), refusal.value)
         tally.steps += 3
 
 
@@ -147,8 +147,8 @@ def test_the_hint_tells_since_when_the_server_is_up(
     server: Cluster, implementation: Implementation, only_the_extension: None, tally: Tally, kind: RestartKind
 ) -> None:
     client = Client(server, replace(implementation, prepare=()))
-    with in_step(client, tally) as comparison:
-        before = start_and_restart(comparison, kind)
+    with in_step(client, tally) as lockstep:
+        before = start_and_restart(lockstep, kind)
         refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
         hint = refused.hint or ""
         assert hint.startswith("The server has been up since "), hint
@@ -157,15 +157,15 @@ def test_the_hint_tells_since_when_the_server_is_up(
         assert client.admin.execute(query, (before, since, since))[0][0], f"{hint} It went down after {before}."
 
 
-def start_and_restart(comparison: Comparison, kind: RestartKind) -> datetime:
+def start_and_restart(lockstep: Lockstep, kind: RestartKind) -> datetime:
     """A backup is started, the server works and restarts, another session is there; returns a time before that."""
-    comparison.step(Connect(STARTER, "root"))
-    comparison.step(Start(STARTER, LABEL))
-    transfers(comparison.client.admin, Random(0))
-    comparison.probe()
-    before: datetime = comparison.client.admin.execute("SELECT clock_timestamp()")[0][0]
-    comparison.step(Restart(kind))
-    comparison.step(Connect(STOPPER, "alice"))
+    lockstep.step(Connect(STARTER, "root"))
+    lockstep.step(Start(STARTER, LABEL))
+    transfers(lockstep.client.admin, Random(0))
+    lockstep.probe()
+    before: datetime = lockstep.client.admin.execute("SELECT clock_timestamp()")[0][0]
+    lockstep.step(Restart(kind))
+    lockstep.step(Connect(STOPPER, "alice"))
     return before
 
 
@@ -178,12 +178,12 @@ def test_keeping_the_state_over_a_restart_is_not_enough(
 ) -> None:
     """The stop succeeds, with the original start point, and the copy's recovery PANICs at the restart's checkpoint."""
 
-    def restart(comparison: Comparison) -> None:
-        assert isinstance(comparison.client, CatalogueClient)
-        comparison.client.fall = fall
-        comparison.step(Restart(fall.kind))
+    def restart(lockstep: Lockstep) -> None:
+        assert isinstance(lockstep.client, CatalogueClient)
+        lockstep.client.fall = fall
+        lockstep.step(Restart(fall.kind))
 
-    take_and_restore(server, tally, f"catalogue, across {fall}", Passage(CATALOGUE.name, (fall,)), restart)
+    take_and_restore(server, tally, f"catalogue, across {fall}", SurvivalCase(CATALOGUE.name, (fall,)), restart)
     for restore in tally.restores:
         assert "online backup was canceled" in restore.said, "it was refused, and for another reason"
 
@@ -191,16 +191,20 @@ def test_keeping_the_state_over_a_restart_is_not_enough(
 def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, only_the_extension: None, tally: Tally) -> None:
     """The negative control: the same without a restart, and the copy is restored whole."""
 
-    def carry(comparison: Comparison) -> None:
-        assert isinstance(comparison.client, CatalogueClient)
-        comparison.client.carry_without_a_restart()
-        comparison.compare_view()
+    def carry(lockstep: Lockstep) -> None:
+        assert isinstance(lockstep.client, CatalogueClient)
+        lockstep.client.carry_without_a_restart()
+        lockstep.compare_view()
 
-    take_and_restore(server, tally, "catalogue, carried without a restart", Passage(CATALOGUE.name), carry)
+    take_and_restore(server, tally, "catalogue, carried without a restart", SurvivalCase(CATALOGUE.name), carry)
 
 
 def take_and_restore(
-    server: Cluster, tally: Tally, scenario: str, passage: Passage, interruption: Callable[[Comparison], object]
+    server: Cluster,
+    tally: Tally,
+    scenario: str,
+    survival_case: SurvivalCase,
+    interruption: Callable[[Lockstep], object],
 ) -> None:
     """Backups of the design ``catalog`` with an interruption; what comes of them is for its model to say."""
     moments = st.just(HALFWAY) | st.integers(0, LAST)
@@ -211,20 +215,20 @@ def take_and_restore(
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = CatalogueClient(server, CATALOGUE)
-        with TemporaryDirectory(dir=scratch_folder()) as folder, in_step(client, tally) as comparison:
+        with TemporaryDirectory(dir=scratch_folder()) as folder, in_step(client, tally) as lockstep:
             with full_page_writes(client):
-                comparison.step(Connect(STARTER, "root"))
-                comparison.step(Start(STARTER, LABEL))
+                lockstep.step(Connect(STARTER, "root"))
+                lockstep.step(Start(STARTER, LABEL))
                 copy = copying(server.data_dir, Path(folder), pace)
-                snapshot = under_load(client, copy, Random(seed), moment, lambda: interruption(comparison))
-                comparison.step(Connect(STOPPER, "root"))
-                outcome = comparison.step(Stop(STOPPER, LABEL, start_point=1))
+                snapshot = under_load(client, copy, Random(seed), moment, lambda: interruption(lockstep))
+                lockstep.step(Connect(STOPPER, "root"))
+                outcome = lockstep.step(Stop(STOPPER, LABEL, start_point=1))
             assert isinstance(outcome, Ok)
             assert isinstance(outcome.value, StopRow)
             with archiving(server):
                 archive_all(server, client.admin)
             taken = server, snapshot, BackupFiles(*client.handed_out)
-            check_restore(tally, scenario, *taken, restorable=outcome.value.restorable, passage=passage)
+            check_restore(tally, scenario, *taken, restorable=outcome.value.restorable, survival_case=survival_case)
 
     check()
 

@@ -9,9 +9,9 @@ from harness.clients.implementation import SHARED, Implementation
 from harness.restore.workload import big_update
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from model.operations import Restart, RestartKind
-from properties.durable.lockstep import LONG_GAP, scene
+from properties.durable.lockstep import LONG_GAP, durable_server
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -25,19 +25,19 @@ def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(
     """It is read after the next start, and the backup goes on."""
     if implementation.start != SHARED.start:
         pytest.skip("only the extension has durable backups")
-    with scene(instrumented, tally, LONG_GAP) as here:
+    with durable_server(instrumented, tally, LONG_GAP) as here:
         server, backups, chance = here.origin, here.backups, Random(1)
         backups.start("a")
-        points = Points(here.session)
-        points.arm(BEGUN)
-        points.arm(HELD)
-        here.session.execute("SELECT shared_backup_points_keep()")
+        points = InjectionPoints(here.session)
+        points.attach(BEGUN)
+        points.attach(HELD)
+        here.session.execute("SELECT shared_backup_injection_points_keep()")
         here.session.close()
         server.restart()
-        points = Points(server.connect())
+        points = InjectionPoints(server.connect())
         assert points.arrived(BEGUN)
         big_update(points.session, chance)
-        points.disarm(BEGUN)
+        points.detach(BEGUN)
         assert points.arrived(HELD)
         record = record_of_restarts(server)
         points.session.close()

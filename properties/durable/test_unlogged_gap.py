@@ -20,14 +20,14 @@ from harness.server.checksums import set_checksums
 from harness.server.cluster import Cluster
 from harness.server.controldata import CHECKPOINT, control_data
 from harness.server.durable import resumed
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.programs import run_program
 from harness.server.session import Session
 from model.operations import Hazard
 from properties.durable.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
 from properties.durable.handmade import TORN, control_file_of_another, standby_label
 from properties.durable.judged import check_lost_or_whole
-from properties.durable.lockstep import LONG_GAP, Fall, Scene, read_reserve, scene
+from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server, read_reserve
 from properties.durable.losses import FULL_PAGE_WRITES
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
@@ -87,20 +87,20 @@ def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
     return "FPW_CHANGE" in said.stdout
 
 
-def fall(here: Scene, fall: Fall, setting: Setting, in_the_gap: Callable[[Session], object]) -> None:
+def fall(here: DurableServer, fall: Fall, setting: Setting, in_the_gap: Callable[[Session], object]) -> None:
     """The server falls, and comes up with that setting at the end of recovery; this is done in the gap, unnoticed.
 
     Raises TooLateError if it did not come about.
     """
     server, backups = here.origin, here.backups
-    Points(backups.session).arm("resume-begun")
-    backups.session.execute("SELECT shared_backup_points_keep()")
+    InjectionPoints(backups.session).attach("resume-begun")
+    backups.session.execute("SELECT shared_backup_injection_points_keep()")
     backups.session.close()
     server.go_down(fall.kind)
     value = "on" if setting is Setting.ON else "off"
     start_with_reload_at_the_end_of_recovery(server, lambda: server.configure({"full_page_writes": value}))
     since = control_data(server)[CHECKPOINT]
-    points = Points(server.connect())
+    points = InjectionPoints(server.connect())
     assert points.arrived("resume-begun")
     session = points.session
     assert session.execute(PARAMETER) == [(value,)]
@@ -111,7 +111,7 @@ def fall(here: Scene, fall: Fall, setting: Setting, in_the_gap: Callable[[Sessio
         server.configure({"full_page_writes": "on"})
         server.reload(sessions=[session])
         server.wait_until(lambda: told_in_wal(server, session, since), PATIENCE, "full_page_writes to be on")
-    points.disarm()
+    points.detach()
     session.close()
     hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
     backups.crossed(fall, hazard, setting.fault, compare=setting is Setting.ON)
@@ -126,12 +126,12 @@ def crossed(
     in_the_gap: Callable[[Session], object],
     hints: Hints,
     settings: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[tuple[Scene, Snapshot, str]]:
+) -> Iterator[tuple[DurableServer, Snapshot, str]]:
     """A server whose backup has crossed that, the copy, half of which was made before and half after, and a label file
     made by hand. Tried until it comes about."""
     for _ in range(TRIES):
         try:
-            with scene(build, tally, {**hints.settings, **settings}) as here:
+            with durable_server(build, tally, {**hints.settings, **settings}) as here:
                 if hints is not Hints.CHECKSUMS:
                     without_checksums(here)
                 prepare_kinds(here.session)
@@ -152,7 +152,7 @@ def crossed(
     pytest.fail(f"the end of recovery could not be held in {TRIES} tries")
 
 
-def without_checksums(here: Scene) -> None:
+def without_checksums(here: DurableServer) -> None:
     """The server has none from now on."""
     here.session.close()
     here.origin.stop()
@@ -161,7 +161,7 @@ def without_checksums(here: Scene) -> None:
     here.backups.session = resumed(here.origin)
 
 
-def long_recovery(here: Scene) -> None:
+def long_recovery(here: DurableServer) -> None:
     """Much is written that no checkpoint has seen."""
     transfers(here.session, Random(0))
     for letter in "abcdefgh":
@@ -179,9 +179,9 @@ def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
         here.origin.configure({"full_page_writes": "on"})
         here.origin.reload(sessions=[here.session])
         check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
-        files, passage = control_file_of_another(here, labelfile), here.backups.passages["a"]
+        files, survival_case = control_file_of_another(here, labelfile), here.backups.survival_cases["a"]
         scenario = f"control: durable, {setting.fault}, with files made by hand"
-        check_refusal(tally, scenario, here.origin, snapshot, files, TORN, passage=passage)
+        check_refusal(tally, scenario, here.origin, snapshot, files, TORN, survival_case=survival_case)
 
 
 def test_images_that_are_only_to_be_compared_protect_no_page(instrumented: Build, tally: Tally) -> None:
@@ -196,11 +196,11 @@ def test_images_that_are_only_to_be_compared_protect_no_page(instrumented: Build
 
 @pytest.mark.parametrize("hints", Hints)
 def test_whatever_is_written_in_a_protected_gap_loses_nothing(
-    instrumented: Build, tally: Tally, hints: Hints, patient: bool
+    instrumented: Build, tally: Tally, hints: Hints, exhaustive: bool
 ) -> None:
     """The same start, with the setting on: not every record that changes a page has an image of it, or needs one."""
-    for how in FALLS if patient else [FALLS[[*Hints].index(hints) % 2]]:
-        check_protected(instrumented, tally, hints, how, patient)
+    for how in FALLS if exhaustive else [FALLS[[*Hints].index(hints) % 2]]:
+        check_protected(instrumented, tally, hints, how, exhaustive)
 
 
 def check_protected(build: Build, tally: Tally, hints: Hints, how: Fall, to_the_end: bool) -> None:
@@ -215,7 +215,7 @@ def check_protected(build: Build, tally: Tally, hints: Hints, how: Fall, to_the_
         stopped = here.backups.stop("a")
         here.backups.archive()
         scenario = f"durable, much written in the gap, {hints}"
-        taken, passage = (here.origin, snapshot, stopped.files), here.backups.passages["a"]
+        taken, survival_case = (here.origin, snapshot, stopped.files), here.backups.survival_cases["a"]
         look = lambda copy: kinds_flaws(here.origin, copy)  # noqa: E731
         for end in (False, True) if to_the_end else (False,):
             check_restore(
@@ -223,5 +223,5 @@ def check_protected(build: Build, tally: Tally, hints: Hints, how: Fall, to_the_
                 restorable=stopped.restorable,
                 to_the_end=end,
                 look=look,
-                passage=passage,
+                survival_case=survival_case,
             )

@@ -14,11 +14,11 @@ from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, configured, resumed, state_files
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, set_full_page_writes
 from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable.lockstep import LONG_GAP, Durable, Fall
+from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall
 from properties.durable.losses import ABSENCE, LABEL, check_lost, check_released, open_server
 from properties.recording.tally import Tally
 
@@ -169,13 +169,13 @@ def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Ta
     """Core has ended the backup when that turns out. Whoever asks again gets the result, when it can be kept."""
     with tally.example():
         session, caller = resumed(server), server.connect()
-        points = Points(session)
+        points = InjectionPoints(session)
         session.execute(START)
-        points.arm("stop-core-ended")
+        points.attach("stop-core-ended")
         stop = caller.submit(STOP)
         assert points.arrived("stop-core-ended")
         with read_only(server):
-            points.disarm()
+            points.detach()
             with pytest.raises(SqlError) as refusal:
                 stop.result(PATIENCE)
             assert refusal.value.sqlstate == NO_RIGHT, refusal.value
@@ -210,14 +210,14 @@ def test_an_expiry_that_can_be_neither_written_nor_forgotten_keeps_core_held(ser
     """Otherwise a clock that is set back, and a restart, would make a backup active that core did not protect."""
     with tally.example():
         session, timekeeper = resumed(server), server.connect()
-        points = Points(session)
+        points = InjectionPoints(session)
         session.execute(FREEZE)
         session.execute(START)
-        points.arm("reaper-expiring", LABEL)  # the clock is kept in the folder, too
+        points.attach("reaper-expiring", LABEL)  # the clock is kept in the folder, too
         moved = timekeeper.submit(LATER)
         assert points.arrived("reaper-expiring", LABEL)
         with read_only(server):
-            points.disarm()
+            points.detach()
             moved.result(PATIENCE)
             assert [row[1] for row in session.execute(VIEW)] == ["expired"]
             assert counted(server, session), "core was released, and the file says active"
@@ -245,14 +245,14 @@ def test_an_expiry_that_could_not_be_written_is_tried_again_by_itself(server: Cl
     """Nobody calls anything, and core does not write full pages for ever."""
     with tally.example():
         session, timekeeper = resumed(server), server.connect()
-        points = Points(session)
+        points = InjectionPoints(session)
         session.execute(START)
         set_full_page_writes(server, session, on=False)
-        points.arm("reaper-expiring", LABEL)
+        points.attach("reaper-expiring", LABEL)
         moved = timekeeper.submit(LATER)
         assert points.arrived("reaper-expiring", LABEL)
         with read_only(server):
-            points.disarm()
+            points.detach()
             moved.result(PATIENCE)
             assert forced_full_page_writes(session), "core was released, and the file says active"
         server.wait_until(lambda: not forced_full_page_writes(session), PATIENCE, "core to be released")
@@ -265,16 +265,16 @@ def test_many_that_can_be_neither_written_nor_forgotten_let_the_reaper_rest(serv
     """They count against the limit, and nobody waits for them; when they can be written, all of them expire."""
     with tally.example():
         session, timekeeper, caller = resumed(server), server.connect(), server.connect()
-        points = Points(session)
+        points = InjectionPoints(session)
         server.configure({"shared_backup.max_backups": str(MANY)})
         server.reload()
         session.execute(FREEZE)
         assert session.execute(START_MANY, (MANY,)) == [(MANY,)]
-        points.arm("reaper-expiring")
+        points.attach("reaper-expiring")
         moved = timekeeper.submit(LATER)
         assert points.arrived("reaper-expiring")
         with read_only(server):
-            points.disarm()
+            points.detach()
             moved.result(PATIENCE)
             ((rounds, live),) = session.execute(REAPER)
             assert live == MANY, f"{MANY - live} of {MANY} are released, whose files say that they are active"
@@ -313,7 +313,7 @@ def check_busy(server: Cluster, said: str, position: int) -> None:
 def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
     """As soon as it can be written to, they go on."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -329,7 +329,7 @@ def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: C
 def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
     """... as otherwise a later start would find them, and take them for protected."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.stop()
@@ -347,7 +347,7 @@ def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(serve
 def test_a_start_that_could_not_be_written_down_is_not_forgotten(server: Cluster, tally: Tally, fall: Fall) -> None:
     """Pages were written without protection then; however it began and ended, the next start knows that."""
     with tally.example():
-        backups = Durable(server, tally)
+        backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         backups.session.close()
         server.go_down(fall.kind)

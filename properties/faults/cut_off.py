@@ -10,7 +10,7 @@ from harness.clients.client import LONG_AGO, PATIENCE, Client, Violation, interv
 from harness.clients.history import Event
 from harness.clients.implementation import UNFENCED, Implementation
 from harness.clients.labelfile import lsn_to_int
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import lowered_too_often
 from harness.server.session import Row
 from model.design import Design
@@ -18,7 +18,7 @@ from model.explore import ROOT
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop
 from model.state import Cluster
 from model.transition import Pending, give_up, invoke, resume, run, view
-from properties.support.lockstep import Comparison
+from properties.support.lockstep import Lockstep
 
 LABEL, TTL = "a", 10
 HELD, LATER = 0, 1
@@ -130,15 +130,15 @@ class Interrupted:
         return [after for state in states for after, _ in run(self.design, state, Restart(how))]
 
 
-def play(client: Client, comparison: Comparison, cut: Cut) -> str:
+def play(client: Client, lockstep: Lockstep, cut: Cut) -> str:
     """Cuts the operation off, and compares what is left, and what becomes of it; raises Violation.
 
     Returns the state of the label after the restart.
     """
     for before in (Connect(HELD, ROOT.name), *GIVEN[cut.given]):
-        comparison.step(before)
+        lockstep.step(before)
     operation = OPERATIONS[cut.kind]
-    interrupted = Interrupted(comparison.design, comparison.model, operation, cut.phases)
+    interrupted = Interrupted(lockstep.design, lockstep.model, operation, cut.phases)
     with held(client, operation, cut.point) as answer:
         client.perform(Restart(cut.restart))
         answered = answer.exception(PATIENCE) is None
@@ -150,14 +150,14 @@ def play(client: Client, comparison: Comparison, cut: Cut) -> str:
         wanted = "\nor\n  ".join(dict.fromkeys(str(view(cluster)) for cluster in left))
         said = f"was {'answered' if answered else 'cut off'} at {cut.point}"
         raise Violation(f"{operation}\n  {said}, and afterwards the view shows\n  {shown}\nexpected\n  {wanted}")
-    comparison.model = agreeing[0]
-    client.lsns += [LONG_AGO] * (comparison.model.start_points + 1 - len(client.lsns))  # taken, and never told
-    backup = comparison.model.backup(LABEL)
+    lockstep.model = agreeing[0]
+    client.lsns += [LONG_AGO] * (lockstep.model.start_points + 1 - len(client.lsns))  # taken, and never told
+    backup = lockstep.model.backup(LABEL)
     state = "absent" if backup is None else backup.state.value
-    comparison.probe()
+    lockstep.probe()
     for after in AFTERWARDS:
-        comparison.step(after)
-    comparison.probe()
+        lockstep.step(after)
+    lockstep.probe()
     if lowered_too_often(client.admin):
         raise Violation("core was released more often than backups were started")
     return state
@@ -168,8 +168,8 @@ def held(client: Client, operation: Operation, point: str) -> Iterator[Future[li
     """The operation is under way, and stands at the point; its session is the client's no more."""
     session = client.sessions[HELD]
     assert session is not None
-    points, label = Points(client.admin), None if point.startswith("file-") else LABEL
-    points.arm(point, label)
+    points, label = InjectionPoints(client.admin), None if point.startswith("file-") else LABEL
+    points.attach(point, label)
     statement, parameters = in_sql(client.implementation, operation)
     event = Event(operation, client.signature(operation), time.monotonic())
     event.sql += [with_values(statement, parameters), f"-- it is held at {point}"]

@@ -25,14 +25,14 @@ from properties.faults.cut_off import (
     play,
 )
 from properties.recording.tally import Tally
-from properties.support.lockstep import Comparison
+from properties.support.lockstep import Lockstep
 
 pytestmark = pytest.mark.server
 
 
 @pytest.mark.parametrize("kind", STATES)
-def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, patient: bool) -> None:
-    hows = set(RestartKind) if patient else {RestartKind.CRASH, RestartKind.FAST}
+def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, exhaustive: bool) -> None:
+    hows = set(RestartKind) if exhaustive else {RestartKind.CRASH, RestartKind.FAST}
     left: dict[str, int] = {}
     for cut in cuts():
         if cut.kind != kind or cut.restart not in hows:
@@ -46,16 +46,16 @@ def test_a_restart_between_two_phases(kind: str, durable: Client, tally: Tally, 
 
 def cut_off(client: Client, tally: Tally, cut: Cut) -> str:
     """One of them, on a cluster made fresh; returns what there is under the label after the restart."""
-    comparison = Comparison(client, tally)
+    lockstep = Lockstep(client, tally)
     failed = True
     try:
-        state = play(client, comparison, cut)
+        state = play(client, lockstep, cut)
         failed = False
     except Violation as violation:
         raise Violation(f"{cut}\n{violation}\n\nTo see it by hand:\n{client.history.script()}") from None
     finally:
         tally.keep(client.history, failed)
-        comparison.finish(failed)
+        lockstep.finish(failed)
     return state
 
 
@@ -63,42 +63,42 @@ def test_a_stop_that_a_restart_finishes_is_repeated_as_of_the_time_when_core_let
     durable: Client, tally: Tally
 ) -> None:
     """What was copied later is not covered, however late the server came to finish it."""
-    comparison, stop = Comparison(durable, tally), Stop(HELD, LABEL)
+    lockstep, stop = Lockstep(durable, tally), Stop(HELD, LABEL)
     failed = True
     try:
         with tally.example():
             for before in (Connect(HELD, ROOT.name), Start(HELD, LABEL)):
-                comparison.step(before)
-            ended = Interrupted(comparison.design, comparison.model, stop, 2).now
+                lockstep.step(before)
+            ended = Interrupted(lockstep.design, lockstep.model, stop, 2).now
             with held(durable, stop, "stop-core-ended"):
-                comparison.model = ended
+                lockstep.model = ended
                 for after in (Connect(LATER, ROOT.name), Advance(5), Restart(RestartKind.CRASH)):
-                    comparison.step(after)
-            comparison.step(Connect(LATER, ROOT.name))
-            row = stop_row(comparison.step(Stop(LATER, LABEL)))
+                    lockstep.step(after)
+            lockstep.step(Connect(LATER, ROOT.name))
+            row = stop_row(lockstep.step(Stop(LATER, LABEL)))
             assert row is not None
             assert (row.repeated, row.stop_time) == (True, 0)
             failed = False
     finally:
         tally.keep(durable.history, failed)
-        comparison.finish(failed)
+        lockstep.finish(failed)
 
 
 def test_what_was_replaced_does_not_come_back(durable: Client, tally: Tally) -> None:
     """... when that which replaced it is given up before its starter has cleared up."""
-    comparison = Comparison(durable, tally)
+    lockstep = Lockstep(durable, tally)
     failed = True
     try:
         with tally.example():
             for before in (Connect(HELD, ROOT.name), *GIVEN["stopped"]):
-                comparison.step(before)
-            published = Interrupted(comparison.design, comparison.model, OPERATIONS["start"], 3).now
+                lockstep.step(before)
+            published = Interrupted(lockstep.design, lockstep.model, OPERATIONS["start"], 3).now
             with held(durable, OPERATIONS["start"], "start-published"):
-                comparison.model = published
+                lockstep.model = published
                 number_start_points(durable)
                 for after in (Connect(LATER, ROOT.name), Abort(LATER, LABEL), Restart(RestartKind.CRASH)):
-                    comparison.step(after)
+                    lockstep.step(after)
             failed = False
     finally:
         tally.keep(durable.history, failed)
-        comparison.finish(failed)
+        lockstep.finish(failed)

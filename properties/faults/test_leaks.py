@@ -9,10 +9,10 @@ from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.machine.processes import descendants
 from harness.server.cluster import open_cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.session import SqlError
-from properties.faults.storms import Storm
+from properties.faults.trials import FaultTrials
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
@@ -48,48 +48,48 @@ class Footprint(NamedTuple):
     processes: int
 
 
-def footprint(storm: Storm) -> Footprint:
+def footprint(trials: FaultTrials) -> Footprint:
     """While no backup is open or remembered."""
-    storm.clear()
-    storm.at_full_strength()
-    storm.nobody_left()
-    postmaster = storm.cluster.pid or 0
-    reaper = storm.admin.execute("SELECT pid FROM shared_backup_reaper()")[0][0]
-    return Footprint(storm.shared_memory(), open_files(postmaster), open_files(reaper), len(descendants(postmaster)))
+    trials.clear()
+    trials.at_full_strength()
+    trials.nobody_left()
+    postmaster = trials.cluster.pid or 0
+    reaper = trials.admin.execute("SELECT pid FROM shared_backup_reaper()")[0][0]
+    return Footprint(trials.shared_memory(), open_files(postmaster), open_files(reaper), len(descendants(postmaster)))
 
 
-def make_tablespaces(storm: Storm) -> None:
+def make_tablespaces(trials: FaultTrials) -> None:
     for number in range(TABLESPACES):
-        folder = storm.cluster.folder / str(number)
+        folder = trials.cluster.folder / str(number)
         for name in ("", *FOLDERS):
             folder /= name
             folder.mkdir()
-            give(folder, storm.cluster.user)
-        storm.admin.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
+            give(folder, trials.cluster.user)
+        trials.admin.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
 
 
 def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def cycle(storm: Storm, number: int) -> None:
+def cycle(trials: FaultTrials, number: int) -> None:
     """A backup that is stopped, aborted, expires, or fails when its start point is taken already.
 
     Two have a label in turn: the second replaces the first's result, or puts it back.
     """
     label, end = (f"{number // 2} {LABEL}",), number % 4
     if end == 3:
-        storm.points.arm("start-point-taken", action="error")
+        trials.points.attach("start-point-taken", action="error")
         with pytest.raises(SqlError, match="XX000"):
-            storm.admin.execute(START, label)
+            trials.admin.execute(START, label)
     else:
-        storm.admin.execute(START, label)
+        trials.admin.execute(START, label)
     if end == 2:
-        storm.admin.execute(EXPIRE)
+        trials.admin.execute(EXPIRE)
     elif end < 2:
-        storm.admin.execute((STOP, ABORT)[end], label)
+        trials.admin.execute((STOP, ABORT)[end], label)
     if number % REMEMBERED == 0:
-        storm.admin.execute(FORGET)
+        trials.admin.execute(FORGET)
 
 
 def test_starts_that_reserve_one_label_at_once_leave_nothing(
@@ -105,12 +105,12 @@ def test_starts_that_reserve_one_label_at_once_leave_nothing(
         admin.execute(START, (LABEL,))
         admin.execute(ABORT, (LABEL,))
         admin.execute("SELECT shared_backup_limit_memory(0)")
-        points = Points(admin)
+        points = InjectionPoints(admin)
         for _ in range(AT_ONCE):
-            points.arm("start-checked")
+            points.attach("start-checked")
             calls = [session.submit(START, (LABEL,)) for session in sessions]
             cluster.wait_until(lambda: len(points.waiting("start-checked")) == 2, PATIENCE, "both to come")
-            points.disarm()
+            points.detach()
             refusals = [call.future.exception(PATIENCE) for call in calls]
             assert sorted(str(refusal)[:5] for refusal in refusals) == ["42710", "None"]
             admin.execute(ABORT, (LABEL,))
@@ -126,14 +126,14 @@ def test_backups_come_and_go_and_leave_nothing(
         pytest.skip("it counts the extension's processes")
     cycles = CYCLES[profile]
     with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
-        storm = Storm(cluster)
-        make_tablespaces(storm)
+        trials = FaultTrials(cluster)
+        make_tablespaces(trials)
         for number in range(WARM_UP):
-            cycle(storm, number)
-        before = footprint(storm)
+            cycle(trials, number)
+        before = footprint(trials)
         for number in range(cycles):
-            cycle(storm, number)
+            cycle(trials, number)
             tally.steps += 1
-        after = footprint(storm)
+        after = footprint(trials)
     tally.notes.append(f"{cycles:,} cycles; before and after them: {before}")
     assert after == before, f"{cycles} cycles left {after}, before them there was {before}"

@@ -15,7 +15,7 @@ from harness.faults.nemesis import FAULTS, Fault
 from harness.server import durable
 from harness.server.cluster import open_cluster
 from harness.server.injection_points import POINTS
-from properties.faults.storms import WORK, Case, Storm, check, check_all
+from properties.faults.trials import WORK, Case, FaultTrials, check, check_all
 from properties.recording.at_once import NO_POINT
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
@@ -35,30 +35,32 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @pytest.fixture(scope="module")
-def storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm]:
-    with stormy(instrumented, implementation) as storm:
-        yield storm
+def trials(instrumented: Build, implementation: Implementation) -> Iterator[FaultTrials]:
+    with fault_trials(instrumented, implementation) as trials:
+        yield trials
 
 
 @pytest.fixture(scope="module")
-def durable_storm(instrumented: Build, implementation: Implementation) -> Iterator[Storm]:
-    with stormy(instrumented, implementation, durable.SETTINGS) as storm:
-        yield storm
+def durable_trials(instrumented: Build, implementation: Implementation) -> Iterator[FaultTrials]:
+    with fault_trials(instrumented, implementation, durable.SETTINGS) as trials:
+        yield trials
 
 
 @contextmanager
-def stormy(build: Build, implementation: Implementation, changes: Mapping[str, str] = NOTHING) -> Iterator[Storm]:
+def fault_trials(
+    build: Build, implementation: Implementation, changes: Mapping[str, str] = NOTHING
+) -> Iterator[FaultTrials]:
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
     settings = {**PROBED, "max_worker_processes": WORKERS, "shared_backup.max_starters": WORKERS, **changes}
     with open_cluster(build, settings=settings, archive=True) as cluster:
-        yield Storm(cluster)
+        yield FaultTrials(cluster)
 
 
-def struck(fault: Fault, storm: Storm) -> list[str]:
+def struck(fault: Fault, trials: FaultTrials) -> list[str]:
     """The points at which a fault makes sense."""
     points = [point for point in POINTS if point.startswith(fault.points)]
-    return [point for point in points if fault.action == "wait" or storm.points.may_fail(point)]
+    return [point for point in points if fault.action == "wait" or trials.points.may_fail(point)]
 
 
 def kind(point: str) -> str:
@@ -67,37 +69,37 @@ def kind(point: str) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_a_fault_at_every_point(fault: Fault, storm: Storm, tally: Tally, patient: bool) -> None:
+def test_a_fault_at_every_point(fault: Fault, trials: FaultTrials, tally: Tally, exhaustive: bool) -> None:
     """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
-    points = (not patient and fault.briefly) or struck(fault, storm)
+    points = (not exhaustive and fault.briefly) or struck(fault, trials)
     check_all(
-        storm, tally, (Case(fault.name, point, partial(storm.strike, fault, kind(point), point)) for point in points)
+        trials, tally, (Case(fault.name, point, partial(trials.trial, fault, kind(point), point)) for point in points)
     )
-    storm.at_full_strength()
+    trials.at_full_strength()
 
 
-def test_a_fault_at_any_moment(storm: Storm, tally: Tally, profile: str) -> None:
+def test_a_fault_at_any_moment(trials: FaultTrials, tally: Tally, profile: str) -> None:
     """Where no point is."""
 
     @settings(max_examples=EXAMPLES[profile])
     @given(st.sampled_from(ANY_MOMENT), st.sampled_from(sorted(WORK)), st.floats(0, LONGEST))
-    def strike(fault: Fault, work: str, delay: float) -> None:
-        if not any(point.startswith(work) for point in struck(fault, storm)):
+    def trial(fault: Fault, work: str, delay: float) -> None:
+        if not any(point.startswith(work) for point in struck(fault, trials)):
             work = kind(fault.points[0])
         early = fault._replace(refusals=fault.refusals | fault.early)
-        check(storm, tally, Case(fault.name, NO_POINT, partial(storm.strike, early, work, delay=delay)))
+        check(trials, tally, Case(fault.name, NO_POINT, partial(trials.trial, early, work, delay=delay)))
 
-    strike()
+    trial()
 
 
-def test_a_fault_about_a_durable_backup(durable_storm: Storm, tally: Tally, profile: str) -> None:
+def test_a_fault_about_a_durable_backup(durable_trials: FaultTrials, tally: Tally, profile: str) -> None:
     """The same at any point, of operations that write state files; test_killed_files.py has the restarts."""
-    storm, lasting = durable_storm, [fault for fault in FAULTS if not fault.restarts]
+    trials, lasting = durable_trials, [fault for fault in FAULTS if not fault.restarts]
 
     @settings(max_examples=EXAMPLES[profile] // 2)
-    @given(st.sampled_from([(fault, point) for fault in lasting for point in struck(fault, storm)]))
-    def strike(scenario: tuple[Fault, str]) -> None:
+    @given(st.sampled_from([(fault, point) for fault in lasting for point in struck(fault, trials)]))
+    def trial(scenario: tuple[Fault, str]) -> None:
         fault, point = scenario
-        check(storm, tally, Case(fault.name, point, partial(storm.strike, fault, kind(point), point)))
+        check(trials, tally, Case(fault.name, point, partial(trials.trial, fault, kind(point), point)))
 
-    strike()
+    trial()

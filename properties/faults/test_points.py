@@ -1,4 +1,4 @@
-"""Named points: a process waits there for as long as a test likes, or fails, and whatever it was at is undone."""
+"""Injection points: a process waits there for as long as a test likes, or fails, and whatever it was at is undone."""
 
 import subprocess
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from harness.server.injection_points import (
     POINTS,
     STARTING,
     STOPPING,
-    Points,
+    InjectionPoints,
 )
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Session, SqlError
 from model.explore import CAROL
-from properties.faults.storms import label_of
+from properties.faults.trials import label_of
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -49,7 +49,7 @@ SHOWN = {
 """What the view shows of a backup that somebody holds at that point, or at one whose name begins like that."""
 
 HELD_OFF = ("stop-core-ended", "abort-claimed", "abort-released")
-"""Points where the session leaves a request to cancel for later."""
+"""InjectionPoints where the session leaves a request to cancel for later."""
 
 LEFT = {
     "start": [],
@@ -67,20 +67,20 @@ LOST: dict[str, list[str]] = {"stop-core-ended": [], "start-requested": []}
 
 
 @pytest.fixture
-def points(implementation: Implementation, client: Client) -> Iterator[Points]:
-    """The points, none of them armed, on a server without backups; ``held`` is the label."""
+def points(implementation: Implementation, client: Client) -> Iterator[InjectionPoints]:
+    """The points, none of them attached, on a server without backups; ``held`` is the label."""
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
     client.clear()
-    points = Points(client.admin)
+    points = InjectionPoints(client.admin)
     yield points
-    points.disarm()
+    points.detach()
     client.admin.execute("SELECT shared_backup_reaper_settle()")
     client.clear()
 
 
 @pytest.fixture
-def user(cluster: Cluster, points: Points) -> Iterator[Session]:
+def user(cluster: Cluster, points: InjectionPoints) -> Iterator[Session]:
     session = cluster.connect()
     yield session
     session.close()
@@ -95,7 +95,7 @@ def prepare(point: str, user: Session) -> str:
     return WORK[kind]
 
 
-def shown(points: Points) -> list[str]:
+def states_in_view(points: InjectionPoints) -> list[str]:
     return [row[0] for row in points.session.execute("SELECT state FROM shared_backups WHERE label = 'held'")]
 
 
@@ -103,18 +103,18 @@ def by_point(table: dict[str, list[str]], point: str) -> list[str]:
     return table.get(point, table.get(point.partition("-")[0], []))
 
 
-def expect(points: Points, states: list[str]) -> None:
+def expect(points: InjectionPoints, states: list[str]) -> None:
     """The view shows that of the backup, and core counts it exactly if it is active."""
-    assert shown(points) == states
+    assert states_in_view(points) == states
     forced = forced_full_page_writes(points.session)
     assert forced == (states == ["active"]), f"core {'forces' if forced else 'does not force'} full-page writes"
 
 
-def test_the_tests_know_every_point(points: Points) -> None:
+def test_the_tests_know_every_point(points: InjectionPoints) -> None:
     assert sorted(points.names()) == sorted((CHECKED, *POINTS, *DURABLE_POINTS))
 
 
-def test_the_release_flavour_has_no_points(points: Points, release: Build, instrumented: Build) -> None:
+def test_the_release_flavour_has_no_points(points: InjectionPoints, release: Build, instrumented: Build) -> None:
     """Neither code nor names."""
     inside = {build: (build.stage / "lib" / "shared_backup.so").read_bytes() for build in (release, instrumented)}
     for name in (CHECKED, *POINTS, *DURABLE_POINTS, "PointReached"):
@@ -128,35 +128,35 @@ def test_the_release_flavour_has_no_points(points: Points, release: Build, instr
 
 @pytest.mark.parametrize("point", POINTS)
 def test_whoever_comes_to_a_point_waits_until_let_go(
-    point: str, cluster: Cluster, points: Points, user: Session, tally: Tally
+    point: str, cluster: Cluster, points: InjectionPoints, user: Session, tally: Tally
 ) -> None:
     with tally.example():
-        points.arm(point, label_of(point))
+        points.attach(point, label_of(point))
         pending = user.submit(prepare(point, user))
         points.arrived(point, label_of(point), pending.done)
         assert not pending.done(), f"the operation did not stop at {point}"
-        cluster.wait_until(lambda: shown(points) == by_point(SHOWN, point), PATIENCE, "the view to show that")
-        assert points.let_go(point) == 1
+        cluster.wait_until(lambda: states_in_view(points) == by_point(SHOWN, point), PATIENCE, "the view to show that")
+        assert points.wakeup(point) == 1
         pending.result(PATIENCE)
-        assert [armed.passed for armed in points.armed()] == [1]
+        assert [attached.passed for attached in points.attached()] == [1]
         tally.steps += 1
 
 
 @pytest.mark.parametrize("point", [*STARTING, *STOPPING, *ABORTING])
 def test_an_operation_cancelled_at_a_point(
-    point: str, cluster: Cluster, points: Points, user: Session, tally: Tally
+    point: str, cluster: Cluster, points: InjectionPoints, user: Session, tally: Tally
 ) -> None:
     """... leaves no trace, or has taken place: that is so as soon as others can see it."""
     with tally.example():
-        points.arm(point)
+        points.attach(point)
         pending = user.submit(prepare(point, user))
         points.arrived(point)
-        cluster.wait_until(lambda: shown(points) == by_point(SHOWN, point), PATIENCE, "the view to show that")
+        cluster.wait_until(lambda: states_in_view(points) == by_point(SHOWN, point), PATIENCE, "the view to show that")
         pending.cancel()
         if point in HELD_OFF:
             points.session.execute("SELECT pg_sleep(0.05)")
             assert not pending.done(), f"the operation was cancelled at {point}"
-            points.disarm()
+            points.detach()
         with pytest.raises(SqlError, match="57014"):
             pending.result(PATIENCE)
         tally.steps += 1
@@ -165,46 +165,46 @@ def test_an_operation_cancelled_at_a_point(
 
 
 @pytest.mark.parametrize("point", [point for point in (*STARTING, *STOPPING) if point != "start-published"])
-def test_an_error_injected_at_a_point(point: str, points: Points, user: Session, tally: Tally) -> None:
+def test_an_error_injected_at_a_point(point: str, points: InjectionPoints, user: Session, tally: Tally) -> None:
     """... happens once, and the operation leaves no trace, or has taken place, or (once core is entered) is lost."""
     with tally.example():
         work = prepare(point, user)
-        points.arm(point, action="error")
+        points.attach(point, action="error")
         if point == "start-requested":
-            points.arm("start-taken")  # or the worker may be faster
+            points.attach("start-taken")  # or the worker may be faster
         with pytest.raises(SqlError, match=f'XX000: error injected at point "{point}"'):
             user.execute(work)
         if point == "start-requested":
-            points.disarm("start-taken")
+            points.detach("start-taken")
         expect(points, LOST.get(point, by_point(LEFT, point)))
         tally.steps += 1
-        if shown(points) != ["active"] and point != "stop-core-ended":
+        if states_in_view(points) != ["active"] and point != "stop-core-ended":
             user.execute(work)
-        assert [armed.passed for armed in points.armed()] == [1]
+        assert [attached.passed for attached in points.attached()] == [1]
 
 
 def test_an_error_injected_into_the_reaper_is_made_up_for(
-    points: Points, user: Session, cluster: Cluster, tally: Tally
+    points: InjectionPoints, user: Session, cluster: Cluster, tally: Tally
 ) -> None:
     """... by the next one."""
     with tally.example():
         expire = prepare("reaper-expiring", user)
-        points.arm("reaper-expiring", "held", "error")
+        points.attach("reaper-expiring", "held", "error")
         user.execute(expire)
         tally.steps += 1
     expect(points, ["expired"])
-    assert [armed.passed for armed in points.armed()] == [1]
+    assert [attached.passed for attached in points.attached()] == [1]
 
 
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("point", ["start-point-taken", "stop-core-ended", "abort-claimed", *EXPIRING])
 def test_the_server_can_be_shut_down_while_somebody_waits(
-    point: str, points: Points, client: Client, tally: Tally
+    point: str, points: InjectionPoints, client: Client, tally: Tally
 ) -> None:
     """... also where he can not be cancelled."""
     with tally.example():
         user = client.cluster.connect()
-        points.arm(point)
+        points.attach(point)
         pending = user.submit(prepare(point, user))
         points.arrived(point, over=pending.done)
         client.sessions = []
@@ -217,26 +217,30 @@ def test_the_server_can_be_shut_down_while_somebody_waits(
     expect(points, [])
 
 
-def test_an_unknown_point_is_refused(points: Points) -> None:
-    for call in ("shared_backup_point_arm", "shared_backup_point_release", "shared_backup_point_disarm"):
+def test_an_unknown_point_is_refused(points: InjectionPoints) -> None:
+    for call in (
+        "shared_backup_injection_point_attach",
+        "shared_backup_injection_point_wakeup",
+        "shared_backup_injection_point_detach",
+    ):
         with pytest.raises(SqlError) as refusal:
             points.session.execute(f"SELECT {call}('stop-clamed')")
         assert refusal.value.sqlstate == "42704"
         assert all(name in str(refusal.value.hint) for name in POINTS)
 
 
-def test_an_error_is_refused_where_the_code_can_not_fail(points: Points) -> None:
+def test_an_error_is_refused_where_the_code_can_not_fail(points: InjectionPoints) -> None:
     safe = [point for point in POINTS if not points.may_fail(point)]
     assert safe == ["start-published", "abort-claimed", "abort-released", "reaper-expired"]
     for point in safe:
         with pytest.raises(SqlError, match="22023"):
-            points.arm(point, action="error")
+            points.attach(point, action="error")
 
 
-def test_points_are_no_business_of_ordinary_users(points: Points, client: Client) -> None:
+def test_points_are_no_business_of_ordinary_users(points: InjectionPoints, client: Client) -> None:
     client.make_roles((CAROL,))
     carol = client.cluster.connect(CAROL.name)
-    for call in ("_arm('stop-claimed')", "_release('stop-claimed')", "_disarm()", "s()"):
+    for call in ("_attach('stop-claimed')", "_wakeup('stop-claimed')", "_detach()", "s()"):
         with pytest.raises(SqlError, match="42501"):
-            carol.execute(f"SELECT shared_backup_point{call}")
+            carol.execute(f"SELECT shared_backup_injection_point{call}")
     carol.close()

@@ -1,4 +1,4 @@
-"""A standby is promoted while a backup of it is at a named point: it took place, or left no trace."""
+"""A standby is promoted while a backup of it is at an injection point: it took place, or left no trace."""
 
 from functools import partial
 
@@ -7,10 +7,10 @@ import pytest
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster, open_cluster, open_standby
-from harness.server.injection_points import POINTS, Points
+from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import SqlError
-from properties.faults.storms import DONE, GONE, START, UNDONE, WORK, end_of, label_of
+from properties.faults.trials import DONE, GONE, START, UNDONE, WORK, end_of, label_of
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -22,15 +22,15 @@ PROMOTED = "55000"
 def promote_at(point: str, standby: Cluster) -> str:
     """Returns what the caller was told; raises AssertionError if all is not well afterwards."""
     kind = point.partition("-")[0]
-    points, caller = Points(standby.connect()), standby.connect()
+    points, caller = InjectionPoints(standby.connect()), standby.connect()
     points.session.execute("SELECT shared_backup_clock_freeze()")
     if kind != "start":
         caller.execute(START)
-    points.arm(point, label_of(point))
+    points.attach(point, label_of(point))
     pending = caller.submit(WORK[kind])
     assert points.arrived(point, label_of(point), pending.done), f"the operation ended before {point}"
     assert points.session.execute("SELECT pg_promote()") == [(True,)]
-    points.disarm()
+    points.detach()
     end = end_of(pending)
     assert end.sqlstate in (None, PROMOTED), f"the caller was told {end.sqlstate}"
     points.session.execute("SELECT shared_backup_reaper_settle()")
@@ -63,7 +63,7 @@ def test_a_promotion_at_every_point(instrumented: Build, implementation: Impleme
         for point in POINTS:
             with open_standby(primary) as standby, tally.example():
                 try:
-                    tally.strike("promotion of a standby", point, partial(promote_at, point, standby))
+                    tally.count_fault("promotion of a standby", point, partial(promote_at, point, standby))
                 except (AssertionError, SqlError) as error:
                     error.add_note(f"promotion at {point}")
                     raise

@@ -1,4 +1,4 @@
-"""Storms: an operation is brought to a named point, a fault strikes, the point is let go; and then all must be well."""
+"""Trials: an operation is brought to an injection point, a fault strikes, it is woken up; and then all must be well."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from time import sleep
 from typing import NamedTuple
 
 from harness.clients.labelfile import parse_label_file
-from harness.faults.nemesis import CALLER, Fault, Scene, answers, make_role, titled
+from harness.faults.nemesis import CALLER, Fault, Target, answers, make_role, titled
 from harness.machine.processes import runs, wait_gone
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.durable import state_files
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Pending, Row, Session, SqlError
 from harness.server.shared_memory import dynamic_shared_memory, main_shared_memory
@@ -53,25 +53,25 @@ def end_of(pending: Pending) -> End:
         return End(None, error.sqlstate)
 
 
-def possible_states(fault: Fault, kind: str, scene: Scene, end: End) -> set[str]:
-    """How the backup may be after the storm."""
+def possible_states(fault: Fault, kind: str, target: Target, end: End) -> set[str]:
+    """How the backup may be after the trials."""
     if fault.restarts:
         return {GONE}
-    took_place = end.sqlstate is None or (kind == "reaper" and scene.point is not None)  # time is up, whoever waited
+    took_place = end.sqlstate is None or (kind == "reaper" and target.point is not None)  # time is up, whoever waited
     return {DONE[kind]} | fault.leaves | (set() if took_place else {UNDONE[kind]})
 
 
 def label_of(point: str | None) -> str | None:
-    """The label that a point is armed for: whoever has expired has none any more."""
+    """The label that a point is attached for: whoever has expired has none any more."""
     return None if point == "reaper-expired" else "held"
 
 
-class Storm:
+class FaultTrials:
     """One server, struck again and again; a backup of core's own stands by, and must not notice."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.points = Points(cluster.connect())
+        self.points = InjectionPoints(cluster.connect())
         self.admin.execute("CREATE EXTENSION shared_backup")
         self.admin.execute("CREATE EXTENSION shared_backup_instruments")
         make_role(self.admin)
@@ -85,25 +85,25 @@ class Storm:
 
     # One example
 
-    def strike(self, fault: Fault, kind: str, point: str | None = None, delay: float = 0.0) -> str:
+    def trial(self, fault: Fault, kind: str, point: str | None = None, delay: float = 0.0) -> str:
         """The fault strikes an operation at a point (else after so many seconds).
 
         Returns what its caller was told: "ok", or an SQLSTATE. Raises AssertionError if all is not well afterwards.
         """
-        scene, bystander = self.begin(fault, kind, point)
+        target, bystander = self.begin(fault, kind, point)
         sleep(delay)
-        fault.strike(scene)
+        fault.inject(target)
         if fault.restarts:
             self.reconnect()
         elif point is not None:
-            self.points.disarm(point)
-        fault.after(scene)
-        scene.healing.close()
-        end = end_of(scene.pending)
-        self.check(fault, kind, scene, bystander, end)
+            self.points.detach(point)
+        fault.after(target)
+        target.healing.close()
+        end = end_of(target.pending)
+        self.check(fault, kind, target, bystander, end)
         return end.sqlstate or "ok"
 
-    def begin(self, fault: Fault, kind: str, point: str | None) -> tuple[Scene, Session]:
+    def begin(self, fault: Fault, kind: str, point: str | None) -> tuple[Target, Session]:
         """A backup of core's own, another to be worked on, and an operation on that, brought to the point."""
         self.clear()
         bystander, caller = self.cluster.connect(), self.cluster.connect(CALLER)
@@ -114,17 +114,17 @@ class Storm:
             caller.execute(fault.before)
         label = label_of(point)
         if point is not None:
-            self.points.arm(point, label, fault.action)
-        scene = Scene(self.cluster, self.points, caller, caller.submit(WORK[kind]), point, start_lsn=start_lsn)
+            self.points.attach(point, label, fault.action)
+        target = Target(self.cluster, self.points, caller, caller.submit(WORK[kind]), point, start_lsn=start_lsn)
         if point is not None and fault.action == "wait":
-            arrived = self.points.arrived(point, label, scene.pending.done)
+            arrived = self.points.arrived(point, label, target.pending.done)
             assert arrived or fault.before, f"the operation ended before {point}"  # its time may be up already
-            scene.held = self.points.waiting(point, label)
-        return scene, bystander
+            target.held = self.points.waiting(point, label)
+        return target, bystander
 
     def clear(self) -> None:
-        """Nothing is armed, open or remembered, and the clock is ahead, so that it can step back."""
-        self.points.disarm()
+        """Nothing is attached, open or remembered, and the clock is ahead, so that it can step back."""
+        self.points.detach()
         self.admin.execute("SELECT shared_backup_clock_freeze()")
         for hours in (1, 10, 100, 1000, 10_000):  # it may have been far ahead, and have stepped back
             self.admin.execute("SELECT shared_backup_clock_advance(make_interval(hours => %s))", (hours,))
@@ -145,14 +145,14 @@ class Storm:
 
         self.cluster.wait_until(back, PATIENCE, "the server to be back")
 
-    # After the storm
+    # After the trials
 
-    def check(self, fault: Fault, kind: str, scene: Scene, bystander: Session, end: End) -> None:
+    def check(self, fault: Fault, kind: str, target: Target, bystander: Session, end: End) -> None:
         """All is well again; raises AssertionError."""
         assert end.sqlstate is None or end.sqlstate in fault.refusals, f"the caller was told {end.sqlstate}"
-        scene.caller.close()
-        self.eventually(lambda: not runs(scene.caller.pid), "the caller's process is still there")
-        state, possible = self.settled(), possible_states(fault, kind, scene, end)
+        target.caller.close()
+        self.eventually(lambda: not runs(target.caller.pid), "the caller's process is still there")
+        state, possible = self.settled(), possible_states(fault, kind, target, end)
         assert state in possible, f"the caller was told {end.sqlstate or 'ok'}, and it is {state}, not {possible}"
         if not fault.restarts:
             assert forced_full_page_writes(self.admin), "core has forgotten the bystander's backup"
@@ -252,25 +252,25 @@ class Case(NamedTuple):
     """What it strikes, if the point does not tell."""
 
 
-def check(storm: Storm, tally: Tally, case: Case) -> None:
+def check(trials: FaultTrials, tally: Tally, case: Case) -> None:
     """It is survived; or else the next one has a server to which nothing has happened."""
     try:
         with tally.example():
-            tally.strike(case.fault, case.point, case.strike)
+            tally.count_fault(case.fault, case.point, case.strike)
             tally.steps += 1
     except Exception as error:
         error.add_note(f"{case.fault} at {case.point} {case.about}".rstrip())
-        storm.cluster.restart("immediate")
-        storm.reconnect()
+        trials.cluster.restart("immediate")
+        trials.reconnect()
         raise
 
 
-def check_all(storm: Storm, tally: Tally, cases: Iterable[Case]) -> None:
+def check_all(trials: FaultTrials, tally: Tally, cases: Iterable[Case]) -> None:
     """All of them are survived; each is tried."""
     failed = []
     for case in cases:
         try:
-            check(storm, tally, case)
+            check(trials, tally, case)
         except Exception as error:
             failed.append(error)
     if failed:

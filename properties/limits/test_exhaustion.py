@@ -18,7 +18,7 @@ from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.machine.postgres import identity
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, lowered_too_often, prepare_probe
 from harness.server.session import SqlError
 from properties.recording.tally import Tally
@@ -67,7 +67,7 @@ class Tight:
 
     def start(self, label: str) -> str | None:
         """A start; returns what there was no memory for, None if it succeeded. Raises AssertionError."""
-        shown, requests = self.shown(label), self.requests()
+        shown, requests = self.rows_in_view(label), self.requests()
         try:
             self.admin.execute("SELECT shared_backup_start(%s, true, '1 h')", (label,))
         except SqlError as error:
@@ -77,7 +77,7 @@ class Tight:
         else:
             self.states[label] = "active"
             return None
-        assert self.shown(label) == shown, f"it failed, and there was {shown}, and is {self.shown(label)}"
+        assert self.rows_in_view(label) == shown, f"it failed, and there was {shown}, and is {self.rows_in_view(label)}"
         return self.lacking(label, detail, self.requests() > requests)
 
     def lacking(self, label: str, detail: str, requested: bool) -> str:
@@ -98,7 +98,7 @@ class Tight:
         elif function == "abort":
             del self.states[label]
 
-    def shown(self, label: str) -> list[tuple[object, ...]]:
+    def rows_in_view(self, label: str) -> list[tuple[object, ...]]:
         """What the view shows of a label."""
         return self.admin.execute("SELECT * FROM shared_backups WHERE label = %s", (label,))
 
@@ -148,7 +148,7 @@ def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> N
                             tried.add((place, len(label)))
                             assert {tight.start(label) for _ in range(AGAIN)} == {place}, f"{label} lost some memory"
                         lacked[place] += 1
-                        tally.strike(FAULT, place, lambda: OUT_OF_MEMORY)
+                        tally.count_fault(FAULT, place, lambda: OUT_OF_MEMORY)
                 elif tight.states.get(label) == "active":
                     tight.end(kind, label)
             tight.check()
@@ -181,7 +181,7 @@ def test_a_stop_without_memory_for_its_result_leaves_no_trace(tight: Tight, tall
         tight.admin = durable.restart(tight.cluster, "crash")
         tight.fill()
         for number in range(CARRIED):
-            tally.strike(FAULT, "for the result of a stop", partial(stop, tight, f"carried {number}"))
+            tally.count_fault(FAULT, "for the result of a stop", partial(stop, tight, f"carried {number}"))
             tally.steps += 1
         tight.check()
         refused = [label for label, state in tight.states.items() if (label[:7], state) == ("carried", "active")]
@@ -236,12 +236,12 @@ def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(
         tight, caller = Tight(cluster), cluster.connect()
         assert tight.start("x") is None
         tight.admin.execute(STOP_MANY)
-        points, position = Points(tight.admin), cluster.log_position()
-        points.arm("stop-core-ended", "x")
+        points, position = InjectionPoints(tight.admin), cluster.log_position()
+        points.attach("stop-core-ended", "x")
         stop = caller.submit(STOP)
         assert points.arrived("stop-core-ended", "x")
         limit_address_space(cluster, caller.pid)
-        points.disarm()
+        points.detach()
         cluster.wait_until(stop.done, PATIENCE, "the stop to end, one way or the other")
         caller.close()
 
@@ -255,7 +255,7 @@ def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(
         others.execute("SELECT shared_backup_start('x', true), shared_backup_stop('x', false)")
         assert not lowered_too_often(tight.admin), "core was released more often than backups were started"
         assert "could not map shared memory segment" in cluster.log_since(position), "it had memory enough"
-        tally.strike(FAULT, "for the list of results", lambda: outcome)
+        tally.count_fault(FAULT, "for the list of results", lambda: outcome)
         tally.steps += 1
         others.close()
 

@@ -10,7 +10,7 @@ from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.machine.processes import stopped
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.session import Session, SqlError
 from harness.server.shared_memory import dynamic_shared_memory
@@ -161,10 +161,10 @@ def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session
 
 
 def test_a_result_that_was_to_be_replaced_comes_back_within_the_limit(server: Cluster, user: Session) -> None:
-    points = Points(user)
+    points = InjectionPoints(user)
     configure(server, user, max_results="1")
     stop(user, "a")
-    points.arm("start-reserved", "a")
+    points.attach("start-reserved", "a")
     session = server.connect()
     pending = session.submit(START, ("a",))
     points.arrived("start-reserved", "a")
@@ -174,15 +174,15 @@ def test_a_result_that_was_to_be_replaced_comes_back_within_the_limit(server: Cl
     with pytest.raises(SqlError, match="57014"):
         pending.result(PATIENCE)
     assert labels(user) == ["b"]
-    points.disarm()
+    points.detach()
     session.close()
 
 
 def test_a_result_that_comes_back_is_forgotten_in_time(server: Cluster, user: Session) -> None:
     """The reaper did not know of it when it looked for what it has to do next."""
-    points = Points(user)
+    points = InjectionPoints(user)
     stop(user, "a")
-    points.arm("start-reserved", "a")
+    points.attach("start-reserved", "a")
     session = server.connect()
     user.execute("SELECT shared_backup_clock_advance('9 min 55 s')")
     pending = session.submit(START, ("a",))
@@ -191,7 +191,7 @@ def test_a_result_that_comes_back_is_forgotten_in_time(server: Cluster, user: Se
     pending.cancel()
     with pytest.raises(SqlError, match="57014"):
         pending.result(PATIENCE)
-    points.disarm()
+    points.detach()
     rounds = "SELECT rounds FROM shared_backup_reaper()"
     ((before,),) = user.execute(rounds)
     server.wait_until(lambda: user.execute(rounds) != [(before,)], PATIENCE, "the reaper to look for what is due")
@@ -225,17 +225,17 @@ def test_what_was_stopped_at_the_same_moment_is_forgotten_in_that_order(server: 
 
 def test_what_is_beyond_the_limit_is_gone_at_once_for_everybody(server: Cluster, user: Session) -> None:
     """The reaper, held when a backup has just expired, has yet to remove what that is too much for."""
-    points, timekeeper = Points(user), server.connect()
+    points, timekeeper = InjectionPoints(user), server.connect()
     configure(server, user, max_results="1", result_retention="1d")
     stop(user, "a")
     user.execute(START, ("b",))
-    points.arm("reaper-expired")
+    points.attach("reaper-expired")
     moved = timekeeper.submit("SELECT shared_backup_clock_advance('2 h')")
     assert points.arrived("reaper-expired")
     assert labels(user) == ["b"]
     with pytest.raises(SqlError, match="42704"):
         user.execute(STOP, ("a",))
-    points.disarm()
+    points.detach()
     moved.result(PATIENCE)
     timekeeper.close()
 

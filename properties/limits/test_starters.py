@@ -12,7 +12,7 @@ import pytest
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Pending, Session, SqlError
 from properties.recording.tally import Tally
@@ -46,7 +46,7 @@ PARALLEL = (
 )
 COUNT = "EXPLAIN (ANALYZE, TIMING off, FORMAT json) SELECT count(*) FROM dirty"
 
-STORM = {"dev": 20, "gate": 100, "nightly": 1000}
+ROUNDS = {"dev": 20, "gate": 100, "nightly": 1000}
 """Starts of each session."""
 SESSIONS = 8
 
@@ -76,7 +76,7 @@ def user(server: Cluster) -> Iterator[Session]:
     """A session that finds no backup and leaves none."""
     session = server.connect()
     yield session
-    Points(session).disarm()
+    InjectionPoints(session).detach()
     server.wait_until(lambda: "starting" not in labels(session).values(), PATIENCE, "all starts to end")
     for label, state in labels(session).items():
         if state == "active":
@@ -86,8 +86,8 @@ def user(server: Cluster) -> Iterator[Session]:
 
 
 @pytest.fixture
-def points(user: Session) -> Points:
-    return Points(user)
+def points(user: Session) -> InjectionPoints:
+    return InjectionPoints(user)
 
 
 @contextmanager
@@ -125,9 +125,9 @@ def submit(server: Cluster, label: str, fast: bool) -> tuple[Session, Pending]:
     return session, session.submit(START, (label, fast))
 
 
-def submit_held(server: Cluster, points: Points, among: Sequence[str]) -> list[tuple[Session, Pending]]:
+def submit_held(server: Cluster, points: InjectionPoints, among: Sequence[str]) -> list[tuple[Session, Pending]]:
     """Starts that have a worker and hold it, one after the other."""
-    points.hold_all([("start-taken", label) for label in among])
+    points.attach_all([("start-taken", label) for label in among])
     calls = []
     for label in among:
         calls.append(submit(server, label, FAST))
@@ -136,9 +136,9 @@ def submit_held(server: Cluster, points: Points, among: Sequence[str]) -> list[t
     return calls
 
 
-def submit_waiting(server: Cluster, points: Points, label: str, fast: bool = FAST) -> tuple[Session, Pending]:
+def submit_waiting(server: Cluster, points: InjectionPoints, label: str, fast: bool = FAST) -> tuple[Session, Pending]:
     """One that waits for its turn, and will hold its worker, too."""
-    points.arm("start-taken", label)
+    points.attach("start-taken", label)
     session, pending = submit(server, label, fast)
     server.wait_until(lambda: labels(points.session).get(label) == "starting", PATIENCE, f"{label} to begin")
     if points.session.execute("SELECT current_setting('server_version_num')::int >= 170000")[0][0]:
@@ -205,47 +205,47 @@ def test_slow_starts_at_once_leave_workers_for_a_query_and_do_not_hold_up_a_fast
 
 
 def test_a_fast_start_hurries_a_slow_one_that_asks_for_its_checkpoint_later(
-    server: Cluster, user: Session, points: Points
+    server: Cluster, user: Session, points: InjectionPoints
 ) -> None:
     with starters(server, 1):
-        points.arm("start-taken", "slow")
+        points.attach("start-taken", "slow")
         slow = submit(server, "slow", SLOW)
         points.arrived("start-taken", "slow", slow[1].done)
         fast = submit_waiting(server, points, "fast")
         dirty_all_pages(user)
-        points.disarm()
+        points.detach()
         finish([slow, fast])
 
 
 def test_a_start_waits_for_its_turn_and_first_come_is_first_served(
-    server: Cluster, user: Session, points: Points
+    server: Cluster, user: Session, points: InjectionPoints
 ) -> None:
     calls = submit_held(server, points, ("a", "b"))
     calls += [submit_waiting(server, points, label) for label in ("d", "c", "e")]
     assert running(user) == ["a", "b"]
     for over, following in (("a", "d"), ("b", "c"), ("d", "e")):
-        points.let_go("start-taken", over)
+        points.wakeup("start-taken", over)
         points.arrived("start-taken", following)
         assert len(running(user)) == DEFAULT
         assert following in running(user)
-    points.disarm()
+    points.detach()
     finish(calls)
 
 
-def test_a_fast_start_comes_before_slow_ones_that_wait(server: Cluster, user: Session, points: Points) -> None:
+def test_a_fast_start_comes_before_slow_ones_that_wait(server: Cluster, user: Session, points: InjectionPoints) -> None:
     calls = submit_held(server, points, ("a", "b"))
     calls += [submit_waiting(server, points, label, fast) for label, fast in (("c", SLOW), ("d", FAST), ("e", FAST))]
     for over, following in (("a", "d"), ("b", "e"), ("d", "c")):
-        points.let_go("start-taken", over)
+        points.wakeup("start-taken", over)
         points.arrived("start-taken", following)
     user.execute("CHECKPOINT")
-    points.disarm()
+    points.detach()
     finish(calls)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "terminated"])
 def test_a_start_that_ends_while_it_waits_leaves_no_trace(
-    server: Cluster, user: Session, points: Points, end: str
+    server: Cluster, user: Session, points: InjectionPoints, end: str
 ) -> None:
     """... and does not take the turn of the one behind it along."""
     calls = submit_held(server, points, ("a", "b"))
@@ -258,20 +258,20 @@ def test_a_start_that_ends_while_it_waits_leaves_no_trace(
     with pytest.raises(SqlError, match=CANCELLED if end == "cancelled" else "57P01"):
         pending.result(PATIENCE)
     server.wait_until(lambda: "gone" not in labels(user), PATIENCE, "the label to be free")
-    points.let_go("start-taken", "a")
+    points.wakeup("start-taken", "a")
     points.arrived("start-taken", "c")
-    points.disarm()
+    points.detach()
     finish(calls)
     session.close()
 
 
-def test_a_turn_that_nobody_takes_is_passed_on(server: Cluster, user: Session, points: Points) -> None:
+def test_a_turn_that_nobody_takes_is_passed_on(server: Cluster, user: Session, points: InjectionPoints) -> None:
     """One is cancelled when it was woken for its turn, and has not taken it yet."""
     calls = submit_held(server, points, ("a", "b"))
     session, pending = submit_waiting(server, points, "gone")
     calls.append(submit_waiting(server, points, "c"))
     os.kill(session.pid, signal.SIGSTOP)
-    points.let_go("start-taken", "a")
+    points.wakeup("start-taken", "a")
     calls[0][1].result(PATIENCE)
     pending.cancel()
     server.wait_until(lambda: cancel_is_pending(session.pid), PATIENCE, "the request to cancel it")
@@ -279,7 +279,7 @@ def test_a_turn_that_nobody_takes_is_passed_on(server: Cluster, user: Session, p
     with pytest.raises(SqlError, match=CANCELLED):
         pending.result(PATIENCE)
     points.arrived("start-taken", "c")
-    points.disarm()
+    points.detach()
     finish(calls)
     session.close()
 
@@ -291,17 +291,17 @@ def cancel_is_pending(pid: int) -> bool:
     return bool(int(mask, 16) & 1 << signal.SIGINT - 1)
 
 
-def test_a_raised_limit_lets_those_go_on_who_wait(server: Cluster, user: Session, points: Points) -> None:
+def test_a_raised_limit_lets_those_go_on_who_wait(server: Cluster, user: Session, points: InjectionPoints) -> None:
     calls = submit_held(server, points, ("a", "b"))
     calls.append(submit_waiting(server, points, "c"))
     with starters(server, 3):
         points.arrived("start-taken", "c")
         assert running(user) == ["a", "b", "c"]
-        points.disarm()
+        points.detach()
         finish(calls)
 
 
-def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session, points: Points) -> None:
+def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session, points: InjectionPoints) -> None:
     """Not even for a moment: the postmaster is not asked for one."""
     server.configure({"log_min_messages": "debug1"})
     server.reload()
@@ -316,11 +316,13 @@ def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session,
     assert 'background worker "shared_backup starter"' not in server.log_since(position)
     server.configure({"log_min_messages": None})
     server.reload()
-    points.disarm()
+    points.detach()
     finish(calls)
 
 
-def test_a_lowered_limit_holds_and_the_warm_worker_counts(server: Cluster, user: Session, points: Points) -> None:
+def test_a_lowered_limit_holds_and_the_warm_worker_counts(
+    server: Cluster, user: Session, points: InjectionPoints
+) -> None:
     (call,) = submit_held(server, points, ("a",))
     finish([submit(server, "another", FAST)])
     server.wait_until(lambda: ("warm", None) in seen(user), PATIENCE, "a warm worker beside the one at work")
@@ -328,10 +330,10 @@ def test_a_lowered_limit_holds_and_the_warm_worker_counts(server: Cluster, user:
         server.wait_until(lambda: seen(user) == [("running", "a")], PATIENCE, "the warm worker to end")
         waiting = submit_waiting(server, points, "b")
         assert seen(user) == [("running", "a")]
-        points.let_go("start-taken", "a")
+        points.wakeup("start-taken", "a")
         points.arrived("start-taken", "b")
         assert seen(user) == [("running", "b")]
-        points.disarm()
+        points.detach()
         finish((call, waiting))
         server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "a warm worker again")
 
@@ -349,7 +351,7 @@ def test_the_only_worker_dies_and_the_start_gets_another(server: Cluster, user: 
         assert labels(user) == {"a": "active"}
 
 
-def test_a_start_whose_worker_died_keeps_its_turn(server: Cluster, user: Session, points: Points) -> None:
+def test_a_start_whose_worker_died_keeps_its_turn(server: Cluster, user: Session, points: InjectionPoints) -> None:
     """Whoever is behind it stands still, and would hold it up for ever."""
     with starters(server, 1):
         server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "the warm worker")
@@ -365,7 +367,7 @@ def test_a_start_whose_worker_died_keeps_its_turn(server: Cluster, user: Session
             finish([call])
         finally:
             os.kill(behind[0].pid, signal.SIGCONT)
-        points.disarm()
+        points.detach()
         finish([behind])
         assert labels(user) == {"a": "active", "b": "active"}
 
@@ -375,7 +377,7 @@ def test_no_start_is_left_behind(server: Cluster, user: Session, tally: Tally, p
 
     def starts(number: int) -> None:
         session, chance = server.connect(), Random(number)
-        for _ in range(STORM[profile]):
+        for _ in range(ROUNDS[profile]):
             pending = session.submit(START, (f"{number}", chance.random() < 0.8))
             if chance.random() < 0.3:
                 pending.cancel()
@@ -397,7 +399,7 @@ def test_no_start_is_left_behind(server: Cluster, user: Session, tally: Tally, p
             assert len(seen(user)) <= 3, f"at most 3 are allowed, and there are {seen(user)}"
         for call in calls:
             call.result()
-        tally.steps += SESSIONS * STORM[profile]
+        tally.steps += SESSIONS * ROUNDS[profile]
     server.configure({"checkpoint_timeout": "1h", "checkpoint_completion_target": None})
     set_starters(server, None)
     assert labels(user) == {}
@@ -420,7 +422,7 @@ def test_no_start_fails_where_there_are_as_many_workers_as_the_readme_asks_for(
 
         def starts(label: str) -> None:
             session = server.connect()
-            for _ in range(STORM[profile]):
+            for _ in range(ROUNDS[profile]):
                 session.execute(START, (label, FAST))
                 session.execute("SELECT shared_backup_abort(%s)", (label,))
             session.close()
@@ -428,7 +430,7 @@ def test_no_start_fails_where_there_are_as_many_workers_as_the_readme_asks_for(
         with tally.example():
             for call in [threads.submit(starts, f"{number}") for number in range(SESSIONS)]:
                 call.result()
-            tally.steps += SESSIONS * STORM[profile]
+            tally.steps += SESSIONS * ROUNDS[profile]
         assert labels(session) == {}
         session.close()
 

@@ -5,7 +5,7 @@ import pytest
 from harness.building.build import Build
 from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.server.cluster import open_cluster
-from harness.server.injection_points import Points
+from harness.server.injection_points import InjectionPoints
 from properties.support.servers import server_settings
 
 pytestmark = pytest.mark.server
@@ -25,15 +25,15 @@ def test_a_wait_for_a_state_file_is_called_that(instrumented: Build, implementat
         admin.execute("CREATE EXTENSION shared_backup")
         admin.execute("CREATE EXTENSION shared_backup_instruments")
         admin.execute("SELECT shared_backup_start('a', true)")
-        points = Points(admin)
-        points.arm("file-written", "a")
+        points = InjectionPoints(admin)
+        points.attach("file-written", "a")
         held = first.submit(RENEW)
         points.arrived("file-written", "a", held.done)
         waiting = second.submit(RENEW)
         server.wait_until(
             lambda: admin.execute(WAIT, (second.pid,)) == [("LWLock", "SharedBackupFile")], PATIENCE, "the wait"
         )
-        points.disarm()
+        points.detach()
         held.result(PATIENCE)
         waiting.result(PATIENCE)
         for session in (admin, first, second):

@@ -42,7 +42,7 @@ MOST_CLASSES = 30  # names of missing classes that are shown
 
 
 @contextmanager
-def shown(console: Console, recorder: Recorder) -> Iterator[None]:
+def showing_progress(console: Console, recorder: Recorder) -> Iterator[None]:
     """Shows progress: on a terminal what is being done right now, elsewhere a line for each property that has ended."""
     if not console.is_terminal:
         recorder.finished = lambda one: console.print(finished_line(one), soft_wrap=True)

@@ -1,11 +1,11 @@
 """``results.json``: what a campaign leaves in its results folder, for people, for CI, and for the reports.
 
-Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in ``histories/`` an
-example of each property that keeps one, as JSON lines (``harness.clients.history``): the smallest that failed, or else
-the most varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m
+ServerLockstep it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in
+``histories/`` an example of each property that keeps one, as JSON lines (``harness.clients.history``): the smallest
+that failed, or else the most varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m
 properties.concurrency.linearize``.
 
-Beside the circumstances of the run (``harness.running.results``) it has:
+ServerLockstep the circumstances of the run (``harness.running.results``) it has:
 
 ``schema``          the version of this description: 1
 ``verdict``         holds, fails, crashed or interrupted
@@ -30,9 +30,10 @@ Beside the circumstances of the run (``harness.running.results``) it has:
     ``notes``             remarks, a list
     ``restores``          backups that it tried to restore, a list: ``scenario``, ``restorable`` (what the model says),
                           ``said`` (why it was refused or is not whole; empty: it was restored whole), ``torn_pages``
-                          (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?), ``passage``
-                          (what the backup went through; null: that was not asked): ``design``, ``across`` (the kinds
-                          of restarts between its start and its stop), ``but`` (what was wrong; empty: nothing)
+                          (of the copy), ``seconds``, ``as_expected`` (do the model and the server agree?),
+                          ``survival_case`` (what the backup went through; null: that was not asked): ``design``,
+                          ``across`` (the kinds of restarts between its start and its stop), ``but`` (what was wrong;
+                          empty: nothing)
     ``refusals``          stops that said no, a list: ``design``, ``across``, ``but`` (as above), ``sqlstate``,
                           ``reason`` (the detail of the error, or else its message), ``refused`` (how often)
     ``faults``            that it injected, a list: ``fault``, ``point`` (or any moment), ``injected``, ``survived``,
@@ -74,7 +75,7 @@ from harness.clients.history import History
 from harness.running.results import write_json, writing
 from model.tour import TransitionClass
 from properties.recording.at_once import Faults, counted_histories, survivors
-from properties.recording.passages import refusals_in_json
+from properties.recording.survival import refusals_in_json
 from properties.recording.tally import Restore, Tally, counted
 from properties.recording.timeline import Timeline
 from properties.recording.verdict import Property, Recorder, Verdict, coverage, failure_file, totals

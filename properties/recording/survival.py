@@ -9,7 +9,7 @@ from harness.server.session import SqlError
 
 
 @dataclass(frozen=True)
-class Passage:
+class SurvivalCase:
     """The way of a backup."""
 
     design: str
@@ -19,11 +19,11 @@ class Passage:
     but: str = ""
     """What was wrong with it, so that its stop should refuse, or its copy not recover; empty: nothing."""
 
-    def through(self, fall: str, but: str = "") -> "Passage":
+    def through(self, fall: str, but: str = "") -> "SurvivalCase":
         """The same after another restart; what was wrong before still is."""
         return replace(self, across=tuple(sorted({*self.across, fall})), but=self.but or but)
 
-    def with_fault(self, but: str) -> "Passage":
+    def with_fault(self, but: str) -> "SurvivalCase":
         """The same, but for this."""
         return replace(self, but=but)
 
@@ -31,7 +31,7 @@ class Passage:
 class Refusal(NamedTuple):
     """A stop that said no."""
 
-    passage: Passage
+    survival_case: SurvivalCase
     sqlstate: str
     reason: str
     """Its detail, or its message if it has none."""
@@ -40,13 +40,19 @@ class Refusal(NamedTuple):
 Refusals = Counter[Refusal]
 
 
-def refusal(passage: Passage, error: SqlError) -> Refusal:
+def refusal(survival_case: SurvivalCase, error: SqlError) -> Refusal:
     """The refusal that an error of the server is."""
-    return Refusal(passage, error.sqlstate, error.detail or error.message)
+    return Refusal(survival_case, error.sqlstate, error.detail or error.message)
 
 
 def refusals_in_json(refusals: Refusals) -> Iterable[dict[str, object]]:
     """For results.json, in order."""
-    for one, number in sorted(refusals.items(), key=lambda item: (item[0].passage.design, item[0][1:], str(item[0]))):
-        way = {"design": one.passage.design, "across": list(one.passage.across), "but": one.passage.but}
+    for one, number in sorted(
+        refusals.items(), key=lambda item: (item[0].survival_case.design, item[0][1:], str(item[0]))
+    ):
+        way = {
+            "design": one.survival_case.design,
+            "across": list(one.survival_case.across),
+            "but": one.survival_case.but,
+        }
         yield {**way, "sqlstate": one.sqlstate, "reason": one.reason, "refused": number}

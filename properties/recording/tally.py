@@ -14,7 +14,7 @@ from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
 from properties.recording.at_once import Faults, Injection, Interleavings, Linearized
-from properties.recording.passages import Passage, Refusals, refusal
+from properties.recording.survival import Refusals, SurvivalCase, refusal
 from properties.recording.timeline import Timeline
 
 
@@ -32,7 +32,7 @@ class Restore:
     """Pages of the copy that are half old, half new."""
     seconds: float
     """To lay the copy out, recover and check it."""
-    passage: Passage | None = None
+    survival_case: SurvivalCase | None = None
     """What it went through; None: it is not asked of this backup what it survives."""
 
     @property
@@ -119,17 +119,17 @@ class Tally:
             self.examples += 1
             self.stepping += time.perf_counter() - began
 
-    def refused(self, passage: Passage, error: SqlError) -> None:
+    def refused(self, survival_case: SurvivalCase, error: SqlError) -> None:
         """Counts a stop that said no."""
-        self.refusals[refusal(passage, error)] += 1
+        self.refusals[refusal(survival_case, error)] += 1
 
-    def strike(self, fault: str, point: str, strike: Callable[[], str]) -> None:
-        """Counts a fault; ``strike`` injects it, returns what its operation's caller was told, and raises unless it was
+    def count_fault(self, fault: str, point: str, trial: Callable[[], str]) -> None:
+        """Counts a fault; ``trial`` injects it, returns what its operation's caller was told, and raises unless it was
         survived.
         """
         told: str | None = None
         try:
-            told = strike()
+            told = trial()
         finally:
             self.faults[Injection(fault, point, told)] += 1
 

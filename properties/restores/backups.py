@@ -17,7 +17,7 @@ from harness.server.node import give
 from harness.server.programs import address, start_program
 from model.operations import Connect, Disconnect, Start, StockStart, StockStop, Stop
 from model.outcomes import Ok, StopRow
-from properties.support.lockstep import Comparison
+from properties.support.lockstep import Lockstep
 
 BREATH = 6_000_000
 """Bytes that a backup copies before it is another's turn: a quarter of a small cluster."""
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BackupsPlan:
     """What happens in one example."""
 
     kinds: tuple[Kind, ...]
@@ -60,7 +60,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenBackup:
     """A backup that has been taken."""
 
     kind: Kind
@@ -70,18 +70,18 @@ class Taken:
     """What the model says."""
 
 
-Backup = Generator[None, None, Taken]
+Backup = Generator[None, None, TakenBackup]
 """A backup under way, which pauses (yields) now and then."""
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> BackupsPlan:
     """Up to four backups at once, at least one of them ours."""
     beside = st.sampled_from([Kind.SHARED, Kind.SHARED, Kind.STOCK, Kind.TOOL])
     kinds = (Kind.SHARED, *draw(st.lists(beside, max_size=3).filter(lambda kinds: kinds.count(Kind.STOCK) <= 2)))
     numbers = st.sampled_from(range(len(kinds)))
     pace = st.builds(Pace, st.integers(0, 999), st.sampled_from([1024, 2048, 4096]), st.integers(1, 3))
-    return Plan(
+    return BackupsPlan(
         kinds=kinds,
         paces=tuple(draw(pace) for _ in kinds),
         turns=tuple(draw(st.lists(numbers | st.sampled_from(STEPS), min_size=5, max_size=20))),
@@ -93,20 +93,20 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-def take_backups(comparison: Comparison, plan: Plan, folder: Path) -> list[Taken]:
+def take_backups(lockstep: Lockstep, plan: BackupsPlan, folder: Path) -> list[TakenBackup]:
     """Takes the backups that are planned."""
-    chance, session = Random(plan.seed), comparison.client.admin
+    chance, session = Random(plan.seed), lockstep.client.admin
     sessions = iter(STOCK_SESSIONS)
     waiting: dict[int, Backup] = {}
     for number, (kind, pace) in enumerate(zip(plan.kinds, plan.paces, strict=True)):
         copy = folder / str(number)
         if kind is Kind.SHARED:
-            waiting[number] = shared_backup(comparison, f"backup {number}", copy, pace)
+            waiting[number] = shared_backup(lockstep, f"backup {number}", copy, pace)
         elif kind is Kind.STOCK:
-            waiting[number] = stock_backup(comparison, next(sessions), copy, pace)
+            waiting[number] = stock_backup(lockstep, next(sessions), copy, pace)
         else:
-            waiting[number] = tool_backup(comparison.client.cluster, copy)
-    taken: list[Taken] = []
+            waiting[number] = tool_backup(lockstep.client.cluster, copy)
+    taken: list[TakenBackup] = []
     for turn in chain(plan.turns, finishing(waiting)):
         if not isinstance(turn, int):
             turn(session, chance)
@@ -126,32 +126,32 @@ def finishing(waiting: dict[int, Backup]) -> Iterator[int | Step]:
             yield from (number, transfers, checkpoint)
 
 
-def shared_backup(comparison: Comparison, label: str, folder: Path, pace: Pace) -> Backup:
+def shared_backup(lockstep: Lockstep, label: str, folder: Path, pace: Pace) -> Backup:
     """Ours: started in one session, which ends, copied, and stopped in another."""
-    comparison.step(Connect(STARTER, ROLE))
-    comparison.step(Start(STARTER, label))
-    comparison.step(Disconnect(STARTER))
+    lockstep.step(Connect(STARTER, ROLE))
+    lockstep.step(Start(STARTER, label))
+    lockstep.step(Disconnect(STARTER))
     yield
-    snapshot = yield from copy_slowly(comparison.client.cluster, folder, pace)
-    comparison.step(Connect(STOPPER, ROLE))
-    outcome = comparison.step(Stop(STOPPER, label, wait_for_archive=True))
-    comparison.step(Disconnect(STOPPER))
+    snapshot = yield from copy_slowly(lockstep.client.cluster, folder, pace)
+    lockstep.step(Connect(STOPPER, ROLE))
+    outcome = lockstep.step(Stop(STOPPER, label, wait_for_archive=True))
+    lockstep.step(Disconnect(STOPPER))
     assert isinstance(outcome, Ok)
     assert isinstance(outcome.value, StopRow)
-    return Taken(Kind.SHARED, snapshot, BackupFiles(*comparison.client.handed_out), outcome.value.restorable)
+    return TakenBackup(Kind.SHARED, snapshot, BackupFiles(*lockstep.client.handed_out), outcome.value.restorable)
 
 
-def stock_backup(comparison: Comparison, session: int, folder: Path, pace: Pace) -> Backup:
+def stock_backup(lockstep: Lockstep, session: int, folder: Path, pace: Pace) -> Backup:
     """Core's own: one session, from the start to the stop."""
-    comparison.step(Connect(session, ROLE))
-    comparison.step(StockStart(session, f"stock {session}"))
+    lockstep.step(Connect(session, ROLE))
+    lockstep.step(StockStart(session, f"stock {session}"))
     yield
-    snapshot = yield from copy_slowly(comparison.client.cluster, folder, pace)
-    outcome = comparison.step(StockStop(session))
-    comparison.step(Disconnect(session))
+    snapshot = yield from copy_slowly(lockstep.client.cluster, folder, pace)
+    outcome = lockstep.step(StockStop(session))
+    lockstep.step(Disconnect(session))
     assert isinstance(outcome, Ok)
     assert isinstance(outcome.value, StopRow)
-    return Taken(Kind.STOCK, snapshot, BackupFiles(*comparison.client.handed_out), outcome.value.restorable)
+    return TakenBackup(Kind.STOCK, snapshot, BackupFiles(*lockstep.client.handed_out), outcome.value.restorable)
 
 
 def copy_slowly(cluster: Cluster, folder: Path, pace: Pace, breath: int = BREATH) -> Generator[None, None, Snapshot]:
@@ -182,4 +182,6 @@ def tool_backup(cluster: Cluster, folder: Path) -> Backup:
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 0, f"pg_basebackup was disturbed: {said}"
     spcmapfile = "".join(f"{oid} {place}\n" for oid, place in copies.items())
-    return Taken(Kind.TOOL, Snapshot(folder / "data", copies), BackupFiles(None, None, spcmapfile), restorable=True)
+    return TakenBackup(
+        Kind.TOOL, Snapshot(folder / "data", copies), BackupFiles(None, None, spcmapfile), restorable=True
+    )

@@ -1,7 +1,7 @@
 """A stop that returns is worth nothing if the copy does not recover: backups are restored, and compared row by row.
 
-Beside the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or found not to
-be whole. A restore oracle that has never said no proves nothing.
+ServerLockstep the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or
+found not to be whole. A restore oracle that has never said no proves nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,10 +27,10 @@ from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Row, Session
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
-from properties.restores.backups import Kind, Plan, plans, take_backups
-from properties.support.lockstep import Comparison
+from properties.restores.backups import BackupsPlan, Kind, plans, take_backups
+from properties.support.lockstep import Lockstep
 from properties.support.restoring import check_refusal, check_restore
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
@@ -47,7 +47,7 @@ HALF = 11_000_000
 
 
 @dataclass(frozen=True)
-class Scene:
+class RestoreServer:
     """A server with the workload, its WAL archived, and a folder for copies."""
 
     client: Client
@@ -82,9 +82,9 @@ class Scene:
 
 
 @contextmanager
-def scene(
+def restore_server(
     build: Build, implementation: Implementation, *, full_page_writes: bool, tablespace: bool = False
-) -> Iterator[Scene]:
+) -> Iterator[RestoreServer]:
     """A fresh one; all is gone when the block ends."""
     server = {"shared_preload_libraries": implementation.preload or "", **WRITES_OFTEN}
     server["full_page_writes"] = "on" if full_page_writes else "off"
@@ -100,7 +100,7 @@ def scene(
                 session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
             prepare_workload(session, "space" if tablespace else None)
             session.close()
-            yield Scene(Client(origin, implementation), copies)
+            yield RestoreServer(Client(origin, implementation), copies)
     finally:
         rmtree(copies, ignore_errors=True)
 
@@ -112,10 +112,10 @@ def test_a_backup_is_restored_as_it_was_at_its_stop(
 
     @settings(max_examples=max(2, settings.default.max_examples // 50))  # type: ignore[union-attr]
     @given(plans())
-    def take_and_restore(plan: Plan) -> None:
+    def take_and_restore(plan: BackupsPlan) -> None:
         with (
             tally.example(),
-            scene(
+            restore_server(
                 instrumented, implementation, full_page_writes=plan.full_page_writes, tablespace=plan.tablespace
             ) as here,
         ):
@@ -124,12 +124,12 @@ def test_a_backup_is_restored_as_it_was_at_its_stop(
     take_and_restore()
 
 
-def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
+def restore_all(here: RestoreServer, plan: BackupsPlan, tally: Tally) -> None:
     """One example."""
-    comparison = Comparison(here.client, tally)
+    lockstep = Lockstep(here.client, tally)
     with pgbench(here.origin) if plan.pgbench else nullcontext():
-        taken = take_backups(comparison, plan, here.copies)
-    note(comparison.client.history.script())
+        taken = take_backups(lockstep, plan, here.copies)
+    note(lockstep.client.history.script())
     archive_all(here.origin, here.session)
     for backup in taken:
         scenario = plan.scenario(backup.kind)
@@ -142,20 +142,20 @@ def restore_all(here: Scene, plan: Plan, tally: Tally) -> None:
             backup.files,
             restorable=backup.restorable,
             to_the_end=to_the_end,
-            passage=Passage(here.client.implementation.name if backup.kind is Kind.SHARED else STOCK.name),
+            survival_case=SurvivalCase(here.client.implementation.name if backup.kind is Kind.SHARED else STOCK.name),
         )
         if backup.files.labelfile is not None:
             bare = replace(backup.files, labelfile=None)
             control = f"control: {scenario}, without its label file"
             check_refusal(tally, control, here.origin, backup.snapshot, bare, NO_CHECKPOINT)
     set_full_page_writes(here.origin, here.session, on=False)  # with it on, nobody sees whether core forces them
-    comparison.finish(failed=False)
+    lockstep.finish(failed=False)
 
 
 # Negative controls
 
 
-def copy_around(here: Scene, between: Callable[[], object]) -> Snapshot:
+def copy_around(here: RestoreServer, between: Callable[[], object]) -> Snapshot:
     """Copies the data directory; what happens half-way tears every page that it changes."""
     done = False
     for snapshot in copying(here.origin.data_dir, here.copies / "copy", Pace(seed=1, rounds=1)):
@@ -168,7 +168,7 @@ def copy_around(here: Scene, between: Callable[[], object]) -> Snapshot:
 def test_without_its_label_file_a_copy_is_not_restored(
     instrumented: Build, implementation: Implementation, tally: Tally
 ) -> None:
-    with tally.example(), scene(instrumented, implementation, full_page_writes=True) as here:
+    with tally.example(), restore_server(instrumented, implementation, full_page_writes=True) as here:
         here.start("a")
         snapshot = copy_around(here, here.change_everything)
         files = here.stop("a")
@@ -193,7 +193,7 @@ def add_wal(origin: Cluster, snapshot: Snapshot) -> None:
 def test_with_the_label_file_of_another_backup_a_copy_is_not_restored(
     instrumented: Build, implementation: Implementation, tally: Tally
 ) -> None:
-    with tally.example(), scene(instrumented, implementation, full_page_writes=True) as here:
+    with tally.example(), restore_server(instrumented, implementation, full_page_writes=True) as here:
         here.start("a")
 
         def change_and_start() -> None:
@@ -214,7 +214,7 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
     """Stopped too early, or aborted: without full_page_writes, nothing mends a page torn when no backup runs."""
     if implementation.abort is None:
         pytest.skip("the implementation has no abort")
-    with tally.example(), scene(instrumented, implementation, full_page_writes=False) as here:
+    with tally.example(), restore_server(instrumented, implementation, full_page_writes=False) as here:
         here.start("early")
         early = here.stop("early")
         here.start("aborted")
@@ -236,7 +236,7 @@ def test_a_stop_tells_whether_the_copy_is_covered(
     that it is a repeated one, with a stop point before the end of the copy. And that copy is not restored."""
     if "%(token)s" not in implementation.stop:
         pytest.skip("starts have no token here, nor do stops say whether they are repeated")
-    with tally.example(), scene(instrumented, implementation, full_page_writes=False) as here:
+    with tally.example(), restore_server(instrumented, implementation, full_page_writes=False) as here:
 
         def stop(token: str) -> Row:
             parameters = {"label": "nightly", "wait": True, "token": token, "start_lsn": None}
@@ -264,7 +264,7 @@ def test_a_stop_tells_whether_the_copy_is_covered(
         tally.steps += 2
 
 
-def by_hand(here: Scene) -> BackupFiles:
+def by_hand(here: RestoreServer) -> BackupFiles:
     """The label file of a backup that has just been started, as somebody might write it who never got one."""
     redo, checkpoint_lsn, walfile, timeline = here.session.execute(
         "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"

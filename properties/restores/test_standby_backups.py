@@ -38,7 +38,7 @@ from harness.server.session import Session, SqlError
 from model.operations import RestartKind
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
-from properties.support.server_lockstep import Beside, copy_while, live
+from properties.support.server_lockstep import ServerLockstep, copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 PATIENCE = 30.0
@@ -118,7 +118,7 @@ def test_a_backup_of_a_standby_is_restored_as_it_was_at_its_stop(
     @given(st.lists(st.sampled_from(STEPS), min_size=2, max_size=6), st.integers(0, 999), st.booleans())
     def take_and_restore(steps: list[Step], seed: int, to_the_end: bool) -> None:
         with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
-            backups = Beside(pair.standby, implementation, tally)
+            backups = ServerLockstep(pair.standby, implementation, tally)
             start_point = backups.start("a")
             with pgbench(pair.primary, clients=2):
                 snapshot = pair.copy(Path(folder) / "copy", steps, seed)
@@ -140,7 +140,7 @@ def test_overlapping_backups_of_a_standby_are_restored(
 ) -> None:
     """Also where their start points coincide, which those of a primary never do."""
     with tally.example():
-        backups = Beside(pair.standby, implementation, tally)
+        backups = ServerLockstep(pair.standby, implementation, tally)
         point = backups.start("first")
         assert backups.start("second") == point, "nothing was replayed in between: there is no other point to start at"
         early = pair.copy(copies / "early", [transfers, checkpoint])
@@ -190,7 +190,7 @@ def test_treated_wrongly_a_copy_of_a_standby_is_not_restored(
     with tally.example():
         checkpoint(pair.writer, pair.chance)  # a start point of its own: not that of the copy that became the standby
         pair.catch_up()
-        backups = Beside(pair.standby, implementation, tally)
+        backups = ServerLockstep(pair.standby, implementation, tally)
         backups.start("a")
         snapshot = pair.copy(copies / "copy", [big_update, checkpoint, transfers])
         stopped = backups.stop("a")
@@ -213,7 +213,7 @@ def test_a_restart_of_a_standby_forgets_its_backups(
 ) -> None:
     """... and a new one is restored."""
     with tally.example():
-        backups = Beside(pair.standby, implementation, tally)
+        backups = ServerLockstep(pair.standby, implementation, tally)
         backups.start("a")
         backups.restart(kind)
         with pytest.raises(SqlError) as refusal:
@@ -253,7 +253,7 @@ def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
 ) -> None:
     """No label, and, as shows once the standby has been promoted, nothing that core counts; backups go on."""
     with tally.example(), replicated(instrumented, implementation) as here:
-        Beside(here.standby, implementation, tally).start("a")
+        ServerLockstep(here.standby, implementation, tally).start("a")
         cause(here)
         session = here.standby.connect()
         for sqlstate in ("55000", "42704"):  # core's refusal; and then there is no such backup
@@ -265,7 +265,7 @@ def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
         promote(here.standby)
         set_full_page_writes(here.standby, session, on=False)
         assert not forced_full_page_writes(session), "core still runs the backup that it refused to stop"
-        backups = Beside(here.standby, implementation, tally)
+        backups = ServerLockstep(here.standby, implementation, tally)
         backups.start("a")
         assert forced_full_page_writes(session), "core does not run the backup of the promoted server"
         load = [partial(step, session, here.chance) for step in (checkpoint, big_update, transfers, checkpoint)]

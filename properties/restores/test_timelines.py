@@ -20,14 +20,14 @@ from harness.restore.workload import archive_all, big_update, checkpoint, prepar
 from harness.server.cluster import Cluster, open_cluster
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
-from properties.support.server_lockstep import Beside, Stopped, copy_while
+from properties.support.server_lockstep import ServerLockstep, Stopped, copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 GENERATIONS = 3
 
 
 @dataclass(frozen=True)
-class Taken:
+class Generation:
     """A backup of one generation, and the server to compare it with."""
 
     timeline: int
@@ -60,11 +60,11 @@ def copies() -> Iterator[Path]:
         yield Path(folder)
 
 
-def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: Path, timeline: int) -> Taken:
+def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: Path, timeline: int) -> Generation:
     """A backup of a server that writes before, meanwhile and afterwards; all its WAL is archived."""
     session, chance = origin.connect(), Random(timeline)
     transfers(session, chance)
-    backups = Beside(origin, implementation, tally)
+    backups = ServerLockstep(origin, implementation, tally)
     start_point = backups.start("nightly")
     load = [partial(step, session, chance) for step in (big_update, transfers, checkpoint, big_update, transfers)]
     snapshot = copy_while(origin, folder, load, Pace(rounds=1))
@@ -74,7 +74,7 @@ def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: 
     transfers(session, chance)
     archive_all(origin, session)
     session.close()
-    return Taken(timeline, origin, snapshot, stopped)
+    return Generation(timeline, origin, snapshot, stopped)
 
 
 def new_origin(build: Build, implementation: Implementation, stack: ExitStack) -> Cluster:
@@ -96,7 +96,7 @@ def test_a_restored_server_is_backed_up_and_restored_again(
 
     Restored to the end of the archive, the oldest becomes what the youngest has become, not what its own went on to be.
     """
-    taken: list[Taken] = []
+    taken: list[Generation] = []
     with tally.example(), ExitStack() as stack:
         origin = new_origin(instrumented, implementation, stack)
         for timeline in range(1, GENERATIONS + 1):

@@ -23,7 +23,7 @@ ROLES = (ROOT, ALICE, BOB, CAROL)
 SESSIONS = 4
 
 
-class Comparison:
+class Lockstep:
     """A model and a client, in step."""
 
     def __init__(self, client: Client, tally: Tally) -> None:
@@ -56,7 +56,7 @@ class Comparison:
         """The view, row by row; raises Violation."""
         if self.client.implementation.view is None:
             return
-        expected = tuple(self.shown(row) for row in view(self.model))
+        expected = tuple(self.visible_row(row) for row in view(self.model))
         shown = self.client.rows()
         if shown != expected:
             raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
@@ -88,10 +88,10 @@ class Comparison:
         if isinstance(operation, Renew):
             return Ok(None)
         if isinstance(operation, ListBackups) and isinstance(outcome.value, tuple):
-            return Ok(tuple(self.shown(row) for row in outcome.value))
+            return Ok(tuple(self.visible_row(row) for row in outcome.value))
         return outcome
 
-    def shown(self, row: BackupRow) -> BackupRow:
+    def visible_row(self, row: BackupRow) -> BackupRow:
         """As much of a row as the implementation can show."""
         if self.client.implementation.has_clock:
             return row

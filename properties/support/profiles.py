@@ -35,6 +35,6 @@ def profile(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def patient(profile: str) -> bool:
+def exhaustive(profile: str) -> bool:
     """Is there time for everything?"""
     return profile == "nightly"

@@ -10,7 +10,7 @@ from harness.restore.snapshot import Snapshot
 from harness.restore.soundness import flaws
 from harness.server.cluster import Cluster
 from harness.server.controldata import CONTROL_FILE, has_checksums
-from properties.recording.passages import Passage
+from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Restore, Tally
 
 
@@ -26,14 +26,14 @@ def check_restore(
     timeline: int = 1,
     settings: Mapping[str, str] | None = None,
     look: Callable[[Cluster], Iterable[str]] = lambda _: (),
-    passage: Passage | None = None,
+    survival_case: SurvivalCase | None = None,
 ) -> Restore:
     """Restores the snapshot with these files, up to the stop point or to the end of the archive, and examines it.
 
     ``origin`` has the workload (``harness.restore.workload``), and has archived all its WAL. Fails unless the answer is
     what the model says: ``restorable``, that it recovers and is whole; otherwise, that it does not or is not. ``look``
-    finds more flaws than others would, and comes first. ``passage``: what the backup went through, if that is to be
-    told.
+    finds more flaws than others would, and comes first. ``survival_case``: what the backup went through, if that is to
+    be told.
     """
     began = time.perf_counter()
     target = None if to_the_end else files.stop_lsn
@@ -45,7 +45,7 @@ def check_restore(
         said, log = refusal.reason, str(refusal)
     seconds = time.perf_counter() - began
     torn = torn_pages_of(origin, snapshot)
-    restore = Restore(scenario, restorable, said, torn, seconds, passage)
+    restore = Restore(scenario, restorable, said, torn, seconds, survival_case)
     tally.restores.append(restore)
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
@@ -68,11 +68,11 @@ def check_refusal(
     because: str,
     *,
     to_the_end: bool = False,
-    passage: Passage | None = None,
+    survival_case: SurvivalCase | None = None,
 ) -> None:
     """A negative control: fails unless the restore is refused, or the copy found not to be whole, for that reason (a
     regular expression)."""
     restore = check_restore(
-        tally, scenario, origin, snapshot, files, restorable=False, to_the_end=to_the_end, passage=passage
+        tally, scenario, origin, snapshot, files, restorable=False, to_the_end=to_the_end, survival_case=survival_case
     )
     assert re.search(because, restore.said), f"{scenario}: it was refused for another reason: {restore.said}"

@@ -1,6 +1,6 @@
 """Backups on a server that may be read-only (a standby) or have a past (a restored cluster), with the model beside it.
 
-The comparison of ``properties.support.lockstep`` sets up a server for itself; here nothing is written. What is compared
+The lockstep of ``properties.support.lockstep`` sets up a server for itself; here nothing is written. What is compared
 is the outcome of each operation, and which backups are live.
 """
 
@@ -34,7 +34,7 @@ class Stopped:
     restorable: bool
 
 
-class Beside:
+class ServerLockstep:
     """A server, and a model of the backups that are taken through this.
 
     Every operation is done in a session of its own, which then ends; the model calls each of them session 0.

@@ -42,7 +42,7 @@ from model.operations import (
     Stop,
 )
 from properties.recording.tally import Tally
-from properties.support.lockstep import ROLES, SESSIONS, Comparison
+from properties.support.lockstep import ROLES, SESSIONS, Lockstep
 from properties.support.strategies import BAD_LABELS, BAD_TTLS, MOMENTS
 
 NAMES = [role.name for role in ROLES]
@@ -81,12 +81,12 @@ class ConformanceMachine(RuleBasedStateMachine):
         self.began = time.perf_counter()
         self.failed = False
         self.restarts = 0
-        self.comparison = Comparison(self.client, self.tally)
-        self.design = self.comparison.design
+        self.lockstep = Lockstep(self.client, self.tally)
+        self.design = self.lockstep.design
 
     def step(self, operation: Operation) -> None:
         """One step; a failure carries the history to paste into psql."""
-        self.checked(lambda: self.comparison.step(operation))
+        self.checked(lambda: self.lockstep.step(operation))
 
     def checked(self, check: Callable[[], object]) -> None:
         """A check; a failure carries the history to paste into psql."""
@@ -101,12 +101,12 @@ class ConformanceMachine(RuleBasedStateMachine):
 
     def connected(self, number: int) -> int:
         """That session if it is connected, else another that is: what a session can not send tests nothing."""
-        open_sessions = [n for n, session in enumerate(self.comparison.model.sessions) if session is not None]
+        open_sessions = [n for n, session in enumerate(self.lockstep.model.sessions) if session is not None]
         return number if number in open_sessions or not open_sessions else open_sessions[number % len(open_sessions)]
 
     def teardown(self) -> None:
         try:
-            self.checked(lambda: self.comparison.finish(self.failed))
+            self.checked(lambda: self.lockstep.finish(self.failed))
         finally:
             self.tally.keep(self.client.history, self.failed)
             self.tally.examples += 1
@@ -143,7 +143,7 @@ class ConformanceMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.design.fencing)
     @rule(kind=st.sampled_from([Stop, Stop, Abort, Renew]), session=sessions, label=labels, stale=st.booleans())
     def fenced(self, kind: type[Fenced], session: int, label: str, stale: bool) -> None:
-        backup = self.comparison.model.backup(label)
+        backup = self.lockstep.model.backup(label)
         start_point = STALE if stale or backup is None else backup.start_point
         self.step(kind(self.connected(session), label, start_point=start_point))
 
@@ -178,10 +178,10 @@ class ConformanceMachine(RuleBasedStateMachine):
 
     # Sessions, time and the server
 
-    @precondition(lambda self: None in self.comparison.model.sessions)
+    @precondition(lambda self: None in self.lockstep.model.sessions)
     @rule(role=st.sampled_from(NAMES))
     def connect(self, role: str) -> None:
-        self.step(Connect(self.comparison.model.sessions.index(None), role))
+        self.step(Connect(self.lockstep.model.sessions.index(None), role))
 
     @rule(session=sessions)
     def disconnect(self, session: int) -> None:
@@ -208,7 +208,7 @@ class ConformanceMachine(RuleBasedStateMachine):
 
     @rule()
     def probe(self) -> None:
-        self.checked(self.comparison.probe)
+        self.checked(self.lockstep.probe)
 
     # Administration
 

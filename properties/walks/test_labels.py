@@ -55,7 +55,7 @@ def stop(session: Session, implementation: Implementation, label: str) -> str:
     return str(session.execute(implementation.stop, {"label": label, "wait": False, **UNFENCED})[0][1])
 
 
-def shown(session: Session, implementation: Implementation) -> set[str]:
+def labels_in_view(session: Session, implementation: Implementation) -> set[str]:
     """The labels of the live backups in the view."""
     assert implementation.view is not None
     return {row[0] for row in session.execute(implementation.view) if row[1] == "active"}
@@ -73,7 +73,7 @@ def test_an_allowed_label_comes_back_unchanged(session: Session, implementation:
         with tally.example():
             start_point = start(session, implementation, label)
             try:
-                assert shown(session, implementation) == {label}
+                assert labels_in_view(session, implementation) == {label}
             finally:
                 label_file = parse_label_file(stop(session, implementation, label))
             assert (label_file.label, label_file.start_lsn) == (label, start_point)
@@ -96,7 +96,7 @@ def test_a_forbidden_label_is_refused_and_leaves_nothing(
                     session.execute(statement, parameters)
                 assert refusal.value.sqlstate == SqlState.INVALID_PARAMETER_VALUE, refusal.value
                 tally.steps += 1
-            assert shown(session, implementation) == set()
+            assert labels_in_view(session, implementation) == set()
 
     check()
 
@@ -128,8 +128,8 @@ def test_a_label_is_the_same_in_every_encoding(
 ) -> None:
     latin1, ascii_ = cluster.connect(dbname="latin1"), cluster.connect(dbname="ascii")
     start(latin1, implementation, "Zürich")
-    assert shown(session, implementation) == {"Zürich"}
-    assert shown(latin1, implementation) == {"Zürich"}
+    assert labels_in_view(session, implementation) == {"Zürich"}
+    assert labels_in_view(latin1, implementation) == {"Zürich"}
     assert parse_label_file(stop(session, implementation, "Zürich")).label == "Zürich"
     start(session, implementation, "Genève")
     assert parse_label_file(stop(latin1, implementation, "Genève")).label == "Genève"
@@ -145,7 +145,7 @@ def test_a_label_that_an_encoding_lacks_hides_no_backup_from_the_view(
     latin1 = cluster.connect(dbname="latin1")
     start(session, implementation, "東京")
     start(session, implementation, "Zürich")
-    assert shown(latin1, implementation) == {"\\xe6\\x9d\\xb1\\xe4\\xba\\xac", "Zürich"}
+    assert labels_in_view(latin1, implementation) == {"\\xe6\\x9d\\xb1\\xe4\\xba\\xac", "Zürich"}
     latin1.close()
 
 
@@ -158,4 +158,4 @@ def test_bytes_that_are_no_utf8_are_refused(
         ascii_.execute("SELECT shared_backup_start(E'Z\\xfcrich', true)")
     assert refusal.value.sqlstate == "22021", refusal.value
     ascii_.close()
-    assert shown(session, implementation) == set()
+    assert labels_in_view(session, implementation) == set()

@@ -59,7 +59,7 @@ def lines() -> Lines:
     return Lines(*map(dedent, re.findall(r"(?:^ {4}.*\n)+", section, re.MULTILINE)))
 
 
-class Scene:
+class ShellBesideServer:
     """A server with the workload and a tablespace, its WAL archived, and somebody who runs lines beside it."""
 
     def __init__(self, server: Cluster, folder: Path) -> None:
@@ -108,14 +108,16 @@ class Scene:
 
 
 @contextmanager
-def scene(build: Build, tally: Tally, settings: dict[str, str] | None = None) -> Iterator[Scene]:
+def shell_beside_server(
+    build: Build, tally: Tally, settings: dict[str, str] | None = None
+) -> Iterator[ShellBesideServer]:
     """A fresh one; all is gone when the block ends."""
     with (
         tally.example(),
         TemporaryDirectory(dir=scratch_folder()) as folder,
         open_cluster(build, settings={**SERVER, **(settings or {})}, archive=True) as server,
     ):
-        here = Scene(server, Path(folder))
+        here = ShellBesideServer(server, Path(folder))
         place = server.folder / "space"
         place.mkdir()
         give(place, server.user)
@@ -130,7 +132,7 @@ def test_a_copy_made_between_the_two_hooks_is_restored(
     instrumented: Build, tally: Tally, lines: Lines, settings: dict[str, str] | None
 ) -> None:
     """With the files as the second hook has put them into it; it is renewed in between."""
-    with scene(instrumented, tally, settings) as here:
+    with shell_beside_server(instrumented, tally, settings) as here:
         here.succeed(lines.before)
 
         def half_way() -> None:
@@ -157,7 +159,7 @@ def test_a_copy_made_between_the_two_hooks_is_restored(
 
 def test_the_second_hook_fails_after_a_stop_in_mid_copy(instrumented: Build, tally: Tally, lines: Lines) -> None:
     """... loudly, and leaves no label file in the copy."""
-    with scene(instrumented, tally) as here:
+    with shell_beside_server(instrumented, tally) as here:
         here.succeed(lines.before)
         snapshot = here.copied(lambda: here.session.execute(STRAY))
         done = here.run(lines.after)
@@ -172,7 +174,7 @@ def test_a_hook_that_comes_late_does_nothing_to_the_next_backup(
     instrumented: Build, tally: Tally, lines: Lines
 ) -> None:
     """What one job gives up, it gives up; but by none of its lines does it touch the backup of another one."""
-    with scene(instrumented, tally) as here:
+    with shell_beside_server(instrumented, tally) as here:
         here.succeed(lines.before)
         here.succeed(lines.abort)
         assert here.states() == []
@@ -188,7 +190,7 @@ def test_a_hook_that_comes_late_does_nothing_to_the_next_backup(
 
 
 def test_the_hooks_fail_without_a_server(instrumented: Build, tally: Tally, lines: Lines) -> None:
-    with scene(instrumented, tally) as here:
+    with shell_beside_server(instrumented, tally) as here:
         here.succeed(lines.before)
         (here.copy / "data").mkdir(parents=True)
         here.session.close()

@@ -1,7 +1,7 @@
 """A backup outlives the session that started it, however that session ends: the causes the thread names, one by one.
 
-Beside each stands the same with core's own functions, where the backup is lost: the problem is real, and the check can
-fail.
+ServerLockstep each stands the same with core's own functions, where the backup is lost: the problem is real, and the
+check can fail.
 """
 
 from collections.abc import Callable, Iterator

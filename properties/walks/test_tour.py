@@ -9,7 +9,7 @@ from harness.clients.client import Client, Violation
 from model.operations import Advance, Hazard
 from model.tour import tour, walk_plan
 from properties.recording.tally import Tally
-from properties.support.lockstep import Comparison
+from properties.support.lockstep import Lockstep
 
 pytestmark = pytest.mark.server
 
@@ -23,19 +23,19 @@ def take(client: Client, tally: Tally, hazards: tuple[Hazard, ...] = ()) -> None
     tally.reachable |= set(classes)
     for path in walk_plan(design, classes):
         with tally.example():
-            comparison = Comparison(client, tally)
+            lockstep = Lockstep(client, tally)
             failed = True
             try:
                 for operation in path:
-                    comparison.step(operation)
-                comparison.probe()
+                    lockstep.step(operation)
+                lockstep.probe()
                 failed = False
             except Violation as violation:
                 raise Violation(f"{violation}\n\nTo see it by hand:\n{client.history.script()}") from None
             finally:
                 if failed:
                     tally.keep(client.history, failed)
-                comparison.finish(failed)
+                lockstep.finish(failed)
     missing = tally.missing()
     assert not missing, "the tour did not see " + ", ".join(" | ".join(one) for one in sorted(missing))
 
