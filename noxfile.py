@@ -28,21 +28,21 @@ nox.options.reuse_existing_virtualenvs = True
 @nox.session
 def verify(session: nox.Session) -> None:
     """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, --sanitize."""
-    install(session)
+    install(session, servers=True)
     run(session, "python", "-m", "properties.campaign", *session.posargs)
 
 
 @nox.session
 def cassert(session: nox.Session) -> None:
     """The campaign on a PostgreSQL with assertions: --source TREE_OR_TARBALL, and what verify takes."""
-    install(session)
+    install(session, servers=True)
     run(session, "python", "-m", "properties.campaign.cassert", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; arguments go to pytest, but for --pg-config PATH, which chooses the server."""
-    install(session)
+    install(session, servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
     run(session, "pytest", *arguments, env=environment)
 
@@ -50,7 +50,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Benchmarks: --full, --gate, --save-baseline, --pg-config, --implementation, --results."""
-    install(session)
+    install(session, servers=True)
     run(session, "python", "-m", "benchmarks", *session.posargs)
 
 
@@ -78,8 +78,13 @@ def lint(session: nox.Session) -> None:
     run(session, "lint-imports")
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Installs the project's dependencies and those groups of them, unless this environment has them already."""
+def install(session: nox.Session, *groups: str, servers: bool = False) -> None:
+    """Installs the project's dependencies and those groups of them, unless this environment has them already.
+
+    ``servers``: the session runs some.
+    """
+    if servers and sys.platform != "linux":
+        session.error("The bench's servers run on Linux only: use a Linux machine, a virtual one, or a container.")
     if sys.version_info < (3, 11):  # noqa: UP036 - nox itself may run on an older Python
         session.error("This project needs Python 3.11 or later: install nox with a newer Python.")
     project = nox.project.load_toml("pyproject.toml")

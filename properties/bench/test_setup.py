@@ -111,6 +111,12 @@ def test_wheel_is_the_default() -> None:
     assert find_postgres().bundled
 
 
+def test_another_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SetupError, match="on Linux only"):
+        find_postgres()
+
+
 def test_no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SetupError) as raised:
