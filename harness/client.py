@@ -20,7 +20,7 @@ from harness.implementation import STOCK, Implementation
 from harness.labelfile import LabelFile, lsn_to_int, parse_label_file
 from harness.probes import prepare_probe
 from harness.processes import wait_gone
-from harness.session import INFINITY, Parameters, Row, Session, SqlError
+from harness.session import Parameters, Row, Session, SqlError
 from model.design import Settings
 from model.operations import (
     Abort,
@@ -476,9 +476,7 @@ class Client:
 
     def seconds(self, shown: datetime | None) -> int | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
-        if shown is None or shown == INFINITY:
-            return None
-        if not self.implementation.has_clock:
+        if shown is None or not self.implementation.has_clock:
             return None
         seconds = (shown - self.epoch).total_seconds()
         if seconds != int(seconds):
