@@ -20,7 +20,7 @@ from harness.machine.processes import wait_gone
 from harness.server import durable
 from harness.server.cluster import Cluster
 from harness.server.probes import prepare_probe
-from harness.server.session import INFINITY, Parameters, Row, Session, SqlError
+from harness.server.session import Parameters, Row, Session, SqlError
 from model.design import Settings
 from model.operations import (
     Abort,
@@ -476,9 +476,7 @@ class Client:
 
     def seconds(self, shown: datetime | None) -> int | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
-        if shown is None or shown == INFINITY:
-            return None
-        if not self.implementation.has_clock:
+        if shown is None or not self.implementation.has_clock:
             return None
         seconds = (shown - self.epoch).total_seconds()
         if seconds != int(seconds):

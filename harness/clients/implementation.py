@@ -25,7 +25,7 @@ class Implementation:
     fence ``token`` or ``start_lsn``, whichever it has. A start returns the start point and, if starts have one, the
     token; a stop the columns lsn, labelfile, spcmapfile and, as far as there are such, controlfile, stop_time,
     repeated; a renewal the new deadline; the view label, state, owner, start_lsn, start_time, expires_at, stop_lsn,
-    stop_time, from_standby and, if there is one, token.
+    stop_time, from_standby and, if there is one, token. A deadline that is null is none.
     """
 
     name: str

@@ -44,6 +44,7 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -434,6 +435,23 @@ GetTimeToLive(FunctionCallInfo fcinfo, int argno, TimestampTz now)
 				 errhint("Use null for the default, which is set by \"%s\".",
 						 "shared_backup.ttl")));
 	return deadline - now;
+}
+
+/*
+ * A deadline, as it is returned.
+ *
+ * Null if there is none: many clients have no value for infinity, and cannot
+ * read a row that has one.  Nor can they read a year of five digits, whatever
+ * the time zone; a deadline so far away is as good as none.
+ */
+static Datum
+GetDeadline(TimestampTz expires_at, bool *isnull)
+{
+	TimestampTz year_9999 = (date2j(9999, 1, 1) - POSTGRES_EPOCH_JDATE) *
+		USECS_PER_DAY;
+
+	*isnull = expires_at >= year_9999;
+	return TimestampTzGetDatum(expires_at);
 }
 
 /*
@@ -1205,7 +1223,7 @@ shared_backup_renew(PG_FUNCTION_ARGS)
 		if (snapshot.record.file != 0 ?
 			RenewDurably(&label, &snapshot, ttl, &expires_at) :
 			RegistryRenew(&label, snapshot.serial, ttl, &expires_at))
-			PG_RETURN_TIMESTAMPTZ(expires_at);
+			return GetDeadline(expires_at, &fcinfo->isnull);
 	}
 }
 
@@ -1322,7 +1340,7 @@ shared_backup_list(PG_FUNCTION_ARGS)
 		{
 			values[3] = LSNGetDatum(record->core.startpoint);
 			values[4] = TimestampTzGetDatum(record->start_time);
-			values[5] = TimestampTzGetDatum(record->expires_at);
+			values[5] = GetDeadline(record->expires_at, &nulls[5]);
 		}
 		if (phase == BACKUP_STOPPED)
 		{

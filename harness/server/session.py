@@ -7,19 +7,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg.adapt import Buffer
-from psycopg.types.datetime import TimestamptzLoader
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 CONNECTION_FAILURE = "08006"
-INFINITY = datetime.max.replace(tzinfo=UTC)
-MINUS_INFINITY = datetime.min.replace(tzinfo=UTC)
 
 
 class SqlError(Exception):
@@ -34,16 +29,6 @@ class SqlError(Exception):
         self.message = message
         self.detail = detail
         self.hint = hint
-
-
-class _TimestampLoader(TimestamptzLoader):
-    """Reads 'infinity' and '-infinity', for which Python has no datetime, as INFINITY and MINUS_INFINITY."""
-
-    def load(self, data: Buffer) -> datetime:
-        text = bytes(data)
-        if text == b"infinity":
-            return INFINITY
-        return MINUS_INFINITY if text == b"-infinity" else super().load(data)
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,6 @@ class Session:
             self._connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise _sql_error(error) from None
-        self._connection.adapters.register_loader("timestamptz", _TimestampLoader)
         self.user = self._connection.info.user
         self.pid = self._connection.info.backend_pid
 
@@ -85,11 +69,16 @@ class Session:
         return not self._connection.closed
 
     def execute(self, sql: str, parameters: Parameters = None) -> list[Row]:
-        """The statement's rows (none, if it returns nothing); raises SqlError."""
+        """The statement's rows (none, if it returns nothing); raises SqlError.
+
+        Raises psycopg.DataError for a value that Python has no object for, such as an infinite time.
+        """
         try:
             cursor = self._connection.execute(sql, parameters)
             return cursor.fetchall() if cursor.description is not None else []
         except psycopg.Error as error:
+            if isinstance(error, psycopg.DataError) and error.sqlstate is None:
+                raise  # by the driver: the server did not refuse
             raise _sql_error(error) from None
 
     def submit(self, sql: str, parameters: Parameters = None) -> Pending:
