@@ -1227,7 +1227,8 @@ RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 	p = dsa_get_address(area, record->files);
 	for (int i = 0; i < NUM_BACKUP_FILES; i++)
 	{
-		memcpy(p, files->data[i], files->len[i]);
+		if (files->len[i] > 0)	/* else there may be no data to point to */
+			memcpy(p, files->data[i], files->len[i]);
 		p += files->len[i];
 		record->files_len[i] = files->len[i];
 	}
