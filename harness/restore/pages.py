@@ -27,7 +27,11 @@ UPPER_WORD = 7  # pd_upper, which is zero in a page that was never used
 
 def torn_pages(folder: Path) -> int:
     """How many pages of the relations below a folder fail their checksum; the cluster must have checksums."""
-    return sum(int(np.count_nonzero(failing(file))) for file in relation_files(folder))
+    files = [pages_of(file) for file in relation_files(folder)]
+    if not files:
+        return 0
+    pages, numbers = (np.concatenate(parts) for parts in zip(*files, strict=True))
+    return int(np.count_nonzero(failing(pages, numbers)))
 
 
 def relation_files(folder: Path) -> Iterator[Path]:
@@ -38,13 +42,17 @@ def relation_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def failing(file: Path) -> NDArray[np.bool_]:
-    """For each whole page of a file, does it fail its checksum?"""
+def pages_of(file: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
+    """The whole pages of a file, and the numbers of their blocks."""
     content = file.read_bytes()
     pages = np.frombuffer(content[: len(content) // PAGE * PAGE], dtype="<u2").reshape(-1, PAGE // 2)
     segment = file.name.partition(".")[2]
     first = int(segment or 0) * (1 << 30) // PAGE
-    numbers = np.arange(first, first + len(pages), dtype=np.uint32)
+    return pages, np.arange(first, first + len(pages), dtype=np.uint32)
+
+
+def failing(pages: NDArray[np.uint16], numbers: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Does each page fail its checksum? One that was never used has none."""
     wrong: NDArray[np.bool_] = (checksums(pages, numbers) != pages[:, CHECKSUM_WORD]) & (pages[:, UPPER_WORD] != 0)
     return wrong
 
