@@ -35,7 +35,7 @@ class Pace:
 
     seed: int = 0
     """Of the order of folders and pieces."""
-    piece: int = 2048
+    piece: int = 4096
     """Bytes read at a time; a page has 8192."""
     rounds: int = 2
     """The folders are dealt out to so many rounds. A round lists its folders when it begins, so that it finds files

@@ -53,9 +53,9 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session", "forg
 LABEL = "nightly"
 STARTER, STOPPER = 0, 1
 LOAD = (transfers, big_update, checkpoint, truncate, switch_wal)
-LOAD_EVERY = 500
+LOAD_EVERY = 250
 """Pieces of a copy."""
-HALFWAY, LAST = 5000, 9000
+HALFWAY, LAST = 2500, 4500
 """Pieces; a small cluster has more than LAST."""
 
 
