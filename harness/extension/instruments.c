@@ -2,7 +2,8 @@
  *
  * instruments.c
  *	  A clock that tests can stop and move, a view of our workers, a limit to
- *	  our memory, and a way to carry the state of a backup over a restart.
+ *	  our memory, a hold on recovery, and a way to carry the state of a backup
+ *	  over a restart.
  *
  * Only in builds with INSTRUMENTS=1.
  *
@@ -14,12 +15,17 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
+#include "access/rmgr.h"
+#include "access/xlog_internal.h"
 #include "durable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "instruments.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "postmaster/startup.h"
 #include "reaper.h"
 #include "registry.h"
 #include "starter.h"
@@ -55,6 +61,9 @@ typedef struct CarriedState
 
 #define CLOCK_FILE		"clock"
 
+/* As long as it is in the data directory, no redo begins. */
+#define RECOVERY_HOLD_FILE	"shared_backup_recovery_hold"
+
 PG_FUNCTION_INFO_V1(shared_backup_clock_freeze);
 PG_FUNCTION_INFO_V1(shared_backup_clock_advance);
 PG_FUNCTION_INFO_V1(shared_backup_clock_release);
@@ -64,6 +73,38 @@ PG_FUNCTION_INFO_V1(shared_backup_starter);
 PG_FUNCTION_INFO_V1(shared_backup_limit_memory);
 PG_FUNCTION_INFO_V1(shared_backup_carry_out);
 PG_FUNCTION_INFO_V1(shared_backup_carry_in);
+
+/*
+ * In the startup process, before it replays the first record.
+ */
+static void
+HoldRecovery(void)
+{
+	while (access(RECOVERY_HOLD_FILE, F_OK) == 0)
+	{
+#if PG_VERSION_NUM >= 180000
+		ProcessStartupProcInterrupts();
+#else
+		HandleStartupProcInterrupts();
+#endif
+		pg_usleep(1000L);
+	}
+}
+
+/*
+ * Nothing else of ours runs in the startup process.  No record is ever written
+ * for this resource manager.
+ */
+void
+RegisterRecoveryHold(void)
+{
+	static const RmgrData hold = {
+		.rm_name = "shared_backup recovery hold",
+		.rm_startup = HoldRecovery,
+	};
+
+	RegisterCustomRmgr(RM_EXPERIMENTAL_ID, &hold);
+}
 
 Size
 TestClockShmemSize(void)

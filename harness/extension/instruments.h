@@ -15,6 +15,7 @@
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
 
+extern void RegisterRecoveryHold(void);
 extern Size TestClockShmemSize(void);
 extern void TestClockShmemInit(void);
 extern TimestampTz ClockNow(void);

@@ -291,6 +291,10 @@ _PG_init(void)
 				 errmsg("this version of shared_backup does not support \"%s\" = %s",
 						"shared_backup.storage", "fixed")));
 
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	RegisterRecoveryHold();
+#endif
+
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = SharedBackupShmemRequest;
 	prev_shmem_startup_hook = shmem_startup_hook;

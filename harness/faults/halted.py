@@ -4,7 +4,8 @@ The startup process has the checkpointer write the checkpoint that ends recovery
 recovery to be over. The checkpointer reads the configuration in between if it is told to; and what it makes of it then,
 while recovery is not over, it does not write to the WAL (UpdateFullPageWrites() in xlog.c).
 
-Only one of the two processes runs at a time, so that nothing here depends on how fast the machine is.
+The instrumented extension holds the startup process before redo, so that both processes are found in time; then only one
+of the two runs at a time. So nothing here depends on how fast the machine is.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ STARTUP, CHECKPOINTER = "startup", "checkpointer"
 SOON = 0.3
 """Seconds in which a checkpoint that was asked for is there; otherwise the asking is looked at again."""
 PATIENCE = 30.0
+HOLD = "shared_backup_recovery_hold"
+"""As long as it is in the data directory, no redo begins (``harness/extension/instruments.c``)."""
 PAUSE = 0.0005
 RELOADED = "received SIGHUP, reloading configuration files"
 
@@ -39,15 +42,19 @@ def start_with_reload_at_the_end_of_recovery(cluster: Cluster, configure: Callab
     """
     before = control_data(cluster)[CHECKPOINT]
     position = cluster.log_position()
+    hold = cluster.data_dir / HOLD
+    hold.touch()
     cluster.launch()
     try:
         checkpointer = process_of(cluster, CHECKPOINTER)
         stop(checkpointer)
         startup = process_of(cluster, STARTUP)
+        hold.unlink()
         await_last_checkpoint(cluster, startup, checkpointer, before)
         configure()
         reload_in(cluster, checkpointer, position)
     finally:
+        hold.unlink(missing_ok=True)
         for pid in descendants(cluster.pid) if cluster.pid else ():
             resume(pid)
         cluster.await_ready()
