@@ -25,7 +25,8 @@ from properties.campaign.__main__ import main
 from properties.recording.verdict import Property, Recorder, Verdict, failure_file
 
 PROGRAM = (
-    "import sys, pathlib; from properties.campaign import main; sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
+    "import sys, pathlib; from properties.campaign.__main__ import main; "
+    "sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
 )
 PATIENCE = 60  # seconds for a campaign of a few made-up properties
 
@@ -391,7 +392,7 @@ def test_ctrl_c_before_the_properties_begin_is_an_interruption(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.commandline.find_postgres", interrupted)
+    monkeypatch.setattr("harness.running.commandline.find_postgres", interrupted)
     assert main([f"--results={tmp_path / 'out'}"], tmp_path) == 130
     assert capsys.readouterr() == ("", "")
 
