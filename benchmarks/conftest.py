@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.fleet import Fleet
-from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers import server
 from harness.building.build import Build
 from harness.clients.implementation import Implementation, without_instruments
+from harness.schema.benchmarks import Benchmark
 from properties.support import profiles
 from properties.support.profiles import pytest_configure  # noqa: F401
 from properties.support.servers import (  # noqa: F401
@@ -66,15 +66,15 @@ def recorder(request: pytest.FixtureRequest) -> Recorder:
 
 
 @pytest.fixture
-def keep(recorder: Recorder, request: pytest.FixtureRequest) -> Callable[[Measurement], None]:
+def keep(recorder: Recorder, request: pytest.FixtureRequest) -> Callable[[Benchmark], None]:
     """Keeps a measurement, in the run's results and with pytest-benchmark's own."""
 
-    def keep(measurement: Measurement) -> None:
+    def keep(measurement: Benchmark) -> None:
         recorder.add(measurement)
         if "benchmark" in request.fixturenames:
             info = request.getfixturevalue("benchmark").extra_info
             for ratio in measurement.ratios:
-                info[f"{measurement.name}: {ratio.candidate} / {ratio.against}"] = ratio.spread.median
+                info[f"{measurement.name}: {ratio.candidate} / {ratio.against}"] = ratio.median
             info.update(measurement.values)
 
     return keep

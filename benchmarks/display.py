@@ -9,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.gate import quoted as parameter
-from benchmarks.measurement import Measurement
 from benchmarks.recorder import Recorder
-from benchmarks.spread import spread
-from benchmarks.targets import Verdict
 from harness.running.terminal import Progress, live
+from harness.schema.benchmarks import Benchmark, Spread, Verdict
 
 STYLES = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.NONE: "dim"}
 BASES = ("floor",)
@@ -51,7 +49,7 @@ class Dashboard:
         )
 
 
-def finished_line(measurements: Sequence[Measurement], running: str) -> Text:
+def finished_line(measurements: Sequence[Benchmark], running: str) -> Text:
     """A benchmark that has ended, in one line."""
     if not measurements:
         return Text.assemble(("crashed ", STYLES[Verdict.MISSED]), running)
@@ -60,20 +58,20 @@ def finished_line(measurements: Sequence[Measurement], running: str) -> Text:
     return Text.assemble(("done    ", "green"), running, (f" ({'; '.join(findings(measurements))})", "dim"))
 
 
-def findings(measurements: Sequence[Measurement]) -> Iterator[str]:
+def findings(measurements: Sequence[Benchmark]) -> Iterator[str]:
     """The most telling numbers, in words."""
     for one in measurements:
         for ratio in one.ratios[:1]:
-            yield f"{one.name} {number(ratio.spread.median)} × {ratio.against}"
+            yield f"{one.name} {number(ratio.median)} × {ratio.against}"
         if not one.ratios:
             yield from (f"{number(value)} {name}" for name, value in one.values.items())
-            yield from (f"{number(spread(some).median)} {one.unit}" for some in one.candidates.values())
+            yield from (f"{number(some.median)} {one.unit}" for some in one.candidates.values())
 
 
 # At the end
 
 
-def table(measurements: Sequence[Measurement]) -> Table:
+def table(measurements: Sequence[Benchmark]) -> Table:
     """A row for each ratio and each value: benchmark, parameters, what was measured, target, verdict."""
     result = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("benchmark", "parameters"):
@@ -90,7 +88,7 @@ def table(measurements: Sequence[Measurement]) -> Table:
     return result
 
 
-def rows(one: Measurement) -> Iterator[tuple[str | Text, ...]]:
+def rows(one: Benchmark) -> Iterator[tuple[str | Text, ...]]:
     """The other columns: of each ratio, then of each value, then of samples that nothing is compared with."""
     for ratio in one.ratios:
         if ratio.against in BASES:
@@ -98,27 +96,26 @@ def rows(one: Measurement) -> Iterator[tuple[str | Text, ...]]:
         target = ratio.target
         yield (
             f"{ratio.candidate} / {ratio.against}",
-            *told(ratio.samples),
-            bound(target.bounds()) if target else "",
+            *told(ratio),
+            str(target) if target else "",
             verdict(ratio.verdict),
         )
     limits = {limit.value: limit for limit in one.limits}
     for name, value in one.values.items():
         limit = limits.get(name)
-        said = (bound(limit.target.bounds()), verdict(limit.verdict)) if limit else ("", "")
+        said = (str(limit.target), verdict(limit.verdict)) if limit else ("", "")
         yield (name, number(value), "", "", *said)
     if not one.ratios:
-        for name, samples in one.candidates.items():
-            yield (f"{name}, {one.unit}", *told(samples), "", "")
+        for name, found in one.candidates.items():
+            yield (f"{name}, {one.unit}", *told(found), "", "")
 
 
-def told(samples: Sequence[float]) -> tuple[str, str, str]:
+def told(found: Spread) -> tuple[str, str, str]:
     """The median of samples, their spread, and how many there are."""
-    wide = spread(samples)
-    return number(wide.median), f"{number(wide.p5)} to {number(wide.p95)}", str(len(samples))
+    return number(found.median), f"{number(found.p5)} to {number(found.p95)}", str(len(found.samples))
 
 
-def given(one: Measurement) -> str:
+def given(one: Benchmark) -> str:
     """The parameters."""
     return ", ".join(f"{name} {parameter(value)}" for name, value in one.parameters.items())
 
@@ -128,17 +125,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def bound(wanted: dict[str, float]) -> str:
-    """A target in signs."""
-    return ", ".join(f"{'≤' if name == 'at_most' else '≥'} {value:,.6g}" for name, value in wanted.items())
-
-
 def verdict(which: Verdict) -> Text:
     """A verdict in its colour; nothing where there is no target."""
     return Text("" if which is Verdict.NONE else which, style=STYLES[which])
 
 
-def show_skipped(console: Console, measurements: Sequence[Measurement]) -> None:
+def show_skipped(console: Console, measurements: Sequence[Benchmark]) -> None:
     """Why benchmarks were skipped: each reason once."""
     reasons: dict[str, list[str]] = {}
     for one in measurements:

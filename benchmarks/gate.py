@@ -9,67 +9,97 @@ baseline if its median lies above the baseline's 95th percentile, that is, beyon
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from benchmarks.measurement import Measurement, Ratio
-from benchmarks.spread import Spread
-from benchmarks.targets import Verdict
+import msgspec
+
 from harness.machine.postgres import SetupError
+from harness.schema.benchmarks import Benchmark, Bounds, Ratio, Verdict
+from harness.schema.run import Scalar
 
 SCHEMA = 1
 BASELINE = Path(__file__).parent / "baseline.json"
 
 Key = tuple[str, str, str, str]
 """Benchmark, parameters, candidate, against: what a ratio is of."""
-Baseline = Mapping[Key, Spread]
 
 
-def complaints(measurements: Iterable[Measurement], baseline: Baseline) -> list[str]:
+class Row(msgspec.Struct, frozen=True):
+    """A ratio of the baseline."""
+
+    benchmark: str
+    parameters: dict[str, Scalar]
+    candidate: str
+    against: str
+    median: float
+    p5: float
+    p95: float
+
+    @property
+    def key(self) -> Key:
+        """What it is of."""
+        return key(self.benchmark, self.parameters, self.candidate, self.against)
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The file of the baseline."""
+
+    ratios: tuple[Row, ...]
+    schema: int = SCHEMA
+
+
+Baseline = Mapping[Key, Row]
+
+
+def complaints(measurements: Iterable[Benchmark], baseline: Baseline) -> list[str]:
     """Everything for which the gate does not open, each in one line."""
     return [line for one in measurements for line in [*missed_targets(one), *worse_ratios(one, baseline)]]
 
 
-def missed_targets(one: Measurement) -> Iterator[str]:
+def missed_targets(one: Benchmark) -> Iterator[str]:
     """The targets that a measurement does not keep."""
     for limit in one.limits:
         if limit.verdict is Verdict.MISSED:
-            yield f"{described(one)}: {limit.value} is {limit.measured:,.6g}, {bounds(limit.target.bounds())}"
+            yield f"{described(one)}: {limit.value} is {limit.measured:,.6g}, {bound(limit.target)}"
     for ratio in one.ratios:
-        if ratio.certainly_missed:
+        if certainly_missed(ratio):
             yield missed(one, ratio)
 
 
-def doubts(measurements: Iterable[Measurement]) -> list[str]:
+def doubts(measurements: Iterable[Benchmark]) -> list[str]:
     """The targets of which it cannot be told whether they are missed, each in one line."""
     return [
         missed(one, ratio)
         for one in measurements
         for ratio in one.ratios
-        if ratio.verdict is Verdict.MISSED and not ratio.certainly_missed
+        if ratio.verdict is Verdict.MISSED and not certainly_missed(ratio)
     ]
 
 
-def missed(one: Measurement, ratio: Ratio) -> str:
+def missed(one: Benchmark, ratio: Ratio) -> str:
     """A ratio that misses its target, in words."""
-    low, high = ratio.interval
-    wanted = bounds(ratio.target.bounds() if ratio.target else {})
-    return f"{described(one)}: {ratio.spread.median:.4g} ({low:.4g} to {high:.4g}) × {ratio.against}, {wanted}"
+    low, high = ratio.interval or (ratio.median, ratio.median)
+    wanted = bound(ratio.target or Bounds())
+    return f"{described(one)}: {ratio.median:.4g} ({low:.4g} to {high:.4g}) × {ratio.against}, {wanted}"
 
 
-def worse_ratios(one: Measurement, baseline: Baseline) -> Iterator[str]:
+def certainly_missed(ratio: Ratio) -> bool:
+    """Would the true median miss the target, wherever in its interval it is?"""
+    return ratio.target is not None and Verdict.MET not in map(ratio.target.verdict, ratio.interval or [ratio.median])
+
+
+def worse_ratios(one: Benchmark, baseline: Baseline) -> Iterator[str]:
     """The ratios of the implementation under test that are worse than they were by more than their spread."""
     for ratio in one.ratios:
-        before = baseline.get(key(one, ratio))
-        if before and ratio.candidate != "stock" and ratio.spread.median > before.p95:
+        before = baseline.get(row_of(one, ratio).key)
+        if before and ratio.candidate != "stock" and ratio.median > before.p95:
             yield (
-                f"{described(one)}: {ratio.spread.median:.4g} × {ratio.against}, in the baseline {before.median:.4g} "
+                f"{described(one)}: {ratio.median:.4g} × {ratio.against}, in the baseline {before.median:.4g} "
                 f"({before.p5:.4g} to {before.p95:.4g})"
             )
 
 
-def described(one: Measurement) -> str:
+def described(one: Benchmark) -> str:
     """A measurement's name with its parameters."""
     return ", ".join([one.name, *(f"{name} {quoted(value)}" for name, value in one.parameters.items())])
 
@@ -81,41 +111,36 @@ def quoted(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def bounds(wanted: Mapping[str, float]) -> str:
+def bound(target: Bounds) -> str:
     """A target in words."""
-    return " and ".join(f"{name.replace('_', ' ')} {bound:,.6g} is the target" for name, bound in wanted.items())
+    return f"at {'most' if target.at_most is not None else 'least'} {target.bound:,.6g} is the target"
 
 
-def key(one: Measurement, ratio: Ratio) -> Key:
+def key(benchmark: str, parameters: Mapping[str, Scalar], candidate: str, against: str) -> Key:
     """What a ratio is of."""
-    return one.name, json.dumps(dict(one.parameters), sort_keys=True), ratio.candidate, ratio.against
+    return benchmark, json.dumps(parameters, sort_keys=True), candidate, against
 
 
 # The file
 
 
-def read_baseline(path: Path = BASELINE) -> dict[Key, Spread]:
+def read_baseline(path: Path = BASELINE) -> dict[Key, Row]:
     """The stored baseline, empty if there is none; raises SetupError if it cannot be read."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["ratios"]
-        return {key_of(row): Spread(row["median"], row["p5"], row["p95"]) for row in rows}
+        return {row.key: row for row in msgspec.json.decode(path.read_bytes(), type=Stored).ratios}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise SetupError(
             f"The baseline {path} cannot be read ({error}): restore it, or write another with --save-baseline."
         ) from None
 
 
-def write_baseline(measurements: Iterable[Measurement], path: Path = BASELINE) -> int:
+def write_baseline(measurements: Iterable[Benchmark], path: Path = BASELINE) -> int:
     """Stores the ratios as the baseline, in place of earlier ones of the same; returns how many; raises SetupError."""
-    fresh = {
-        key(one, ratio): Spread(*(float(f"{value:.4g}") for value in asdict(ratio.spread).values()))
-        for one in measurements
-        for ratio in one.ratios
-    }
-    rows = [row_of(what, spread) for what, spread in sorted((read_baseline(path) | fresh).items())]
-    lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
+    fresh = {row.key: row for row in rows_of(measurements)}
+    rows = [row for _, row in sorted((read_baseline(path) | fresh).items())]
+    lines = ",\n".join(f"  {msgspec.json.format(msgspec.json.encode(row), indent=0).decode()}" for row in rows)
     try:
         path.write_text(f'{{"schema": {SCHEMA}, "ratios": [\n{lines}\n]}}\n', encoding="utf-8")
     except OSError as error:
@@ -123,18 +148,17 @@ def write_baseline(measurements: Iterable[Measurement], path: Path = BASELINE) -
     return len(fresh)
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """The key of a row of the file."""
-    return row["benchmark"], json.dumps(row["parameters"], sort_keys=True), row["candidate"], row["against"]
+def rows_of(measurements: Iterable[Benchmark]) -> list[Row]:
+    """All their ratios."""
+    return [row_of(one, ratio) for one in measurements for ratio in one.ratios]
 
 
-def row_of(what: Key, spread: Spread) -> dict[str, Any]:
-    """A row of the file."""
-    benchmark, parameters, candidate, against = what
-    named = {"benchmark": benchmark, "parameters": json.loads(parameters), "candidate": candidate, "against": against}
-    return {**named, **asdict(spread)}
+def row_of(one: Benchmark, ratio: Ratio) -> Row:
+    """A ratio for the file, with four digits of each number."""
+    numbers = (float(f"{value:.4g}") for value in (ratio.median, ratio.p5, ratio.p95))
+    return Row(one.name, one.parameters, ratio.candidate, ratio.against, *numbers)
 
 
-def compared(measurements: Sequence[Measurement], baseline: Baseline) -> int:
+def compared(measurements: Sequence[Benchmark], baseline: Baseline) -> int:
     """How many of the ratios the baseline knows."""
-    return sum(key(one, ratio) in baseline for one in measurements for ratio in one.ratios)
+    return sum(row.key in baseline for row in rows_of(measurements))

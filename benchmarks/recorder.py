@@ -1,20 +1,20 @@
 """A pytest plugin that keeps what the benchmarks measured, and knows which one is at work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from benchmarks.measurement import Measurement
 from harness.machine.postgres import SetupError
+from harness.schema.benchmarks import Benchmark
 
 
 @dataclass(eq=False)  # pytest wants plugins hashable
 class Recorder:
     """What has been measured so far; the display reads it."""
 
-    measurements: list[Measurement] = field(default_factory=list)
+    measurements: list[Benchmark] = field(default_factory=list)
     crashed: dict[str, str] = field(default_factory=dict)
     """Benchmarks that broke down, by name, with all that pytest says."""
     interrupted: bool = False
@@ -24,11 +24,11 @@ class Recorder:
     running: str = ""
     doing: str = ""
     """How far the running benchmark is."""
-    finished: Callable[[list[Measurement], str], None] = lambda measurements, running: None
+    finished: Callable[[list[Benchmark], str], None] = lambda measurements, running: None
     _began_with: int = 0
-    _parameters: Mapping[str, object] = field(default_factory=dict)
+    _parameters: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, measurement: Measurement) -> None:
+    def add(self, measurement: Benchmark) -> None:
         """Keeps a measurement."""
         self.measurements.append(measurement)
 
@@ -53,7 +53,7 @@ class Recorder:
         elif report.skipped:
             name = report.location[2].partition("[")[0].removeprefix("test_")
             reason = skip_reason(report.longrepr)
-            self.add(Measurement(name, title(name), parameters=self._parameters, skipped=reason))
+            self.add(Benchmark(name=name, title=title(name), parameters=self._parameters, skipped=reason))
 
     def pytest_runtest_logfinish(self) -> None:
         self.ended += 1

@@ -2,29 +2,28 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from harness.schema.benchmarks import Spread
+
+DIGITS = 6
+"""Of a number that is kept."""
 WIDTH_OF_CONFIDENCE = 0.98
 """Half of 1.96 standard deviations of a binomial distribution are this many roots of its number of trials."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The median, and the 5th and 95th percentile, in the samples' unit."""
-
-    median: float
-    p5: float
-    p95: float
 
 
 def spread(samples: Sequence[float]) -> Spread:
     """The spread of at least one sample; percentiles between two samples are interpolated."""
     if not samples:
         raise ValueError("there are no samples")
-    p5, median, p95 = (float(value) for value in np.percentile(np.asarray(samples, dtype=float), [5, 50, 95]))
-    return Spread(median, p5, p95)
+    p5, median, p95 = (rounded(value) for value in np.percentile(np.asarray(samples, dtype=float), [5, 50, 95]))
+    return Spread(median=median, p5=p5, p95=p95, samples=tuple(map(rounded, samples)))
+
+
+def rounded(value: float) -> float:
+    """With as many digits as mean something."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:

@@ -1,51 +1,11 @@
 """What the benchmarks are held to: each target of the project in one table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+
+from harness.schema.benchmarks import Bounds, Target
+from harness.schema.run import Scalar
 
 KIB = 1024
-
-
-class Verdict(StrEnum):
-    """What became of a target."""
-
-    MET = "met"
-    MISSED = "missed"
-    NONE = "none"
-    """There is no target."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A bound on a benchmark's ratio against another candidate, or on one of its values."""
-
-    benchmark: str
-    against: str = ""
-    """The other candidate of the ratio whose median is bounded."""
-    value: str = ""
-    """The value that is bounded, if it is no ratio."""
-    at_most: float | None = None
-    at_least: float | None = None
-    when: Mapping[str, object] = field(default_factory=dict)
-    """The parameters for which it holds; all, unless told."""
-
-    def holds_for(self, benchmark: str, parameters: Mapping[str, object]) -> bool:
-        """Is it about this benchmark with these parameters?"""
-        return self.benchmark == benchmark and all(parameters.get(name) == wanted for name, wanted in self.when.items())
-
-    def verdict(self, measured: float) -> Verdict:
-        """Does what was measured keep within the bounds?"""
-        low = self.at_least is None or measured >= self.at_least
-        high = self.at_most is None or measured <= self.at_most
-        return Verdict.MET if low and high else Verdict.MISSED
-
-    def bounds(self) -> dict[str, float]:
-        """The bounds that there are."""
-        return {
-            name: bound for name, bound in (("at_most", self.at_most), ("at_least", self.at_least)) if bound is not None
-        }
-
 
 TARGETS = (
     Target("start_latency", against="stock", at_most=1.05, when={"fsync": True}),
@@ -66,13 +26,23 @@ TARGETS = (
 )
 
 
-def ratio_target(benchmark: str, parameters: Mapping[str, object], candidate: str, against: str) -> Target | None:
+def ratio_target(benchmark: str, parameters: Mapping[str, Scalar], candidate: str, against: str) -> Bounds | None:
     """The target of a ratio, if it has one: targets are set for the implementation under test only."""
     if candidate not in ("shared", "meanwhile"):
         return None
-    return next((one for one in TARGETS if one.against == against and one.holds_for(benchmark, parameters)), None)
+    return first_of(one for one in TARGETS if one.against == against and holds_for(one, benchmark, parameters))
 
 
-def value_target(benchmark: str, parameters: Mapping[str, object], value: str) -> Target | None:
+def value_target(benchmark: str, parameters: Mapping[str, Scalar], value: str) -> Bounds | None:
     """The target of a value, if it has one."""
-    return next((one for one in TARGETS if one.value == value and one.holds_for(benchmark, parameters)), None)
+    return first_of(one for one in TARGETS if one.value == value and holds_for(one, benchmark, parameters))
+
+
+def holds_for(target: Target, benchmark: str, parameters: Mapping[str, Scalar]) -> bool:
+    """Is it about this benchmark with these parameters?"""
+    return target.benchmark == benchmark and all(parameters.get(name) == value for name, value in target.when.items())
+
+
+def first_of(targets: Iterable[Target]) -> Bounds | None:
+    """The bounds of the first of these targets, if there is one."""
+    return next((Bounds(at_most=one.at_most, at_least=one.at_least) for one in targets), None)

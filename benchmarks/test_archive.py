@@ -6,13 +6,14 @@ from functools import partial
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller, start_and_stop
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
+from harness.schema.benchmarks import Benchmark
 
 ARCHIVER = {"archive_mode": "on", "archive_command": "sleep 0.005"}
 
@@ -23,7 +24,7 @@ def test_stop_waiting_for_archive(
     scale: Scale,
     recorder: Recorder,
     benchmark: BenchmarkFixture,
-    keep: Callable[[Measurement], None],
+    keep: Callable[[Benchmark], None],
 ) -> None:
     with server(release, measured_implementation, ARCHIVER) as cluster:
         candidates = {"shared": measured_implementation, "stock": STOCK}

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from harness.building.build import Build
 from harness.clients.client import Client
+from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import open_cluster
 from model.design import SHARED
 from model.explore import SCOPES, explore
@@ -15,7 +16,7 @@ from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 from properties.walks.conformance import walk
 
-Keep = Callable[[Measurement], None]
+Keep = Callable[[Benchmark], None]
 TITLE = "The bench itself"
 
 

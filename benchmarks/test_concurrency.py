@@ -8,13 +8,14 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import all_at_once, connections, literal, rest, start_parameters, stop_parameters
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
+from harness.schema.benchmarks import Benchmark
 
 ROOM = {"max_connections": "150", "max_worker_processes": "100"}
 """The implementation may need a worker for each start that is under way."""
@@ -61,7 +62,7 @@ def test_concurrent_starts(
     scale: Scale,
     recorder: Recorder,
     benchmark: BenchmarkFixture,
-    keep: Callable[[Measurement], None],
+    keep: Callable[[Benchmark], None],
 ) -> None:
     turns = {name: lambda crowd=crowd: crowd.start(callers) for name, crowd in crowds.items()}
     samples = take_turns(benchmark, turns, scale.pace, recorder.watch)

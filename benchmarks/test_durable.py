@@ -10,17 +10,18 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS, Caller, start_and_stop, start_parameters
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
+from harness.schema.benchmarks import Benchmark
 from harness.server import durable
 from harness.server.cluster import Cluster
 
-Keep = Callable[[Measurement], None]
+Keep = Callable[[Benchmark], None]
 
 OPEN_OVER_A_RESTART = (1, 10, 100)
 

@@ -7,11 +7,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller
 from benchmarks.fleet import Fleet, before_and_meanwhile, work_until
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
+from harness.schema.benchmarks import Benchmark
 
-Keep = Callable[[Measurement], None]
+Keep = Callable[[Benchmark], None]
 FEWEST_PAIRS = 10
 AFTERWARDS = 0.2
 """Seconds that a caller goes on after core should be released."""
@@ -53,7 +54,7 @@ def test_latency_during_expiry(renewable: Fleet, scale: Scale, benchmark: Benchm
         keep(during_expiry(what, samples, number, released))
 
 
-def during_expiry(what: str, samples: dict[str, list[float]], number: int, released: float) -> Measurement:
+def during_expiry(what: str, samples: dict[str, list[float]], number: int, released: float) -> Benchmark:
     """The measurement of one operation; with few pairs there is no ratio to judge."""
     enough = len(samples["before"]) >= FEWEST_PAIRS
     notes = [f"from the deadline on, for the {released * 1000:.1f} ms that it took until core was released"]

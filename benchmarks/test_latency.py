@@ -7,13 +7,14 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller, Floor, Starts, start_and_stop
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
+from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import Cluster
 
 COMPARED = (("shared", "stock"), ("shared", "floor"), ("stock", "floor"))
@@ -27,7 +28,7 @@ def test_start_and_stop_latency(
     scale: Scale,
     recorder: Recorder,
     benchmark: BenchmarkFixture,
-    keep: Callable[[Measurement], None],
+    keep: Callable[[Benchmark], None],
 ) -> None:
     folder = disk() if fsync else None
     if fsync and folder is None:

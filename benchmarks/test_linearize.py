@@ -15,16 +15,17 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.porcupine import linearizable
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.turns import Turn, take_turns
+from harness.schema.benchmarks import Benchmark
 from model.linearizability.linearize import Call, Explained, linearize
 from model.outcomes import Failed, SqlState
 from properties.concurrency.simulation import DESIGN, busy, completed, connected
 
-Keep = Callable[[Measurement], None]
+Keep = Callable[[Benchmark], None]
 TITLE = "Explaining a concurrent history, beside Porcupine's method on whole operations"
 PATIENCE = 1_000_000
 """Steps after which Porcupine's method is stopped."""

@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller, start_and_stop, start_parameters, timed
 from benchmarks.fleet import Fleet
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.memory import private_sizes, proportional_set_sizes, slot
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
@@ -16,11 +16,12 @@ from benchmarks.servers import server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import STOCK
+from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import Cluster
 from harness.server.session import Session, SqlError
 from harness.server.shared_memory import main_shared_memory
 
-Keep = Callable[[Measurement], None]
+Keep = Callable[[Benchmark], None]
 FEW_CONNECTIONS = {"max_connections": "20"}
 MORE_THAN_FIT = 100
 TWINS_NOTES = (

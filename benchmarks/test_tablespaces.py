@@ -8,13 +8,14 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller, start_and_stop
-from benchmarks.measurement import Measurement, measured
+from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
+from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import Cluster
 from harness.server.node import give
 
@@ -52,7 +53,7 @@ def test_tablespaces(
     scale: Scale,
     recorder: Recorder,
     benchmark: BenchmarkFixture,
-    keep: Callable[[Measurement], None],
+    keep: Callable[[Benchmark], None],
 ) -> None:
     spaces.rise_to(tablespaces)
     candidates = {"shared": measured_implementation, "stock": STOCK}

@@ -1,53 +1,13 @@
-"""What ``results.json`` tells of operations at once: faults that struck, orders replayed, histories linearized."""
+"""Operations at once: faults that struck, orders replayed, histories linearized."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.reading import count, field, field_or, named, text
-
-EXPLAINED, UNDECIDED, UNEXPLAINED = ANSWERS = ("explained", "undecided", "unexplained")
-NO_POINT = "any moment"
+from harness.schema.campaign import NO_POINT, Injections, Interleavings, Linearized
 
 MOST_NAMED = 12
 """So many points that were not survived are named."""
-
-
-@dataclass(frozen=True)
-class Injection:
-    """A fault at a point, as often as it was injected there."""
-
-    fault: str
-    point: str
-    injected: int
-    survived: int
-    told: dict[str, int]
-    """How often callers were told what."""
-
-
-@dataclass(frozen=True)
-class Interleaving:
-    """Operations at once, in as many orders as were replayed."""
-
-    at_once: str
-    labels: int
-    limit: int
-    where: str
-    replayed: int
-
-
-@dataclass(frozen=True)
-class Linearized:
-    """A history that was linearized."""
-
-    operations: int
-    sessions: int
-    unknown: int
-    """Operations of unknown outcome."""
-    answer: str
-
-
-# Tables
 
 
 @dataclass(frozen=True)
@@ -55,7 +15,7 @@ class Fault:
     """All injections of one fault, or of all."""
 
     name: str
-    injections: tuple[Injection, ...]
+    injections: tuple[Injections, ...]
 
     @property
     def injected(self) -> int:
@@ -99,7 +59,7 @@ class Orders:
     """The orders that were replayed of some operations, or of all."""
 
     name: str
-    found: tuple[Interleaving, ...]
+    found: tuple[Interleavings, ...]
 
     def about(self, labels: int) -> int:
         """Those about so many labels."""
@@ -149,29 +109,29 @@ def kind_of(point: str) -> str:
     return point if point == NO_POINT else point.partition("-")[0]
 
 
-def faults(injections: Iterable[Injection]) -> list[Fault]:
+def faults(injections: Iterable[Injections]) -> list[Fault]:
     """One of each name, in the order in which they came."""
-    found: dict[str, list[Injection]] = {}
+    found: dict[str, list[Injections]] = {}
     for one in injections:
         found.setdefault(one.fault, []).append(one)
     return [Fault(name, tuple(some)) for name, some in found.items()]
 
 
-def all_faults(injections: Sequence[Injection]) -> Fault | None:
+def all_faults(injections: Sequence[Injections]) -> Fault | None:
     """All of them; None if there are none."""
     return Fault("all", tuple(injections)) if injections else None
 
 
-def orders(interleavings: Iterable[Interleaving]) -> list[Orders]:
+def orders(interleavings: Iterable[Interleavings]) -> list[Orders]:
     """By what was at once: fewer operations first."""
-    found: dict[str, list[Interleaving]] = {}
+    found: dict[str, list[Interleavings]] = {}
     for one in interleavings:
         found.setdefault(one.at_once + (f" ({one.where})" if one.where else ""), []).append(one)
     in_order = sorted(found.items(), key=lambda item: (item[1][0].at_once.count("/"), bool(item[1][0].where)))
     return [Orders(name, tuple(some)) for name, some in in_order]
 
 
-def all_orders(interleavings: Sequence[Interleaving]) -> Orders | None:
+def all_orders(interleavings: Sequence[Interleavings]) -> Orders | None:
     """All of them; None if there are none."""
     return Orders("all", tuple(interleavings)) if interleavings else None
 
@@ -179,38 +139,3 @@ def all_orders(interleavings: Sequence[Interleaving]) -> Orders | None:
 def all_histories(histories: Sequence[Linearized]) -> Histories | None:
     """All of them; None if there are none."""
     return Histories("all", tuple(histories)) if histories else None
-
-
-# Reading
-
-
-def read_injection(data: object) -> Injection:
-    """One of a property's faults; raises Foreign."""
-    return Injection(
-        fault=field(data, "fault", text),
-        point=field(data, "point", text),
-        injected=field(data, "injected", count),
-        survived=field(data, "survived", count),
-        told=named(data, "told", count),
-    )
-
-
-def read_interleaving(data: object) -> Interleaving:
-    """One of a property's interleavings; raises Foreign."""
-    return Interleaving(
-        at_once=field(data, "at_once", text),
-        labels=field(data, "labels", count),
-        limit=field(data, "limit", count),
-        where=field_or(data, "where", text, ""),
-        replayed=field(data, "replayed", count),
-    )
-
-
-def read_linearized(data: object) -> Linearized:
-    """One of a property's histories; raises Foreign."""
-    return Linearized(
-        operations=field(data, "operations", count),
-        sessions=field(data, "sessions", count),
-        unknown=field_or(data, "unknown", count, 0),
-        answer=field(data, "answer", text),
-    )

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from msgspec.structs import asdict
 
-from reports.bench import Bench, Benchmark, Ratio, Spread
-from reports.campaign import Campaign
+from harness.schema.benchmarks import Benchmark, Benchmarks, Ratio, Spread
+from harness.schema.campaign import Campaign
+from harness.schema.run import Run
+from reports.bench import benchmarks_of, limits_of
+from reports.bench import ratios_of as all_ratios
+from reports.campaign import properties_of, restores_of
 from reports.folder import Results
 from reports.restores import scenarios
-from reports.words import ratio_name, setting
+from reports.words import commit, ratio_name, setting, short
 
 T = TypeVar("T")
 
@@ -93,7 +98,7 @@ def compared(before: Results, after: Results) -> Changes:
     return Changes(
         verdicts=changed_words([by_name(verdicts_of(one)) for one in campaigns], absent="not there"),
         coverage=changed_words([dict(coverage_of(one)) for one in campaigns]) if all(campaigns) else [],
-        restores=changed_words([dict(restores_of(one)) for one in campaigns], absent="not there"),
+        restores=changed_words([dict(outcomes_of(one)) for one in campaigns], absent="not there"),
         ratios=spread_changes(*ratios),
         targets=changed_words([by_name(targets_of(bench)) for bench in benches], both=True),
         medians=spread_changes(*medians),
@@ -150,7 +155,7 @@ def changed_words(found: Sequence[Mapping[str, str]], absent: str = "none", both
 
 def verdicts_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
     """Of each property; with the group, for some sentences are in several."""
-    for one in campaign.properties if campaign else ():
+    for one in properties_of(campaign):
         yield f"{one.group}: {one.name}", one.verdict
 
 
@@ -158,67 +163,67 @@ def coverage_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
     """In numbers, and what is missing."""
     if campaign is None:
         return
-    yield "reachable transition classes", f"{campaign.reachable:,}"
-    yield "transition classes missing", f"{len(campaign.missing):,}"
-    for found in campaign.missing:
+    yield "reachable transition classes", f"{campaign.coverage.reachable:,}"
+    yield "transition classes missing", f"{len(campaign.coverage.missing):,}"
+    for found in campaign.coverage.missing:
         yield " | ".join(found), "missing"
 
 
-def restores_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
+def outcomes_of(campaign: Campaign | None) -> Iterator[tuple[str, str]]:
     """Of each scenario, not how many: that is a matter of the profile."""
-    for one in scenarios(campaign.restores if campaign else ()):
+    for one in scenarios(restores_of(campaign)):
         yield one.name, ", ".join(one.outcomes)
 
 
 def seconds_of(campaign: Campaign | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
     """Of the restores of each scenario."""
-    for one in scenarios(campaign.restores if campaign else ()):
+    for one in scenarios(restores_of(campaign)):
         low, high = np.percentile(one.seconds, [5, 95])
-        yield f"restore, {one.name}", ("s", Spread(tuple(one.seconds), one.median, float(low), float(high)))
+        yield f"restore, {one.name}", ("s", Spread(median=one.median, p5=float(low), p95=float(high)))
 
 
-def ratios_of(bench: Bench | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
+def ratios_of(bench: Benchmarks | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
     """Of each pair of candidates."""
-    for one, ratio in bench.ratios if bench else ():
-        yield ratio_of(one, ratio), ("", ratio.spread)
+    for one, ratio in all_ratios(bench):
+        yield ratio_of(one, ratio), ("", ratio)
 
 
 def ratio_of(one: Benchmark, ratio: Ratio) -> str:
     """A ratio's name."""
-    return f"{one.short}: {ratio_name(ratio)}"
+    return f"{short(one)}: {ratio_name(ratio)}"
 
 
-def targets_of(bench: Bench | None) -> Iterator[tuple[str, str]]:
+def targets_of(bench: Benchmarks | None) -> Iterator[tuple[str, str]]:
     """The verdicts on everything that has a target."""
-    for one, ratio in bench.ratios if bench else ():
+    for one, ratio in all_ratios(bench):
         if ratio.target:
             yield ratio_of(one, ratio), ratio.verdict
-    for one, limit in bench.limits if bench else ():
-        yield f"{one.short}: {limit.value}", limit.verdict
+    for one, limit in limits_of(bench):
+        yield f"{short(one)}: {limit.value}", limit.verdict
 
 
-def medians_of(bench: Bench | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
+def medians_of(bench: Benchmarks | None) -> Iterator[tuple[str, tuple[str, Spread]]]:
     """Of each candidate."""
-    for one in bench.benchmarks if bench else ():
+    for one in benchmarks_of(bench):
         for name, spread in one.candidates.items():
-            yield f"{one.short}: {name}", (one.unit, spread)
+            yield f"{short(one)}: {name}", (one.unit, spread)
 
 
-def values_of(bench: Bench | None) -> Iterator[tuple[str, str]]:
+def values_of(bench: Benchmarks | None) -> Iterator[tuple[str, str]]:
     """Numbers without a spread."""
-    for one in bench.benchmarks if bench else ():
+    for one in benchmarks_of(bench):
         for name, value in one.values.items():
-            yield f"{one.short}: {name}", f"{value:,.4g}" if isinstance(value, float | int) else str(value)
+            yield f"{short(one)}: {name}", f"{value:,.4g}"
 
 
-def surroundings(found: Campaign | Bench | None) -> dict[str, str]:
+def surroundings(run: Run | None) -> dict[str, str]:
     """Everything about a run that may explain a change."""
-    if found is None:
+    if run is None:
         return {}
-    run = found.run
-    result = {"commit": run.commit_words, "implementation": run.implementation, "PostgreSQL": run.postgresql}
-    for kind, known in (("machine", run.machine), ("version of", run.versions), ("setting", run.settings)):
-        result |= {f"{kind} {name}": setting(value) for name, value in known.items()}
+    result = {"commit": commit(run), "implementation": run.implementation.name, "PostgreSQL": run.postgresql.version}
+    known = (("machine", asdict(run.machine)), ("version of", run.versions), ("setting", run.postgresql.settings))
+    for kind, values in known:
+        result |= {f"{kind} {name}": setting(value) for name, value in values.items()}
     return result
 
 
@@ -230,8 +235,9 @@ def missing_parts(before: Results, after: Results) -> Iterator[str]:
     ):
         if (first is None) != (second is None):
             yield f"Only {(before if second is None else after).name} has {what}."
-    if before.campaign and after.campaign and bool(before.campaign.restores) != bool(after.campaign.restores):
-        yield f"Only {(before if before.campaign.restores else after).name} has restores."
+    had, has = restores_of(before.campaign), restores_of(after.campaign)
+    if before.campaign and after.campaign and bool(had) != bool(has):
+        yield f"Only {(before if had else after).name} has restores."
 
 
 def only_in_one(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:

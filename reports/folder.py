@@ -1,13 +1,16 @@
 """A results folder: the results of a campaign (``results.json``), of the benchmarks (``bench.json``), or both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from reports.bench import Bench, read_bench
-from reports.campaign import Campaign, Property, read_campaign
-from reports.history import History, read_event
-from reports.reading import Unreadable, read_file, read_lines
-from reports.timeline import Timeline, read_timeline
+from harness.schema.benchmarks import Benchmarks
+from harness.schema.campaign import Campaign, Property
+from harness.schema.history import Event
+from harness.schema.timeline import Timeline
+from reports.bench import measured
+from reports.campaign import properties_of
+from reports.history import History
+from reports.reading import Unreadable, read_file, read_lines, read_results
 
 CAMPAIGN, BENCH = "results.json", "bench.json"
 END_OF_ESSENCE = "===== All that pytest says ====="
@@ -19,9 +22,10 @@ class Results:
 
     folder: Path
     campaign: Campaign | None
-    bench: Bench | None
+    bench: Benchmarks | None
     histories: tuple[History, ...]
-    timelines: tuple[Timeline, ...]
+    timelines: tuple[tuple[str, Timeline], ...]
+    """With the names of their properties."""
     failures: dict[str, str]
     """The essential part of each failure, by the property's test."""
 
@@ -35,11 +39,14 @@ def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
         raise Unreadable(f"There is no results folder {folder}: `nox -s verify` or `nox -s bench` makes one.")
-    campaign = read_file(folder / CAMPAIGN, read_campaign, "a campaign's results") if has(folder, CAMPAIGN) else None
-    bench = read_file(folder / BENCH, read_bench, "a run of the benchmarks") if has(folder, BENCH) else None
+    campaign = bench = None
+    if has(folder, CAMPAIGN):
+        campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")
+    if has(folder, BENCH):
+        bench = measured(read_results(folder / BENCH, Benchmarks, "a run of the benchmarks"))
     if campaign is None and bench is None:
         raise Unreadable(f"{folder} is no results folder: it has neither {CAMPAIGN} nor {BENCH}.")
-    properties = campaign.properties if campaign else ()
+    properties = properties_of(campaign)
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
     return Results(folder, campaign, bench, histories, timelines, read_failures(folder, properties))
 
@@ -58,19 +65,18 @@ def read_histories(folder: Path, properties: tuple[Property, ...]) -> tuple[Hist
     for one in sorted(properties, key=lambda one: not one.bad):
         path = folder / "histories" / Path(one.history or "-").name
         if one.history and path.exists() and not one.timeline:
-            found.append(History(one.name, one.verdict, tuple(read_lines(path, read_event, "a history"))))
+            found.append(History(one.name, one.verdict, tuple(read_lines(path, Event, "a history"))))
     return tuple(history for history in found if history.events)
 
 
-def read_timelines(folder: Path, properties: tuple[Property, ...]) -> tuple[Timeline, ...]:
+def read_timelines(folder: Path, properties: tuple[Property, ...]) -> tuple[tuple[str, Timeline], ...]:
     """The parts of concurrent histories; raises Unreadable. A file that was not copied along is left out."""
     found = []
     for one in properties:
         path = folder / "histories" / Path(one.timeline or "-").name
         if one.timeline and path.exists():
-            part = read_file(path, read_timeline, "a part of a history")
-            found.append(replace(part, title=one.name))
-    return tuple(part for part in found if part.events)
+            found.append((one.name, read_file(path, Timeline, "a part of a history")))
+    return tuple((name, part) for name, part in found if part.events)
 
 
 def read_failures(folder: Path, properties: tuple[Property, ...]) -> dict[str, str]:

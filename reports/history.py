@@ -1,72 +1,19 @@
-"""A history as the campaign kept it: JSON lines, one event each (``harness.clients.history`` writes them)."""
+"""A history as the campaign kept it, and its events in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.reading import Scalar, field, field_or, many, mapped, named, number, optional, scalar, text
+from harness.schema.campaign import Verdict
+from harness.schema.history import Event
+from harness.schema.run import Scalar
 
 FAULTS = {"Restart", "Crash", "Kill", "Terminate", "Cancel", "Vanish", "Promote"}
 """What the world does to a server or a session, beside time."""
 
+MATTERS = ("role", "kind", "seconds", "max_backups", "ttl", "stop_policy", "result_retention", "max_results")
+"""The arguments that an operation may be about, if it is about no label."""
+
 LONGEST_LABEL = 11  # letters
-
-
-@dataclass(frozen=True)
-class Event:
-    """One operation and what came of it."""
-
-    kind: str
-    arguments: dict[str, Scalar]
-    who: str
-    invoked: float
-    """Seconds, from any beginning."""
-    completed: float | None
-    """None: never."""
-    sql: tuple[str, ...]
-    outcome: str
-
-    @property
-    def row(self) -> str:
-        """Whose row it is in: a session whatever its role, an administrator, the world."""
-        return self.who.partition(" (")[0]
-
-    @property
-    def fault(self) -> bool:
-        """Something that was done to the server or to a session."""
-        return self.kind in FAULTS or "nemesis" in self.who
-
-    @property
-    def result(self) -> str:
-        """ok, refused or unknown."""
-        if self.completed is None or self.outcome.startswith("never"):
-            return "unknown"
-        return "ok" if self.outcome.startswith("ok") else "refused"
-
-    @property
-    def sqlstate(self) -> str:
-        """The five letters of a refusal."""
-        return self.outcome[:5] if self.result == "refused" else ""
-
-    @property
-    def milliseconds(self) -> float | None:
-        """How long it took; None: it never completed."""
-        return None if self.completed is None else (self.completed - self.invoked) * 1000
-
-    @property
-    def words(self) -> tuple[str, str]:
-        """What it is, and about what: ``Start``, ``'a'``."""
-        label = self.arguments.get("label")
-        about = label if label is not None else self.about()
-        words = str(about) if about is not None else "NULL" if "label" in self.arguments else ""
-        printable = "".join(letter if letter.isprintable() else "·" for letter in words)
-        short = printable if len(printable) <= LONGEST_LABEL else printable[: LONGEST_LABEL - 1] + "…"
-        return self.kind, f"'{short}'" if isinstance(label, str) else short
-
-    def about(self) -> Scalar:
-        """The argument that matters, if it is no label."""
-        for name in ("role", "kind", "seconds", "max_backups", "ttl", "stop_policy", "result_retention", "max_results"):
-            if self.arguments.get(name) is not None:
-                return f"+{self.arguments[name]} s" if name == "seconds" else self.arguments[name]
-        return None
 
 
 @dataclass(frozen=True)
@@ -74,20 +21,35 @@ class History:
     """One example, from its beginning."""
 
     title: str
-    verdict: str
+    verdict: Verdict
     events: tuple[Event, ...]
 
 
-def read_event(data: object) -> Event:
-    """One line; raises Foreign. A start that is rolled back is shown with the start's arguments."""
-    arguments = named(data, "arguments", lambda value: value)
-    inner = arguments.pop("start", None)
-    return Event(
-        kind=field(data, "operation", text),
-        arguments=mapped(scalar)({**arguments, **(inner if isinstance(inner, dict) else {})}),
-        who=field(data, "who", text),
-        invoked=field(data, "invoked", number),
-        completed=field_or(data, "completed", optional(number), None),
-        sql=many(data, "sql", text),
-        outcome=field(data, "outcome", text),
-    )
+def is_fault(event: Event) -> bool:
+    """Something that was done to the server or to a session."""
+    return event.operation in FAULTS or "nemesis" in event.who
+
+
+def milliseconds(event: Event) -> float | None:
+    """How long it took; None: it never completed."""
+    return None if event.completed is None else (event.completed - event.invoked) * 1000
+
+
+def words_of(event: Event) -> tuple[str, str]:
+    """What it is, and about what: ``Start``, ``'a'``. A start that is rolled back is about the start's label."""
+    inner = event.arguments.get("start")
+    arguments = inner if isinstance(inner, dict) else event.arguments
+    label = arguments.get("label")
+    about = label if label is not None else matter(arguments)
+    words = str(about) if about is not None else "NULL" if "label" in arguments else ""
+    printable = "".join(letter if letter.isprintable() else "·" for letter in words)
+    short = printable if len(printable) <= LONGEST_LABEL else printable[: LONGEST_LABEL - 1] + "…"
+    return event.operation, f"'{short}'" if isinstance(label, str) else short
+
+
+def matter(arguments: Mapping[str, Scalar | dict[str, Scalar]]) -> Scalar | dict[str, Scalar]:
+    """The argument that matters, if it is no label."""
+    for name in MATTERS:
+        if arguments.get(name) is not None:
+            return f"+{arguments[name]} s" if name == "seconds" else arguments[name]
+    return None

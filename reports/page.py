@@ -7,16 +7,29 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.schema.campaign import Answer, Campaign
+from harness.schema.run import Run
 from reports import words
-from reports.at_once import ANSWERS, all_faults, all_histories, all_orders, faults, orders
-from reports.campaign import Campaign, groups
+from reports.at_once import all_faults, all_histories, all_orders, faults, orders
+from reports.bench import limits_of, ratios_of, verdicts_of
+from reports.bench import skipped as not_measured
+from reports.campaign import (
+    bad,
+    ends_of,
+    groups,
+    histories_of,
+    injections_of,
+    interleavings_of,
+    restores_of,
+    skipped,
+    told,
+)
 from reports.compare import Changes
 from reports.figures.memory import EACH, SERVERS, memory_of
 from reports.figures.picture import Picture
 from reports.folder import Results
-from reports.history import History
+from reports.history import History, is_fault, milliseconds, words_of
 from reports.restores import OUTCOMES, scenarios, together
-from reports.run import Run
 from reports.survival import DESIGNS, kinds, parts, reasons
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,16 +52,23 @@ def page(
             campaign=results.campaign,
             bench=results.bench,
             runs=runs_of(results),
-            groups=list(groups(results.campaign.properties)) if results.campaign else [],
+            told=told(results.campaign) if results.campaign else "",
+            bad=bad(results.campaign),
+            not_checked=skipped(results.campaign),
+            groups=list(groups(results.campaign)),
             checks=list(checks),
             crowds=list(crowds),
             **at_once(results.campaign),
             **survival(results.campaign),
-            all_restores=together(results.campaign.restores) if results.campaign else None,
-            scenarios=scenarios(results.campaign.restores) if results.campaign else [],
+            all_restores=together(restores_of(results.campaign)),
+            scenarios=scenarios(restores_of(results.campaign)),
             outcomes=OUTCOMES,
             restored=list(restored),
             survived=list(survived),
+            ratios=ratios_of(results.bench),
+            limits=limits_of(results.bench),
+            target_verdicts=verdicts_of(results.bench),
+            not_measured=not_measured(results.bench),
             measurements=list(measurements),
             fleet=list(fleet_of(results)),
         )
@@ -57,25 +77,23 @@ def page(
 
 def at_once(campaign: Campaign | None) -> dict[str, Any]:
     """What the section about operations at once shows."""
-    injections, interleavings, linearized = (
-        (campaign.faults, campaign.interleavings, campaign.linearized) if campaign else ([], [], [])
-    )
+    injections, interleavings, linearized = injections_of(campaign), interleavings_of(campaign), histories_of(campaign)
     return {
         "faults": faults(injections),
         "all_faults": all_faults(injections),
         "orders": orders(interleavings),
         "all_orders": all_orders(interleavings),
-        "limits": sorted({one.limit for one in interleavings}),
+        "order_limits": sorted({one.limit for one in interleavings}),
         "label_counts": sorted({one.labels for one in interleavings}),
         "linearized": linearized,
         "all_linearized": all_histories([history for one in linearized for history in one.found]),
-        "answers": ANSWERS,
+        "answers": list(Answer),
     }
 
 
 def survival(campaign: Campaign | None) -> dict[str, Any]:
     """What the part about restarts shows."""
-    ends = campaign.ends if campaign else []
+    ends = ends_of(campaign)
     return {
         "parts": [(part, kinds(part.rows)) for part in parts(ends)],
         "reasons": reasons(ends),
@@ -101,7 +119,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals["words"] = words
+    found.globals |= {"words": words, "is_fault": is_fault, "milliseconds": milliseconds, "words_of": words_of}
     found.filters |= {"data_uri": data_uri, "offset": offset}
     return found
 
@@ -120,9 +138,9 @@ def runs_of(results: Results) -> list[tuple[str, Run]]:
     """What ran, and under which circumstances."""
     found: list[tuple[str, Run]] = []
     if results.campaign:
-        found.append((f"Campaign, profile {results.campaign.profile}", results.campaign.run))
+        found.append((f"Campaign, profile {results.campaign.profile}", results.campaign))
     if results.bench:
-        found.append((f"Benchmarks, {results.bench.mode} set", results.bench.run))
+        found.append((f"Benchmarks, {results.bench.mode} set", results.bench))
     return found
 
 

@@ -1,11 +1,10 @@
-"""Restores as ``results.json`` tells of them: what became of the backups that a campaign tried to restore."""
+"""Restores: what became of the backups that a campaign tried to restore."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from reports.reading import count, field, field_or, flag, number, optional, text
-from reports.survival import SurvivalCase, read_survival_case
+from harness.schema.campaign import Restore
 
 WHOLE, REFUSED, AGAINST = "restored whole", "refused as expected", "against the model"
 OUTCOMES = (WHOLE, REFUSED, AGAINST)
@@ -14,26 +13,9 @@ MOST_SAID = 3
 """So many different words of the server are quoted for a scenario."""
 
 
-@dataclass(frozen=True)
-class Restore:
-    """One attempt to restore a backup."""
-
-    scenario: str
-    restorable: bool
-    """What the model says."""
-    said: str
-    """Why it was refused or is not whole, in the server's own words where it has any; empty: it was restored whole."""
-    torn_pages: int
-    """Of the copy."""
-    seconds: float
-    as_expected: bool
-    survival_case: SurvivalCase | None = None
-    """What the backup went through; None: that was not asked, or not yet in results of that time."""
-
-    @property
-    def outcome(self) -> str:
-        """One of ``OUTCOMES``."""
-        return AGAINST if not self.as_expected else WHOLE if self.restorable else REFUSED
+def outcome(one: Restore) -> str:
+    """One of ``OUTCOMES``."""
+    return AGAINST if not one.as_expected else WHOLE if one.restorable else REFUSED
 
 
 @dataclass(frozen=True)
@@ -43,19 +25,19 @@ class Scenario:
     name: str
     restores: tuple[Restore, ...]
 
-    def of(self, outcome: str) -> int:
+    def of(self, wanted: str) -> int:
         """How many came out like that."""
-        return sum(one.outcome == outcome for one in self.restores)
+        return sum(outcome(one) == wanted for one in self.restores)
 
     @property
     def outcomes(self) -> list[str]:
         """Those that there are."""
-        return [outcome for outcome in OUTCOMES if self.of(outcome)]
+        return [one for one in OUTCOMES if self.of(one)]
 
     @property
     def torn_pages(self) -> int:
         """Survived: in the copies that were restored whole."""
-        return sum(one.torn_pages for one in self.restores if one.outcome == WHOLE)
+        return sum(one.torn_pages for one in self.restores if outcome(one) == WHOLE)
 
     @property
     def seconds(self) -> list[float]:
@@ -90,16 +72,3 @@ def scenarios(restores: Iterable[Restore]) -> list[Scenario]:
 def together(restores: Sequence[Restore]) -> Scenario | None:
     """All of them; None if there are none."""
     return Scenario("all", tuple(restores)) if restores else None
-
-
-def read_restore(data: object) -> Restore:
-    """One of a property's restores; raises Foreign."""
-    return Restore(
-        scenario=field(data, "scenario", text),
-        restorable=field(data, "restorable", flag),
-        said=field(data, "said", text),
-        torn_pages=field(data, "torn_pages", count),
-        seconds=field(data, "seconds", number),
-        as_expected=field(data, "as_expected", flag),
-        survival_case=field_or(data, "survival_case", optional(read_survival_case), None),
-    )

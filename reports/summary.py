@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.schema.benchmarks import Benchmarks, Verdict
+from harness.schema.campaign import Campaign
 from reports import words
 from reports.at_once import all_faults, all_histories, all_orders, faults, orders
-from reports.bench import Bench
-from reports.campaign import Campaign
+from reports.bench import benchmarks_of, limits_of, ratios_of, verdicts_of
+from reports.bench import skipped as not_measured
+from reports.campaign import bad, ends_of, histories_of, injections_of, interleavings_of, restores_of, skipped, told
 from reports.compare import Changes, SpreadChange, WordChange
 from reports.folder import Results
 from reports.page import runs_of
@@ -13,17 +16,20 @@ from reports.restores import OUTCOMES, Scenario, scenarios, together
 from reports.survival import Row, kinds, parts, reasons
 from reports.words import (
     a_count,
+    commit,
     digits,
     duration,
     excerpt,
+    machine,
     moment,
+    parameters,
     percent,
     quantity,
     ratio_name,
     ratio_words,
     restores,
     spread,
-    value,
+    titled,
 )
 
 MOST_MISSING = 20
@@ -96,28 +102,30 @@ def of_campaign(campaign: Campaign | None) -> Iterator[str]:
     counts = f"{a_count(campaign.examples) or 0} examples, {a_count(campaign.steps) or 0} steps"
     rate = f", {digits(campaign.steps_per_second)} steps/s" if campaign.steps_per_second else ""
     yield (
-        f"**Campaign: {campaign.verdict}** ({campaign.told}; {counts}{rate}; profile {campaign.profile}"
+        f"**Campaign: {campaign.verdict}** ({told(campaign)}; {counts}{rate}; profile {campaign.profile}"
         + (f"; only `-k {campaign.selection}`" if campaign.selection else "")
         + ")."
     )
-    if campaign.bad:
-        rows = [(one.verdict, f"{one.group}: {one.name}", one.reason) for one in campaign.bad]
+    if found := bad(campaign):
+        rows = [(one.verdict, f"{one.group}: {one.name}", one.reason) for one in found]
         yield table(["verdict", "property", "why"], rows)
-    if campaign.percent is not None:
-        yield f"**Coverage**: {percent(campaign.percent)} of {campaign.reachable:,} transition classes."
-    if campaign.missing:
-        named = [f"- `{' | '.join(found)}`" for found in campaign.missing[:MOST_MISSING]]
-        more = len(campaign.missing) - len(named)
+    covered = campaign.coverage
+    if covered.percent is not None:
+        yield f"**Coverage**: {percent(covered.percent)} of {covered.reachable:,} transition classes."
+    if covered.missing:
+        named = [f"- `{' | '.join(one)}`" for one in covered.missing[:MOST_MISSING]]
+        more = len(covered.missing) - len(named)
         yield "Not seen:\n\n" + "\n".join([*named, *([f"- and {more:,} more"] if more else [])])
 
 
 def of_faults(campaign: Campaign | None) -> Iterator[str]:
     """How many faults of each kind were injected, and survived."""
-    everything = all_faults(campaign.faults) if campaign else None
-    if campaign is None or everything is None:
+    injections = injections_of(campaign)
+    everything = all_faults(injections)
+    if everything is None:
         return
     yield f"**Faults**: {words.faults(everything)}."
-    found = faults(campaign.faults)
+    found = faults(injections)
     rows = [[one.name, a_count(one.injected), a_count(one.survived), one.where, one.told] for one in found]
     yield table(["fault", "injected", "survived", "during", "callers were told"], rows, numbers=(1, 2))
     if lost := [f"- {one.name}: {', '.join(one.lost)}" for one in found if one.lost]:
@@ -126,24 +134,25 @@ def of_faults(campaign: Campaign | None) -> Iterator[str]:
 
 def of_interleavings(campaign: Campaign | None) -> Iterator[str]:
     """How many orders of which operations were replayed."""
-    everything = all_orders(campaign.interleavings) if campaign else None
-    if campaign is None or everything is None:
+    interleavings = interleavings_of(campaign)
+    everything = all_orders(interleavings)
+    if everything is None:
         return
     yield f"**Interleavings**: {words.orders(everything)}."
-    rows = [[one.name, a_count(one.replayed)] for one in orders(campaign.interleavings)]
+    rows = [[one.name, a_count(one.replayed)] for one in orders(interleavings)]
     yield table(["at once", "replayed"], rows, numbers=(1,))
 
 
 def of_histories(campaign: Campaign | None) -> Iterator[str]:
     """How many histories were linearized."""
-    everything = all_histories([one for some in campaign.linearized for one in some.found]) if campaign else None
+    everything = all_histories([one for some in histories_of(campaign) for one in some.found])
     if everything:
         yield f"**Histories**: {words.histories(everything)}."
 
 
 def of_restores(campaign: Campaign | None) -> Iterator[str]:
     """How many came out as the model says, by scenario, and what was said of those that were refused."""
-    everything = together(campaign.restores) if campaign else None
+    everything = together(restores_of(campaign))
     if everything is None:
         return
     yield f"**Restores**: {restores(everything)}."
@@ -162,15 +171,15 @@ def restore_row(one: Scenario) -> list[str]:
 
 def of_survival(campaign: Campaign | None) -> Iterator[str]:
     """Which backups survive a restart, and why stops were refused."""
-    ends = campaign.ends if campaign else []
+    ends = ends_of(campaign)
     for part in parts(ends):
         columns = kinds(part.rows)
         said = [[row.name, *cells(row, columns), quoted(row)] for row in part.rows]
         yield f"**{part.title}**\n\n" + table(["", *columns, "the servers said"], said)
     if every := reasons(ends):
         yield f"**Refused by stop**: {words.refused(every)}."
-        told = [[one.design, one.sqlstate, one.reason, a_count(one.refused)] for one in every]
-        yield table(["design", "SQLSTATE", "reason", "stops"], told, numbers=(3,))
+        why = [[one.design, one.sqlstate, one.reason, a_count(one.refused)] for one in every]
+        yield table(["design", "SQLSTATE", "reason", "stops"], why, numbers=(3,))
 
 
 def cells(row: Row, columns: Sequence[str]) -> list[str]:
@@ -186,12 +195,12 @@ def quoted(row: Row) -> str:
 # Of benchmarks
 
 
-def of_bench(bench: Bench | None) -> Iterator[str]:
+def of_bench(bench: Benchmarks | None) -> Iterator[str]:
     """How the targets stand, and all ratios."""
     if bench is None:
         return
     state = "" if bench.verdict == "complete" else f", {bench.verdict}"
-    met, missed = bench.verdicts.count("met"), bench.verdicts.count("missed")
+    met, missed = (verdicts_of(bench).count(verdict) for verdict in (Verdict.MET, Verdict.MISSED))
     yield f"**Benchmarks** ({bench.mode} set{state}): {met} targets met, {missed} missed."
     if bench.crashed:
         yield "\n".join(f"- crashed: {name}" for name in bench.crashed)
@@ -201,31 +210,31 @@ def of_bench(bench: Bench | None) -> Iterator[str]:
         yield "Ratios are taken pair by pair, of candidates that took turns in one run."
 
 
-def ratio_rows(bench: Bench) -> Iterator[Sequence[str]]:
+def ratio_rows(bench: Benchmarks) -> Iterator[Sequence[str]]:
     """Every ratio but those to the floor."""
-    for one, ratio in bench.ratios:
+    for one, ratio in ratios_of(bench):
         if ratio.against != "floor":
             target, verdict = (str(ratio.target), ratio.verdict) if ratio.target else ("", "")
-            yield one.title, one.parameter_words, ratio_name(ratio), ratio_words(ratio.spread), target, strong(verdict)
+            yield one.title, parameters(one), ratio_name(ratio), ratio_words(ratio), target, strong(verdict)
 
 
-def limit_rows(bench: Bench) -> Iterator[Sequence[str]]:
+def limit_rows(bench: Benchmarks) -> Iterator[Sequence[str]]:
     """Every value that has a target."""
-    for one, limit in bench.limits:
+    for one, limit in limits_of(bench):
         measured = [limit.value, digits(limit.measured), str(limit.target), strong(limit.verdict)]
-        yield [one.title, one.parameter_words, *measured]
+        yield [one.title, parameters(one), *measured]
 
 
-def value_rows(bench: Bench) -> Iterator[Sequence[str]]:
+def value_rows(bench: Benchmarks) -> Iterator[Sequence[str]]:
     """What is reported and compared with nothing."""
-    for one in bench.benchmarks:
+    for one in benchmarks_of(bench):
         limited = {limit.value for limit in one.limits}
         for name, number in one.values.items():
             if name not in limited:
-                yield one.title, one.parameter_words, name, value(number), "", ""
+                yield one.title, parameters(one), name, digits(number), "", ""
         if not one.ratios:
             for name, found in one.candidates.items():
-                yield one.title, one.parameter_words, name, spread(found, one.unit), "", ""
+                yield one.title, parameters(one), name, spread(found, one.unit), "", ""
 
 
 def strong(verdict: str) -> str:
@@ -238,10 +247,8 @@ def strong(verdict: str) -> str:
 
 def of_skipped(results: Results) -> Iterator[str]:
     """What was not checked, with the reason."""
-    lines = [
-        f"- {one.group}: {one.name}: {one.reason}" for one in (results.campaign.skipped if results.campaign else ())
-    ]
-    lines += [f"- {one.words}: {one.skipped}" for one in (results.bench.skipped if results.bench else ())]
+    lines = [f"- {one.group}: {one.name}: {one.reason}" for one in skipped(results.campaign)]
+    lines += [f"- {titled(one)}: {one.skipped}" for one in not_measured(results.bench)]
     if lines:
         yield "**Skipped**:\n\n" + "\n".join(lines)
 
@@ -250,8 +257,8 @@ def of_runs(results: Results) -> Iterator[str]:
     """Where all this was found."""
     for kind, run in runs_of(results):
         yield (
-            f"{kind}: {run.implementation} on PostgreSQL {run.postgresql}, {run.commit_words}, {moment(run.when)}, "
-            f"{duration(run.seconds)}; {run.machine_words}."
+            f"{kind}: {run.implementation.name} on PostgreSQL {run.postgresql.version}, {commit(run)}, "
+            f"{moment(run.when)}, {duration(run.seconds)}; {machine(run)}."
         )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.reading import count, field, listed, text
+from harness.schema.campaign import SurvivalCase
 
 WHOLE, REFUSED, BROKEN = FATES = ("restored whole", "stop said no", "copy not restored")
 """What becomes of a backup: its copy is restored whole, or stop hands nothing out, or the copy is not restored, or not
@@ -29,22 +29,6 @@ MOST_SAID = 3
 
 
 @dataclass(frozen=True)
-class SurvivalCase:
-    """What a backup went through between its start and its stop."""
-
-    design: str
-    across: tuple[str, ...]
-    """Kinds of restarts, each named once."""
-    but: str
-    """What was wrong with it; empty: nothing."""
-
-    @property
-    def kind(self) -> str:
-        """The column that it belongs to."""
-        return SEVERAL if len(self.across) > 1 else self.across[0] if self.across else NONE
-
-
-@dataclass(frozen=True)
 class End:
     """What became of backups."""
 
@@ -59,6 +43,12 @@ class End:
     def fate(self) -> str:
         """One of ``FATES``."""
         return REFUSED if self.sqlstate else BROKEN if self.said else WHOLE
+
+    @property
+    def kind(self) -> str:
+        """The column that it belongs to."""
+        across = self.survival_case.across
+        return SEVERAL if len(across) > 1 else across[0] if across else NONE
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ class Row:
 
     def cell(self, kind: str) -> dict[str, int]:
         """How often which fate followed that kind of restart."""
-        return counted(one for one in self.ends if one.survival_case.kind == kind)
+        return counted(one for one in self.ends if one.kind == kind)
 
     @property
     def fates(self) -> dict[str, int]:
@@ -130,7 +120,7 @@ class Reason:
     @property
     def after(self) -> list[str]:
         """What had been wrong; where nothing was, the restart by itself."""
-        return sorted({one.survival_case.but or f"a restart ({one.survival_case.kind})" for one in self.ends})
+        return sorted({one.survival_case.but or f"a restart ({one.kind})" for one in self.ends})
 
 
 def counted(ends: Iterable[End]) -> dict[str, int]:
@@ -179,7 +169,7 @@ def parts(ends: Sequence[End]) -> list[Part]:
 
 def kinds(found: Iterable[Row]) -> list[str]:
     """The columns that these rows need."""
-    there = {end.survival_case.kind for row in found for end in row.ends}
+    there = {end.kind for row in found for end in row.ends}
     return [*(kind for kind in KINDS if kind in there), *sorted(there - set(KINDS))]
 
 
@@ -191,18 +181,3 @@ def reasons(ends: Iterable[End]) -> list[Reason]:
             found.setdefault((one.survival_case.design, one.sqlstate, shape(one.said)), []).append(one)
     every = [Reason(design, sqlstate, some[0].said, tuple(some)) for (design, sqlstate, _), some in found.items()]
     return sorted(every, key=lambda one: (place(one.design), -one.refused, one.reason))
-
-
-# Reading
-
-
-def read_survival_case(data: object) -> SurvivalCase:
-    """What a restore or a refusal says of it; raises Foreign."""
-    across = field(data, "across", listed(text))
-    return SurvivalCase(field(data, "design", text), across, field(data, "but", text))
-
-
-def read_refusal(data: object) -> End:
-    """One of a property's refusals; raises Foreign."""
-    sqlstate, reason = field(data, "sqlstate", text), field(data, "reason", text)
-    return End(read_survival_case(data), reason, field(data, "refused", count), sqlstate)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from reports.at_once import UNDECIDED, UNEXPLAINED, Fault, Histories, Orders
-from reports.bench import Ratio, Spread
-from reports.campaign import Property
-from reports.reading import Scalar
+from harness.schema.benchmarks import Benchmark, Ratio, Spread
+from harness.schema.campaign import Answer, Property
+from harness.schema.run import Run, Scalar
+from reports.at_once import Fault, Histories, Orders
 from reports.restores import OUTCOMES, Scenario
 from reports.survival import Reason
 
@@ -99,7 +99,7 @@ def orders(found: Orders) -> str:
 def histories(found: Histories) -> str:
     """``40 histories linearized, the longest of 876 operations by 34 sessions, 0 undecided``."""
     longest = f"the longest of {found.longest.operations:,} operations by {found.longest.sessions} sessions"
-    bad = [f"{found.of(answer):,} {answer}" for answer in (UNDECIDED, UNEXPLAINED) if found.of(answer)]
+    bad = [f"{found.of(answer):,} {answer}" for answer in (Answer.UNDECIDED, Answer.UNEXPLAINED) if found.of(answer)]
     return ", ".join([f"{len(found.found):,} histories linearized", longest, *(bad or ["none undecided"])])
 
 
@@ -142,11 +142,6 @@ def a_count(value: float | None) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else digits(value)
 
 
-def value(number: Scalar) -> str:
-    """A value of a benchmark."""
-    return digits(number) if isinstance(number, int | float) and not isinstance(number, bool) else setting(number)
-
-
 def percent(number: float) -> str:
     """100 % only if nothing is missing."""
     return "100 %" if number == 100 else f"{min(number, 99.99):.4g} %"
@@ -161,3 +156,64 @@ def total(cases: Iterable[Property], name: str) -> str:
     """A count over all cases that have it."""
     found = [number for one in cases if (number := getattr(one, name)) is not None]
     return a_count(sum(found)) if found else ""
+
+
+# Of a run
+
+
+def commit(run: Run) -> str:
+    """The commit, short."""
+    if run.git is None:
+        return "no commit"
+    return run.git.commit[:12] + (" with uncommitted changes" if run.git.dirty else "")
+
+
+def machine(run: Run) -> str:
+    """The machine in one line."""
+    found = run.machine
+    memory = f"{found.memory / 2**30:.0f} GiB" if found.memory else None
+    return ", ".join(filter(None, [found.cpu, f"{found.cores} cores" if found.cores else None, memory, found.os]))
+
+
+# Of a benchmark
+
+PARAMETERS = {"open": "open backups", "callers": "callers at once"}
+"""Parameters whose names alone do not tell."""
+THINGS = {
+    "open backups": "open backup",
+    "callers at once": "caller at once",
+    "tablespaces": "tablespace",
+    "backups": "backup",
+}
+"""What parameters count: many, and one."""
+
+
+def name_in_words(name: str) -> str:
+    """What a parameter counts."""
+    return PARAMETERS.get(name, name.replace("_", " "))
+
+
+def parameter_in_words(name: str, value: Scalar) -> str:
+    """``fsync on``, ``64 callers``, ``mode quick``."""
+    words = name_in_words(name)
+    if isinstance(value, bool):
+        return f"{words} {'on' if value else 'off'}"
+    if isinstance(value, int | float):
+        counted = THINGS[words] if value == 1 and words in THINGS else words
+        return f"{value:,} {counted}" if words in THINGS else f"{words} = {value:,}"
+    return f"{words} {value}"
+
+
+def parameters(one: Benchmark) -> str:
+    """``fsync on, 64 callers``."""
+    return ", ".join(parameter_in_words(name, value) for name, value in one.parameters.items())
+
+
+def short(one: Benchmark) -> str:
+    """The name with the parameters: ``start latency, fsync on``."""
+    return ", ".join(filter(None, [one.name.replace("_", " "), parameters(one)]))
+
+
+def titled(one: Benchmark) -> str:
+    """The title with the parameters."""
+    return f"{one.title} ({parameters(one)})" if one.parameters else one.title

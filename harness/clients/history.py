@@ -1,9 +1,10 @@
 """What happened, in order: operations, their outcomes, and the SQL to try it again by hand."""
 
-import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
+import msgspec
+
+from harness.schema import history as schema
 from model.operations import Operation
 from model.outcomes import Failed, Ok, Outcome
 
@@ -43,9 +44,9 @@ class History:
             lines.append(f"--   {described(event)}")
         return "\n".join(lines)
 
-    def to_json(self) -> str:
+    def to_json(self) -> bytes:
         """The history as JSON lines, one event a line."""
-        return "\n".join(json.dumps(event_to_dict(event), default=str) for event in self.events)
+        return msgspec.json.Encoder().encode_lines(map(recorded, self.events))
 
 
 def described(event: Event) -> str:
@@ -64,14 +65,14 @@ def describe(outcome: Outcome) -> str:
             return f"{sqlstate.value} {sqlstate.name.lower()}"
 
 
-def event_to_dict(event: Event) -> dict[str, Any]:
-    """An event for JSON."""
-    return {
-        "operation": type(event.operation).__name__,
-        "arguments": asdict(event.operation),
-        "who": event.who,
-        "invoked": event.invoked,
-        "completed": event.completed,
-        "sql": event.sql,
-        "outcome": described(event),
-    }
+def recorded(event: Event) -> schema.Event:
+    """An event as it is kept."""
+    return schema.Event(
+        operation=type(event.operation).__name__,
+        arguments=asdict(event.operation),
+        who=event.who,
+        invoked=event.invoked,
+        completed=event.completed,
+        sql=tuple(event.sql),
+        outcome=described(event),
+    )

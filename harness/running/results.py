@@ -1,24 +1,11 @@
 """Results folders: what a run leaves for people, for CI, and for the reports.
 
 Each run has a folder of its own, named after the time (UTC) at which it began, and ``latest`` beside it leads to the
-one that ended last. In it is a JSON file, one object, which says under which circumstances it came about; absent
-knowledge is null, times are seconds:
-
-``when``            when the run began, ISO 8601 in UTC
-``seconds``         how long it took
-``selection``       the expression given with -k; null: everything
-``machine``         cpu, cores, memory (bytes), os, kernel, architecture
-``versions``        of python and the libraries
-``git``             commit, dirty (whether files differ from it); null outside a repository
-``postgresql``      version, bundled (whether it is the wheel's), settings (what the server's configuration says)
-``implementation``  name, design (every choice, its settings included) and the SQL of its operations
-
-What else is in it, the run's own module tells (``properties.recording.results``, ``benchmarks.results``).
+one that ended last. What the JSON file in it has is told in ``harness.schema``.
 """
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -28,11 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from harness.clients.implementation import Implementation
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import ROOT
+from harness.schema import run as schema
 from harness.server.settings import DEFAULTS
 
 RESULTS = ROOT / "reports" / "out"
@@ -74,10 +63,10 @@ def writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def write_json(path: Path, results: Mapping[str, Any]) -> None:
+def write_json(path: Path, results: schema.Run) -> None:
     """Writes a file of results in one step, and leads ``latest`` to its folder."""
     fresh = path.with_name(f".{path.name}")
-    fresh.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     fresh.rename(path)
     lead_here(path.parent)
 
@@ -114,46 +103,40 @@ class Run:
         return time.monotonic() - self.began
 
 
-def circumstances(
-    run: Run, seconds: float, settings: Mapping[str, str], libraries: Iterable[str] = ()
-) -> dict[str, Any]:
+def circumstances(run: Run, seconds: float, settings: Mapping[str, str], libraries: Iterable[str] = ()) -> schema.Run:
     """Under which circumstances the results came about; ``settings``: the server's, beside the bench's own."""
-    return {
-        "when": run.when.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "selection": run.selection,
-        "machine": machine(),
-        "versions": versions([*LIBRARIES, *libraries]),
-        "git": git(),
-        "postgresql": {
-            "version": run.postgres.version_string,
-            "bundled": run.postgres.bundled,
-            "settings": {**DEFAULTS, **settings},
-        },
-        "implementation": implementation_in_json(run.implementation),
-    }
+    return schema.Run(
+        when=run.when.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        selection=run.selection,
+        machine=machine(),
+        versions=versions([*LIBRARIES, *libraries]),
+        git=git(),
+        postgresql=schema.Server(run.postgres.version_string, run.postgres.bundled, {**DEFAULTS, **settings}),
+        implementation=recorded(run.implementation),
+    )
 
 
-def implementation_in_json(implementation: Implementation) -> dict[str, Any]:
-    """An implementation with its design; tuples with names become objects."""
-    design = implementation.design
-    return asdict(implementation) | {"design": asdict(design) | {"settings": design.settings._asdict()}}
+def recorded(implementation: Implementation) -> schema.Implementation:
+    """An implementation with its design; the settings of that, a tuple with names, become an object."""
+    design = asdict(implementation.design) | {"settings": implementation.design.settings._asdict()}
+    return msgspec.convert(asdict(implementation) | {"design": design}, schema.Implementation)
 
 
-def machine() -> dict[str, Any]:
-    """What the run took place on: enough to compare numbers, nothing that names the machine."""
+def machine() -> schema.Machine:
+    """What the run took place on."""
     try:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         system = platform.system()
-    return {
-        "cpu": cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "os": system,
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-    }
+    return schema.Machine(
+        cpu=cpu(),
+        cores=len(os.sched_getaffinity(0)),
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        os=system,
+        kernel=platform.release(),
+        architecture=platform.machine(),
+    )
 
 
 def cpu() -> str | None:
@@ -170,10 +153,10 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
 
 
-def git() -> dict[str, Any] | None:
+def git() -> schema.Git | None:
     """The commit that was tested."""
     commit, status = git_says("rev-parse", "HEAD"), git_says("status", "--porcelain")
-    return None if not commit or status is None else {"commit": commit.strip(), "dirty": bool(status)}
+    return None if not commit or status is None else schema.Git(commit.strip(), bool(status))
 
 
 def git_says(*arguments: str) -> str | None:

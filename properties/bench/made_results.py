@@ -82,7 +82,7 @@ def a_campaign(**more: Any) -> dict[str, Any]:
     tour = {"seen": SEEN, "reachable": 4, "missing": MISSING}
     return {
         **RUN, "verdict": "fails", "reason": "1 holds, 2 fail, 1 skipped", "profile": "dev", "selection": None,
-        "hypothesis": {},
+        "hypothesis": {"max_examples": 30, "stateful_step_count": 40, "derandomize": False},
         "properties": [
             a_property("two is even", restores=RESTORES, faults=FAULTS, interleavings=INTERLEAVINGS,
                        linearized=LINEARIZED, timeline="histories/two.timeline.json", history="histories/two.jsonl"),

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.clients.implementation import Implementation
 from harness.machine.processes import hear_signals
 from harness.machine.project import ROOT
 from harness.running.results import new_folder
+from harness.schema.campaign import Verdict
 from properties.campaign.__main__ import main
-from properties.recording.verdict import Property, Recorder, Verdict, failure_file
+from properties.recording.verdict import Property, Recorder, failure_file
 
 PROGRAM = (
-    "import sys, pathlib; from properties.campaign import main; sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
+    "import sys, pathlib; from properties.campaign.__main__ import main; "
+    "sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
 )
 PATIENCE = 60  # seconds for a campaign of a few made-up properties
 
@@ -37,8 +40,8 @@ from hypothesis import given, strategies as st
 from model.tour import TransitionClass
 from harness.clients.client import Violation
 from harness.server.session import SqlError
-from properties.recording.survival import SurvivalCase
-from properties.recording.tally import Restore
+from harness.schema.campaign import SurvivalCase
+from properties.recording.tally import attempt
 
 SEEN, MISSED = TransitionClass("Stop", "active", "owner", "ok"), TransitionClass("Renew", "expired", "other", "55000")
 
@@ -91,9 +94,9 @@ def test_a_tour_with_a_hole(tally):
 def test_backups_are_restored(tally):
     with tally.example():
         tally.restores += [
-            Restore("plain", True, "", 1207, 0.5),
-            Restore("without its label file", False, "PANIC:  no", 3, 1.5),
-            Restore("lost", True, "FATAL:  no", 2, 0.75),
+            attempt("plain", True, "", 1207, 0.5),
+            attempt("without its label file", False, "PANIC:  no", 3, 1.5),
+            attempt("lost", True, "FATAL:  no", 2, 0.75),
         ]
         for _ in range(2):
             tally.refused(SurvivalCase("durable", ("fast shutdown",), "WAL reset"), SqlError("55000", "lost", "no WAL"))
@@ -281,6 +284,8 @@ def test_results_are_whole_when_everything_holds(tmp_path: Path) -> None:
     assert results["hypothesis"]["max_examples"] == 30
     assert results["postgresql"]["settings"]["full_page_writes"] == "off"
     assert set(results["machine"]) == {"cpu", "cores", "memory", "os", "kernel", "architecture"}
+    assert set(results["implementation"]) == {one.name for one in fields(Implementation)}
+    assert (run.results / "latest" / "index.html").is_file()
     assert run.one("two is even")["description"] == "Which is well known."
     assert "Verdict   HOLDS: 1 holds" in run.output
     assert "\x1b" not in run.output
@@ -391,7 +396,7 @@ def test_ctrl_c_before_the_properties_begin_is_an_interruption(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.commandline.find_postgres", interrupted)
+    monkeypatch.setattr("harness.running.commandline.find_postgres", interrupted)
     assert main([f"--results={tmp_path / 'out'}"], tmp_path) == 130
     assert capsys.readouterr() == ("", "")
 

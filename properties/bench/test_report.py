@@ -8,10 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.clients.history import Event, History
 from harness.running.reporting import report
+from harness.schema.benchmarks import Benchmarks
+from harness.schema.campaign import Restore
+from harness.schema.timeline import Timeline
 from model.operations import Abort
 from model.outcomes import Ok
 from properties.bench.made_results import (
@@ -33,13 +37,14 @@ from properties.bench.made_results import (
 )
 from properties.recording.timeline import MOST, Blow, Reading, Watched, best_part, failed_part
 from reports.__main__ import main
-from reports.bench import read_bench, sweeps
+from reports.bench import sweeps
 from reports.compare import compared
 from reports.figures.memory import memory_of
 from reports.folder import read_folder
 from reports.report import PAGE, SUMMARY, write_comparison, write_report
-from reports.restores import read_restore, scenarios
-from reports.timeline import read_timeline
+from reports.restores import scenarios
+
+COVERAGE: dict[str, Any] = {"percent": None, "reachable": 0, "seen": 0, "missing": []}
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph")  # a letter that the font of the figures lacks
 
@@ -155,17 +160,28 @@ def test_a_part_of_a_history_is_read_as_the_campaign_writes_it() -> None:
     events[100].outcome, odd = None, events[150]
     blows = [Blow(100.5, 0, "cancelled"), Blow(101.5, 1, "cancelled")]
     watched = Watched([Reading(number + 0.25, 1, None) for number in range(0, 200, 5)], blows)
-    part = read_timeline(json.loads(best_part(History(events), watched).to_json()))
+    part = best_part(History(events), watched)
+    assert msgspec.json.decode(msgspec.json.encode(part), type=Timeline) == part
     assert len(part.events) == MOST
     assert part.operations == 200
-    assert [(one.row, one.name, round(part.began + one.moment, 3)) for one in part.blows] == [
+    assert [(one.row, one.name, round(part.began + one.moment / 1000, 3)) for one in part.blows] == [
         ("session 0", "cancelled", 100.5)
     ]
     assert [event.result for event in part.events].count("unknown") == 1
     assert all(event.invoked <= part.end for event in part.events)
-    failed = read_timeline(json.loads(failed_part(History(events), watched, lambda event: event is odd).to_json()))
-    assert failed.unexplained == {MOST - 1}
-    assert failed.began + failed.events[-1].invoked == odd.invoked
+    failed = failed_part(History(events), watched, lambda event: event is odd)
+    assert failed.unexplained == (MOST - 1,)
+    assert failed.began + failed.events[-1].invoked / 1000 == odd.invoked
+
+
+def test_a_line_of_a_history_ends_where_its_event_does(tmp_path: Path) -> None:
+    """... and not at a letter of a label that other programs take for the end of a line."""
+    label = "a\u2028b\x85c"
+    events = [Event(Abort(0, label), "session 0 (bob)", 1.0, [], Ok(), 1.5)] * 2
+    folder = a_folder(tmp_path / "odd", a_campaign())
+    (folder / "histories" / "one.jsonl").write_bytes(History(events).to_json())
+    (history,) = read_folder(folder).histories
+    assert [event.arguments["label"] for event in history.events] == [label, label]
 
 
 def test_results_of_before_faults_were_counted_have_a_report(tmp_path: Path) -> None:
@@ -179,7 +195,7 @@ def test_results_of_before_faults_were_counted_have_a_report(tmp_path: Path) -> 
 
 
 def test_only_the_longest_of_many_words_are_quoted() -> None:
-    (one,) = scenarios(read_restore(a_restore("a", said)) for said in ("1", "333", "22", "4444", "333"))
+    (one,) = scenarios(msgspec.convert(a_restore("a", said), Restore) for said in ("1", "333", "22", "4444", "333"))
     assert one.said == ["4444", "333", "22"]
 
 
@@ -206,15 +222,16 @@ def test_half_a_folder_makes_half_a_report(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_campaign_that_saw_nothing_has_a_report(tmp_path: Path) -> None:
-    nothing: dict[str, Any] = {"percent": None, "reachable": 0, "seen": 0, "missing": []}
-    campaign = a_campaign(properties=[], coverage=nothing, examples=None, steps=None, steps_per_second=None)
+    campaign = a_campaign(properties=[], coverage=COVERAGE, examples=None, steps=None, steps_per_second=None)
     assert "no property ran" in words_of(write_report(a_folder(tmp_path / "empty", campaign)))
 
 
 def test_a_benchmark_without_samples_has_a_report(tmp_path: Path) -> None:
     bench = a_bench()
     bench["benchmarks"] = [a_benchmark("start_latency", candidates={"shared": {"samples": []}})]
-    assert "none measured" in words_of(write_report(a_folder(tmp_path / "empty", bench=bench)))
+    words = words_of(write_report(a_folder(tmp_path / "empty", bench=bench)))
+    assert "none measured" in words
+    assert " 0 ms" not in words
 
 
 def test_the_same_results_make_the_same_figures(whole: Path, tmp_path: Path) -> None:
@@ -235,7 +252,7 @@ def test_figures_of_an_earlier_report_go(tmp_path: Path) -> None:
 
 
 def test_benchmarks_that_differ_in_one_number_make_a_curve() -> None:
-    curves, others = sweeps(read_bench(a_bench()).benchmarks)
+    curves, others = sweeps(msgspec.convert(a_bench(), Benchmarks).benchmarks)
     assert {(curve.first.name, tuple(x for x, _ in curve.points)) for curve in curves} == {
         ("concurrent_starts", (1, 8, 64)),
         ("start_under_open_backups", (0, 10_000)),
@@ -244,7 +261,7 @@ def test_benchmarks_that_differ_in_one_number_make_a_curve() -> None:
 
 
 def test_a_fleet_holds_the_first_segment_of_every_server() -> None:
-    found = memory_of(read_bench(a_bench()))
+    found = memory_of(msgspec.convert(a_bench(), Benchmarks))
     assert found is not None
     _, cost = found
     assert cost.fleet_shared(1_000) == 1_000 * 2**20
@@ -350,6 +367,12 @@ def spoiled(folder: Path, kind: str) -> Path:
         case "wrong fault":
             faults = [a_fault("cancel", "start-taken", survived="one")]  # type: ignore[arg-type]
             results.write_text(json.dumps(a_campaign(properties=[a_property("a", faults=faults)])))
+        case "wrong verdict":
+            results.write_text(json.dumps(a_campaign(verdict="fine")))
+        case "wrong class":
+            results.write_text(json.dumps(a_campaign(coverage={**COVERAGE, "missing": [["Renew", "expired"]]})))
+        case "nested":
+            results.write_text('{"schema": 1, "when": ' + "[" * 100_000)
         case "truncated timeline":
             (folder / "histories" / "two.timeline.json").write_text(json.dumps(TIMELINE)[:90])
         case "wrong timeline":
@@ -371,15 +394,18 @@ KINDS = {
     "truncated": "results.json is not a campaign's results: it is no JSON, or ends too early",
     "truncated bench": "bench.json is not a run of the benchmarks: it is no JSON, or ends too early",
     "truncated history": "one.jsonl is not a history: line 1",
-    "foreign": "results.json is not a campaign's results: it has no properties",
-    "a list": "bench.json is not a run of the benchmarks: [1, 2, 3] is no object",
+    "foreign": 'results.json is not a campaign\'s results: it has no "when"',
+    "a list": "bench.json is not a run of the benchmarks: it is a list, and should be an object",
     "another schema": "its schema is 2, and this report reads 1",
-    "wrong types": 'properties: [0]: seconds: "long" is no number',
-    "wrong restore": "properties: [0]: restores: [1]: torn_pages: 1.5 is no whole number",
-    "wrong fault": 'properties: [0]: faults: [0]: survived: "one" is no whole number',
+    "wrong types": "properties[0].seconds is text, and should be a number",
+    "wrong restore": "properties[0].restores[1].torn_pages is a number, and should be a whole number",
+    "wrong fault": "properties[0].faults[0].survived is text, and should be a whole number",
+    "wrong verdict": "verdict: invalid enum value 'fine'",
+    "wrong class": "coverage.missing[0]: expected array of length 4",
+    "nested": "results.json is not a campaign's results: it is nested too deeply",
     "truncated timeline": "two.timeline.json is not a part of a history: it is no JSON, or ends too early",
-    "wrong timeline": "readings: [0]: a reading is a moment, a number of backups, and a limit",
-    "no numbers": "is no number",
+    "wrong timeline": "readings[0]: expected array of at least length 3, got 2",
+    "no numbers": "bench.json is not a run of the benchmarks: it is no JSON",
     "binary": "it is not text",
     "a folder": "bench.json cannot be read",
 }

@@ -8,19 +8,20 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.clients.implementation import DURABLE, SHARED, STOCK
+from harness.schema.campaign import Campaign, SurvivalCase, Verdict
 from harness.server.session import SqlError
 from properties.bench.made_results import PANIC, a_campaign, a_folder, a_property, a_restore, words_of
 from properties.durable.catalogue import CATALOGUE
 from properties.durable.lockstep import Fall
-from properties.recording.results import property_in_json
-from properties.recording.survival import SurvivalCase
-from properties.recording.tally import Restore, Tally
-from properties.recording.verdict import Property, Verdict
+from properties.recording.results import recorded
+from properties.recording.tally import Tally, attempt
+from properties.recording.verdict import Property
 from reports.__main__ import main
-from reports.campaign import read_campaign
+from reports.campaign import ends_of
 from reports.figures.survival import draw
 from reports.report import SUMMARY, write_report
 from reports.style import FATE_COLOURS, FATE_SIGNS
@@ -71,7 +72,7 @@ def a_restarted_campaign(**more: Any) -> dict[str, Any]:
 
 def ends() -> list[End]:
     """What became of those backups."""
-    return read_campaign(a_restarted_campaign()).ends
+    return ends_of(msgspec.convert(a_restarted_campaign(), Campaign))
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +89,13 @@ def test_what_a_property_counts_is_what_the_report_reads() -> None:
     gone = SqlError("55000", 'shared backup "a" was lost', "The WAL has been reset.")
     tally, way = Tally(), SurvivalCase(DURABLE.name).through(FAST).through(FAST)
     assert way.through(KILLED).across == (FAST, KILLED)
-    tally.restores += [Restore("a", True, "", 0, 0.5, way), Restore("b", False, "PANIC:  no", 0, 0.5)]
+    tally.restores += [attempt("a", True, "", 0, 0.5, way), attempt("b", False, "PANIC:  no", 0, 0.5)]
     tally.refused(way.with_fault("WAL reset"), gone)
     tally.refused(way.with_fault("WAL reset"), SqlError("55000", "another label", gone.detail))
     tally.refused(SurvivalCase(STOCK.name), SqlError("55000", "backup is not in progress"))
     one = Property("two is even", "made up", "test_two", verdict=Verdict.HOLDS, tally=tally)
-    written = json.loads(json.dumps(property_in_json(one)))
-    found = read_campaign(a_campaign(properties=[written])).ends
+    written = json.loads(msgspec.json.encode(recorded(one)))
+    found = ends_of(msgspec.convert(a_campaign(properties=[written]), Campaign))
     assert [
         (end.survival_case.design, end.survival_case.across, end.survival_case.but, end.fate, end.number)
         for end in found
@@ -189,7 +190,7 @@ def test_no_text_of_a_figure_lies_over_another() -> None:
     many = [a_restore("a", survival_case=a_survival_case("durable", FAST, but="all at once")) for _ in range(1_000)]
     down = a_refusal("no", "durable", FAST, but="all at once", refused=1_000)
     one = a_property("a", restores=[*long, *many], refusals=[down])
-    for part in parts(read_campaign(a_campaign(properties=[one])).ends):
+    for part in parts(ends_of(msgspec.convert(a_campaign(properties=[one]), Campaign))):
         figure = draw(part.rows)
         figure.draw_without_rendering()
         (axes,) = figure.axes
@@ -220,5 +221,5 @@ def test_a_passage_that_is_none_gets_one_clear_sentence(
     }[name]
     folder = a_folder(tmp_path / "bad", a_campaign(properties=[a_property("a", **wrong)]))
     assert main([str(folder)]) == 2
-    where = f"{name}: [0]: {'survival_case: ' if name == 'restores' else ''}across"
-    assert f'{where}: "{FAST}" is no list' in capsys.readouterr().err
+    where = f"{name}[0].{'survival_case.' if name == 'restores' else ''}across"
+    assert f"{where} is text, and should be a list" in capsys.readouterr().err

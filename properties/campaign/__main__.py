@@ -27,9 +27,10 @@ from harness.running.commandline import (
 from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
+from harness.schema.campaign import Verdict
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
-from properties.recording.verdict import Recorder, Verdict
+from properties.recording.verdict import Recorder
 from properties.support.servers import server_settings
 
 PROPERTIES = Path(__file__).parents[1]

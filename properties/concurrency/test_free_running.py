@@ -17,6 +17,7 @@ from harness.clients.client import Violation
 from harness.clients.crowd import Crowd
 from harness.clients.history import Event, History
 from harness.clients.implementation import DURABLE, SHARED, UNFENCED, Implementation
+from harness.schema.campaign import Answer, Linearized
 from harness.server.cluster import open_cluster
 from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
@@ -25,7 +26,7 @@ from properties.concurrency.crowds import CrowdPlan, carry_out, plans
 from properties.concurrency.linearize import came_of, told
 from properties.concurrency.overlap import breach
 from properties.concurrency.recorded import written
-from properties.recording.at_once import Answer, Linearized, counted_histories
+from properties.recording.at_once import counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
 from properties.support.lockstep import ROLES
@@ -131,7 +132,7 @@ def look(
 
     check()
     counts = counted_histories(tally.linearized)
-    assert counts["undecided"] * 100 <= counts["explained"], f"too many histories are undecided: {counts}"
+    assert counts.undecided * 100 <= counts.explained, f"too many histories are undecided: {counts}"
 
 
 def save(crowd: Crowd, plan: CrowdPlan, file: Path) -> None:
@@ -149,8 +150,14 @@ def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
         raise Violation(found)
     calls = calls_of(crowd.history)
     answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
-    unknown = sum(call.outcome is None for call in calls)
-    tally.linearized.append(Linearized(len(calls), len(plan.roles), unknown, ANSWERS[type(answer)]))
+    tally.linearized.append(
+        Linearized(
+            operations=len(calls),
+            sessions=len(plan.roles),
+            unknown=sum(call.outcome is None for call in calls),
+            answer=ANSWERS[type(answer)],
+        )
+    )
     if isinstance(answer, Undecided):
         tally.saved.append(saved.read_text(encoding="utf-8"))
         tally.notes.append(f"a history of {len(calls):,} operations was not decided, and is kept as *.calls.jsonl")

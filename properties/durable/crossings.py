@@ -22,12 +22,12 @@ from harness.restore.workload import (
     prepare_transaction,
     transfers,
 )
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Session
 from model.operations import Hazard
 from properties.durable.lockstep import PARTS, DurableServer, Fall, archiving, change, what_it_remembers, writing
-from properties.recording.survival import SurvivalCase
 from properties.restores.backups import Kind, copy_slowly, tool_backup
 from properties.support.server_lockstep import SPAN
 

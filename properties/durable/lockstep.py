@@ -19,6 +19,7 @@ from harness.building.build import Build
 from harness.clients.implementation import DURABLE
 from harness.machine.scratch import scratch_folder
 from harness.restore.workload import Step, archive_all, prepare_workload, transfers
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.durable import SETTINGS, resumed
 from harness.server.injection_points import InjectionPoints
@@ -26,7 +27,6 @@ from harness.server.node import give
 from harness.server.probes import prepare_probe
 from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.support.server_lockstep import ServerLockstep, Stopped
 

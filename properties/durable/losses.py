@@ -13,11 +13,11 @@ from harness.clients.implementation import DURABLE
 from harness.machine.scratch import scratch_folder
 from harness.restore.snapshot import Pace
 from harness.restore.workload import checkpoint, prepare_workload, transfers
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import Session, SqlError
 from properties.durable.lockstep import REFUSED, SERVER, DurableLockstep, Fall
-from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while

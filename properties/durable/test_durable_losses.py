@@ -18,6 +18,7 @@ from harness.building.build import Build
 from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.machine.postgres import identity
 from harness.machine.scratch import scratch_folder
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import STATE_DIR, resumed
 from harness.server.node import give, give_all
@@ -41,7 +42,6 @@ from properties.durable.losses import (
     open_server,
     with_settings,
 )
-from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]

@@ -34,6 +34,7 @@ from harness.restore.workload import (
     transfers,
     truncate,
 )
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import SqlError
@@ -42,7 +43,6 @@ from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
-from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.support.lockstep import Lockstep
 from properties.support.restoring import check_restore

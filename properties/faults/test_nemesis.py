@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.faults.nemesis import FAULTS, Fault
+from harness.schema.campaign import NO_POINT
 from harness.server import durable
 from harness.server.cluster import open_cluster
 from harness.server.injection_points import POINTS
 from properties.faults.trials import WORK, Case, FaultTrials, check, check_all
-from properties.recording.at_once import NO_POINT
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 

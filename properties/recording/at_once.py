@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
-NO_POINT = "any moment"
-"""In place of a point."""
+from harness.schema.campaign import Answer, FaultTotals, HistoryTotals, Injections, Linearized
 
 
 class Injection(NamedTuple):
@@ -14,14 +12,9 @@ class Injection(NamedTuple):
 
     fault: str
     point: str
-    """Where the operation was held, or ``NO_POINT``."""
+    """Where the operation was held, or ``NO_POINT`` of the schema."""
     told: str | None
     """What its caller was told: ``ok``, or an SQLSTATE; None: afterwards not all was well."""
-
-    @property
-    def survived(self) -> bool:
-        """Was all well afterwards?"""
-        return self.told is not None
 
 
 class Order(NamedTuple):
@@ -36,43 +29,43 @@ class Order(NamedTuple):
     """What else was special."""
 
 
-class Answer(StrEnum):
-    """What the linearizer said of a history."""
-
-    EXPLAINED = "explained"
-    UNDECIDED = "undecided"
-    UNEXPLAINED = "unexplained"
-
-
-class Linearized(NamedTuple):
-    """A concurrent history that was linearized."""
-
-    operations: int
-    sessions: int
-    unknown: int
-    """Operations of which nobody knows whether they took place."""
-    answer: Answer
-
-
 Faults = Counter[Injection]
 Interleavings = Counter[Order]
 
 
-def survivors(faults: Faults) -> int:
-    """How many of them left all well."""
-    return sum(number for one, number in faults.items() if one.survived)
+def recorded(faults: Faults) -> list[Injections]:
+    """As they are kept, in the order in which they were first injected."""
+    found: dict[tuple[str, str], dict[str | None, int]] = {}
+    for one, number in faults.items():
+        found.setdefault((one.fault, one.point), {})[one.told] = number
+    return [
+        Injections(
+            fault=fault,
+            point=point,
+            injected=sum(ends.values()),
+            survived=sum(ends.values()) - ends.get(None, 0),
+            told={told: number for told, number in ends.items() if told is not None},
+        )
+        for (fault, point), ends in found.items()
+    ]
 
 
-def counted_histories(histories: Sequence[Linearized]) -> dict[str, int]:
+def counted_faults(faults: Faults) -> FaultTotals:
+    """The counts of some faults."""
+    survived = sum(number for one, number in faults.items() if one.told is not None)
+    return FaultTotals(len({one.fault for one in faults}), faults.total(), survived)
+
+
+def counted_histories(histories: Sequence[Linearized]) -> HistoryTotals:
     """The counts of some histories."""
-    return {
-        "histories": len(histories),
-        "operations": sum(one.operations for one in histories),
-        "unknown": sum(one.unknown for one in histories),
-        "longest": max((one.operations for one in histories), default=0),
-        "sessions": max((one.sessions for one in histories), default=0),
-        **{str(answer): sum(one.answer is answer for one in histories) for answer in Answer},
-    }
+    return HistoryTotals(
+        histories=len(histories),
+        operations=sum(one.operations for one in histories),
+        unknown=sum(one.unknown for one in histories),
+        longest=max((one.operations for one in histories), default=0),
+        sessions=max((one.sessions for one in histories), default=0),
+        **{answer.value: sum(one.answer is answer for one in histories) for answer in Answer},
+    )
 
 
 # Words
@@ -81,12 +74,12 @@ def counted_histories(histories: Sequence[Linearized]) -> dict[str, int]:
 def faults_in_words(faults: Faults) -> Iterator[str]:
     """A sentence, if there were any."""
     if faults:
-        kinds = len({one.fault for one in faults})
+        found = counted_faults(faults)
         told = Counter[str]()
         for one, number in faults.items():
             told[one.told or "nothing good"] += number
         ends = ", ".join(f"{end} ({times:,})" for end, times in told.most_common())
-        numbers = f"{faults.total():,} injected ({kinds} kinds), {survivors(faults):,} survived"
+        numbers = f"{found.injected:,} injected ({found.kinds} kinds), {found.survived:,} survived"
         yield f"{numbers}; the callers were told {ends}"
 
 
@@ -99,14 +92,14 @@ def interleavings_in_words(interleavings: Interleavings) -> Iterator[str]:
 def histories_in_words(histories: Sequence[Linearized]) -> Iterator[str]:
     """A sentence, if there were any."""
     if histories:
-        operations, sessions, *_ = max(histories)
         found = counted_histories(histories)
-        bad = [f"{found[one]:,} {one}" for one in (Answer.UNDECIDED, Answer.UNEXPLAINED) if found[one]]
+        longest = max(histories, key=lambda one: (one.operations, one.sessions))
+        bad = [(found.undecided, Answer.UNDECIDED), (found.unexplained, Answer.UNEXPLAINED)]
         yield ", ".join(
             [
                 f"{len(histories):,} linearized",
-                f"{found['operations']:,} operations in all ({found['unknown']:,} of unknown outcome)",
-                f"the longest of {operations:,} by {sessions} sessions",
-                *(bad or ["none undecided"]),
+                f"{found.operations:,} operations in all ({found.unknown:,} of unknown outcome)",
+                f"the longest of {longest.operations:,} by {longest.sessions} sessions",
+                *([f"{number:,} {answer}" for number, answer in bad if number] or ["none undecided"]),
             ]
         )

@@ -14,19 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.running.terminal import Progress, live
+from harness.schema.campaign import Restore, Verdict
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
-from properties.recording.tally import Restore, Tally, counted
-from properties.recording.verdict import (
-    Property,
-    Recorder,
-    Verdict,
-    class_name,
-    count,
-    coverage,
-    failure_file,
-    told,
-    totals,
-)
+from properties.recording.tally import Tally, counted
+from properties.recording.verdict import Property, Recorder, class_name, count, coverage, failure_file, told, totals
 
 STYLES = {
     Verdict.HOLDS: "green",
@@ -109,7 +100,7 @@ def seen_so_far(properties: Sequence[Property]) -> str:
     """How many transition classes were seen, and of how many, once the tour says so."""
     covered = coverage(properties)
     if covered.reachable:
-        return f"{covered.reachable - len(covered.missing):,} of {count(covered.reachable, 'transition class')}"
+        return f"{covered.seen:,} of {count(covered.reachable, 'transition class')}"
     seen = {found for one in properties if one.tally for found in one.tally.classes.copy()}
     return count(len(seen), "transition class") if seen else ""
 

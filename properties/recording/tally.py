@@ -6,70 +6,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import NamedTuple
 
 from harness.clients.history import History
+from harness.schema.campaign import Linearized, Restore, RestoreTotals, SurvivalCase
+from harness.schema.timeline import Timeline
 from harness.server.session import SqlError
 from model.operations import Restart
 from model.outcomes import Ok
 from model.tour import TransitionClass
-from properties.recording.at_once import Faults, Injection, Interleavings, Linearized
-from properties.recording.survival import Refusals, SurvivalCase, refusal
-from properties.recording.timeline import Timeline
+from properties.recording.at_once import Faults, Injection, Interleavings
+from properties.recording.survival import Refusals, refusal
 
 
-@dataclass(frozen=True)
-class Restore:
-    """One attempt to restore a backup."""
-
-    scenario: str
-    restorable: bool
-    """What the model says of it: the server is to recover from it, or to refuse; a copy that recovers and is not whole
-    counts as refused."""
-    said: str
-    """The first flaw, in the server's own words where it has any; empty: it recovered, and is whole."""
-    torn_pages: int
-    """Pages of the copy that are half old, half new."""
-    seconds: float
-    """To lay the copy out, recover and check it."""
-    survival_case: SurvivalCase | None = None
-    """What it went through; None: it is not asked of this backup what it survives."""
-
-    @property
-    def as_expected(self) -> bool:
-        """Do the model and the server agree?"""
-        return self.restorable == (not self.said)
+def attempt(
+    scenario: str,
+    restorable: bool,
+    said: str,
+    torn_pages: int,
+    seconds: float,
+    survival_case: SurvivalCase | None = None,
+) -> Restore:
+    """An attempt to restore a backup; it is as expected if the model, too, says that it can (not) be restored."""
+    return Restore(scenario, restorable, said, torn_pages, round(seconds, 3), restorable == (not said), survival_case)
 
 
-class RestoreCounts(NamedTuple):
-    """Restores, counted."""
-
-    made: int
-    restored: int
-    """Whole, as the model said."""
-    refused: int
-    """As the model said."""
-    against: int
-    """The model said otherwise."""
-    torn_pages: int
-    """In the copies that were restored whole: recovery mended them."""
-    median: float | None
-    """Seconds; None: none was made."""
-    longest: float | None
-
-
-def counted(restores: Sequence[Restore]) -> RestoreCounts:
+def counted(restores: Sequence[Restore]) -> RestoreTotals:
     """The counts of some restores."""
     whole = [one for one in restores if one.as_expected and one.restorable]
     against = sum(not one.as_expected for one in restores)
     seconds = [one.seconds for one in restores]
-    return RestoreCounts(
+    return RestoreTotals(
         made=len(restores),
         restored=len(whole),
         refused=len(restores) - len(whole) - against,
         against=against,
         torn_pages=sum(one.torn_pages for one in whole),
-        median=median(seconds) if seconds else None,
+        median=round(median(seconds), 3) if seconds else None,
         longest=max(seconds, default=None),
     )
 

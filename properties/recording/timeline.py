@@ -1,23 +1,15 @@
-"""A part of a concurrent history that a person can look at: as much as fits into a figure, chosen for what happens.
+"""A part of a concurrent history that a person can look at: as much as fits into a figure, chosen for what happens."""
 
-Its file is one JSON object. Times are milliseconds since the part began.
-
-``operations``  how many the whole history has
-``began``       seconds from the beginning of the history to that of the part
-``failed``      the history failed
-``events``      the operations of the part: as ``harness.clients.history`` writes them, without SQL
-``unexplained`` those of them, by position, that no interleaving explains
-``blows``       what struck single sessions: a list of moment, row, and what it was
-``readings``    what the view showed meanwhile to one who did nothing but look: a list of moment, live backups, limit
-                (null: there is none)
-"""
-
-import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from harness.clients.history import Event, History, event_to_dict
+from msgspec.structs import replace
+
+from harness.clients.history import Event, History, recorded
+from harness.schema import timeline as schema
+from harness.schema.history import Event as Told
+from harness.schema.timeline import Timeline
 from model.operations import Connect
 from model.outcomes import Ok
 
@@ -56,25 +48,6 @@ class Watched:
 
     readings: list[Reading] = field(default_factory=list)
     blows: list[Blow] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """A part of a history."""
-
-    operations: int
-    began: float
-    failed: bool
-    events: tuple[dict[str, Any], ...]
-    unexplained: tuple[int, ...]
-    blows: tuple[tuple[float, str, str], ...]
-    readings: tuple[tuple[float, int, int | None], ...]
-    worth: int
-    """How much there is to see."""
-
-    def to_json(self) -> str:
-        """The contents of its file."""
-        return json.dumps({name: value for name, value in asdict(self).items() if name != "worth"}, default=str)
 
 
 def best_part(history: History, watched: Watched) -> Timeline:
@@ -139,20 +112,20 @@ def timeline(
     def since(moment: float) -> float:
         return round((moment - begin) * 1000, 3)
 
-    def told(event: Event) -> dict[str, Any]:
-        found = event_to_dict(event)
-        found |= {"invoked": since(event.invoked), "outcome": found["outcome"][:SIGNS]}
-        found |= {"completed": None if event.completed is None else since(event.completed)}
-        return {name: value for name, value in found.items() if name != "sql"}
+    def told(event: Event) -> Told:
+        one = recorded(event)
+        done = None if event.completed is None else since(event.completed)
+        return replace(one, invoked=since(event.invoked), completed=done, sql=(), outcome=one.outcome[:SIGNS])
 
+    struck, looks = felt(watched.blows, part), between(watched.readings, begin, end)
     return Timeline(
         operations=len(history.events),
         began=round(begin - min((event.invoked for event in history.events), default=begin), 3),
         failed=failed,
         events=tuple(map(told, part)),
         unexplained=tuple(number for number, event in enumerate(part) if any(event is one for one in unexplained)),
-        blows=tuple((since(one.moment), f"session {one.session}", one.name) for one in felt(watched.blows, part)),
-        readings=tuple((since(one.moment), one.live, one.limit) for one in between(watched.readings, begin, end)),
+        blows=tuple(schema.Blow(since(one.moment), f"session {one.session}", one.name) for one in struck),
+        readings=tuple(schema.Reading(since(one.moment), one.live, one.limit) for one in looks),
         worth=worth(part),
     )
 

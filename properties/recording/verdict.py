@@ -12,14 +12,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
+from harness.schema.campaign import Coverage, Verdict
 from harness.server.session import SqlError
 from model.tour import TransitionClass
 from properties.recording.tally import Tally
@@ -31,18 +30,6 @@ LONGEST_REASON = 200  # letters
 
 FINDINGS = (AssertionError, pytest.fail.Exception, SqlError)
 """Exceptions by which a property says that it does not hold; any other is an error of its own."""
-
-
-class Verdict(StrEnum):
-    """What became of a property, or of a whole campaign."""
-
-    HOLDS = "holds"
-    FAILS = "fails"
-    SKIPPED = "skipped"
-    CRASHED = "crashed"
-    """An error in the set-up or in the checker itself."""
-    INTERRUPTED = "interrupted"
-    """It did not come to its end, or never began."""
 
 
 @dataclass
@@ -74,23 +61,13 @@ class Property:
         return f"{self.sentence}: {self.case}" if self.case else self.sentence
 
 
-class Coverage(NamedTuple):
-    """The transition classes that properties undertook to see."""
-
-    reachable: int
-    missing: list[TransitionClass]
-
-    @property
-    def percent(self) -> float | None:
-        """None: nothing was undertaken."""
-        return 100 * (1 - len(self.missing) / self.reachable) if self.reachable else None
-
-
 def coverage(properties: Iterable[Property]) -> Coverage:
     """What each property undertook to see and did not: one tour does not answer for another's."""
     tallies = [one.tally for one in properties if one.tally is not None]
-    missing = [found for tally in tallies for found in sorted(tally.missing())]
-    return Coverage(sum(len(tally.reachable) for tally in tallies), missing)
+    missing = tuple(found for tally in tallies for found in sorted(tally.missing()))
+    reachable = sum(len(tally.reachable) for tally in tallies)
+    percent = round(100 * (1 - len(missing) / reachable), 3) if reachable else None
+    return Coverage(percent, reachable, reachable - len(missing), missing)
 
 
 def totals(properties: Iterable[Property]) -> Tally:

@@ -23,11 +23,11 @@ from harness.machine.scratch import scratch_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
 from harness.restore.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Row, Session
-from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.restores.backups import BackupsPlan, Kind, plans, take_backups
 from properties.support.lockstep import Lockstep

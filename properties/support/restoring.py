@@ -8,10 +8,10 @@ from harness.restore.pages import torn_pages
 from harness.restore.restore import BackupFiles, RestoreRefused, restored
 from harness.restore.snapshot import Snapshot
 from harness.restore.soundness import flaws
+from harness.schema.campaign import Restore, SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.controldata import CONTROL_FILE, has_checksums
-from properties.recording.survival import SurvivalCase
-from properties.recording.tally import Restore, Tally
+from properties.recording.tally import Tally, attempt
 
 
 def check_restore(
@@ -45,7 +45,7 @@ def check_restore(
         said, log = refusal.reason, str(refusal)
     seconds = time.perf_counter() - began
     torn = torn_pages_of(origin, snapshot)
-    restore = Restore(scenario, restorable, said, torn, seconds, survival_case)
+    restore = attempt(scenario, restorable, said, torn, seconds, survival_case)
     tally.restores.append(restore)
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"

@@ -9,8 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from harness.schema.campaign import Campaign, Property
 from model.tour import TransitionClass
-from reports.campaign import Campaign, Property
 from reports.figures.picture import Picture, picture
 from reports.style import BLUE, INK, VERMILLION
 
@@ -27,7 +27,7 @@ Cells = dict[Cell, tuple[int, int]]
 
 def coverage_pictures(campaign: Campaign) -> Iterator[Picture]:
     """A heat map for each property that undertook to see transition classes."""
-    tours = [one for one in campaign.properties if one.reachable]
+    tours = [one for one in campaign.properties if one.classes.reachable]
     for number, one in enumerate(tours, 1):
         yield picture(
             "coverage" if len(tours) == 1 else f"coverage-{number}",
@@ -40,16 +40,18 @@ def coverage_pictures(campaign: Campaign) -> Iterator[Picture]:
 
 def missing_words(one: Property) -> str:
     """What the caption says about what is missing."""
-    if not one.missing:
-        return f"All {one.reachable:,} were seen; an empty cell can not be reached."
-    missing = f"{len(one.missing):,} of {one.reachable:,}"
+    found = one.classes
+    if not found.missing:
+        return f"All {found.reachable:,} were seen; an empty cell can not be reached."
+    missing = f"{len(found.missing):,} of {found.reachable:,}"
     return f"{missing} were not seen (hatched, in a frame); an empty cell can not be reached."
 
 
 def cells(one: Property) -> Cells:
     """The classes of a property, counted."""
-    seen = Counter(map(cell, one.seen - one.missing))
-    every = seen + Counter(map(cell, one.missing))
+    missing = set(one.classes.missing)
+    seen = Counter(cell(found) for found in one.classes.seen if found not in missing)
+    every = seen + Counter(map(cell, one.classes.missing))
     return {where: (seen[where], number) for where, number in every.items()}
 
 

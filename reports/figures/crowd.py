@@ -9,11 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from harness.schema.history import Event
+from harness.schema.timeline import Timeline
 from reports.figures.picture import Picture, picture
 from reports.figures.timeline import EDGES, FACES, HATCHES, drawable, row_place
-from reports.history import Event
+from reports.history import words_of
 from reports.style import BLUE, INK, ORANGE, VERMILLION
-from reports.timeline import Timeline
 
 MEANINGS = {"ok": "took place", "refused": "refused", "unknown": "outcome not known"}
 SHORT = {"ListBackups": "view", "StockStart": "core start", "StockStop": "core stop", "Advance": "clock"}
@@ -28,14 +29,14 @@ BEGINNING = 3
 """So many letters of an operation's name tell it from others."""
 
 
-def crowd_pictures(timelines: Sequence[Timeline]) -> Iterator[Picture]:
+def crowd_pictures(timelines: Sequence[tuple[str, Timeline]]) -> Iterator[Picture]:
     """One of each history that failed, and of one that did not."""
-    failed = [one for one in timelines if one.failed]
-    shown = failed + [one for one in timelines if not one.failed][:1]
-    for number, one in enumerate(shown, 1):
+    failed = [(title, one) for title, one in timelines if one.failed]
+    shown = failed + [(title, one) for title, one in timelines if not one.failed][:1]
+    for number, (title, one) in enumerate(shown, 1):
         yield picture(
             "crowd" if len(shown) == 1 else f"crowd-{number}",
-            f"Operations at once: {one.title}",
+            f"Operations at once: {title}",
             caption(one),
             partial(draw, one),
         )
@@ -75,7 +76,7 @@ def draw(one: Timeline) -> Figure:
     else:
         below.set_visible(False)
     for axes in (above, below):
-        axes.set_xlim(-0.005 * one.end * 1000, 1.005 * max(one.end * 1000, 0.001))
+        axes.set_xlim(-0.005 * one.end, 1.005 * max(one.end, 0.001))
         axes.grid(visible=False)
     above.tick_params(axis="x", labelbottom=not one.readings)
     (below if one.readings else above).set_xlabel("ms")
@@ -101,7 +102,7 @@ def by_number(row: str) -> tuple[int, int, str]:
 
 def span(one: Timeline, event: Event) -> tuple[float, float]:
     """From when to when, in milliseconds; what never completed goes on to the end."""
-    return event.invoked * 1000, (one.end if event.completed is None else event.completed) * 1000
+    return event.invoked, one.end if event.completed is None else event.completed
 
 
 def draw_rows(axes: Axes, one: Timeline, rows: list[str]) -> None:
@@ -124,7 +125,7 @@ def draw_rows(axes: Axes, one: Timeline, rows: list[str]) -> None:
             )
     for blow in one.blows:
         if blow.row in rows:
-            axes.plot(blow.moment * 1000, rows.index(blow.row) - 0.4, marker="v", markersize=6, color=INK,
+            axes.plot(blow.moment, rows.index(blow.row) - 0.4, marker="v", markersize=6, color=INK,
                       markeredgecolor="white", zorder=5)  # fmt: skip
     places = [*range(len(rows)), *([-1] if faults(one) else [])]
     axes.set_yticks(places, [*rows, *(["faults"] if faults(one) else [])])
@@ -135,8 +136,9 @@ def draw_rows(axes: Axes, one: Timeline, rows: list[str]) -> None:
 def write(axes: Axes, one: Timeline, event: Event, place: int) -> None:
     """The operation's name and label, as much of it as fits into its bar."""
     begin, end = span(one, event)
-    room = (end - begin) / max(one.end * 1000, 0.001) * (WIDTH - NAMES) * 72
-    kind, about = SHORT.get(event.kind, event.kind.lower()), drawable(event.words[1].strip("'"))
+    room = (end - begin) / max(one.end, 0.001) * (WIDTH - NAMES) * 72
+    name, about = words_of(event)
+    kind, about = SHORT.get(name, name.lower()), drawable(about.strip("'"))
     *core, last = kind.split()
     short = ".".join([*(word[0] for word in core), last[:BEGINNING]])
     for words in (f"{kind} {about}".strip(), f"{short} {about}".strip(), short):
@@ -149,7 +151,7 @@ def write(axes: Axes, one: Timeline, event: Event, place: int) -> None:
 
 def fault_words(event: Event) -> str:
     """What befell them: ``clock +5 s``, ``limit 2``, ``revoke alice``."""
-    name, about = event.words
+    name, about = words_of(event)
     if name.startswith("Set"):
         name = name.removeprefix("Set")
         about = about or "none"
@@ -159,7 +161,7 @@ def fault_words(event: Event) -> str:
 def draw_strip(axes: Axes, one: Timeline) -> None:
     """Live backups, in steps from one reading to the next, and the limit."""
     readings = [*one.readings]
-    moments = [max(0.0, reading.moment * 1000) for reading in readings] + [one.end * 1000]
+    moments = [max(0.0, reading.moment) for reading in readings] + [one.end]
     live = [reading.live for reading in readings]
     axes.fill_between(moments, [*live, live[-1]], step="post", color=BLUE, alpha=0.75, linewidth=0)
     axes.plot(moments[:-1], live, marker=".", markersize=4, color=INK, linestyle="none", clip_on=False)

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.bench import Bench, Benchmark, sweeps
+from harness.schema.benchmarks import Benchmark, Benchmarks
+from reports.bench import sweeps
 from reports.figures.axes import log_ticks
 from reports.figures.picture import Picture, picture
 from reports.style import GREY, looks
-from reports.words import digits
+from reports.words import digits, parameters
 
 FEWEST = 5
 """Fewer samples are no distribution."""
@@ -26,7 +27,7 @@ HOW_TO_READ = (
 )
 
 
-def latency_pictures(bench: Bench) -> Iterator[Picture]:
+def latency_pictures(bench: Benchmarks) -> Iterator[Picture]:
     """Distributions beside the floor, and the other ones."""
     _, single = sweeps(bench.benchmarks)
     timed = [one for one in single if one.unit in TIMES and enough(one)]
@@ -89,4 +90,4 @@ def draw_panel(axes: Axes, one: Benchmark) -> None:
 def title_in_lines(one: Benchmark) -> str:
     """The title, and under it the parameters."""
     lines = wrap(one.title, LETTERS)
-    return "\n".join([*lines, one.parameter_words] if one.parameters else lines)
+    return "\n".join([*lines, parameters(one)] if one.parameters else lines)

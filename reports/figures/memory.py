@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.bench import Bench, Benchmark
+from harness.schema.benchmarks import Benchmark, Benchmarks
+from reports.bench import is_number
 from reports.figures.axes import log_ticks
 from reports.figures.picture import Picture, picture
 from reports.style import VERMILLION, look, looks
-from reports.words import in_bytes
+from reports.words import in_bytes, parameters
 
 FIRST, ALL = "shared: bytes with one backup open", "shared: bytes in all"
 """Values of the benchmark of memory; both have in them what is reserved at the server's start."""
@@ -45,7 +46,7 @@ class Cost:
         return servers * each * self.stock
 
 
-def memory_of(bench: Bench) -> tuple[Benchmark, Cost] | None:
+def memory_of(bench: Benchmarks) -> tuple[Benchmark, Cost] | None:
     """The benchmark of memory, if it was measured for both systems."""
     for one in bench.benchmarks:
         if one.unit == "bytes" and {"shared", "stock"} <= one.candidates.keys():
@@ -57,14 +58,14 @@ def cost_of(one: Benchmark) -> Cost:
     """The measured figures."""
     shared, stock = one.candidates["shared"].median, one.candidates["stock"].median
     first, everything, number = one.values.get(FIRST), one.values.get(ALL), one.parameters.get("open")
-    if not isinstance(first, int | float):
+    if first is None:
         return Cost(shared, stock, None, shared)
-    if not isinstance(everything, int | float) or not isinstance(number, int | float) or number <= 1:
+    if everything is None or not is_number(number) or number <= 1:
         return Cost(shared, stock, first, shared)
     return Cost(shared, stock, first, (everything - first) / (number - 1))
 
 
-def memory_pictures(bench: Bench) -> Iterator[Picture]:
+def memory_pictures(bench: Benchmarks) -> Iterator[Picture]:
     """Both figures, if memory was measured."""
     found = memory_of(bench)
     if found is None:
@@ -73,7 +74,7 @@ def memory_pictures(bench: Bench) -> Iterator[Picture]:
     yield picture(
         "memory",
         "What an open backup costs in memory",
-        f"Bytes for each open backup ({one.parameter_words or 'as measured'}); the axis is logarithmic, so compare the "
+        f"Bytes for each open backup ({parameters(one) or 'as measured'}); the axis is logarithmic, so compare the "
         "numbers and not the distances. " + " ".join(f"{note[:1].upper()}{note[1:]}." for note in one.notes),
         lambda: draw_costs(one),
     )
@@ -115,8 +116,8 @@ def draw_costs(one: Benchmark) -> Figure:
         axes.annotate(in_bytes(spread.median), (spread.p95, y), (0, -17), textcoords="offset points", ha="center")
         for limit in one.limits:
             if limit.value.startswith(f"{name}:"):
-                axes.plot(limit.target.value, y, marker="|", color=VERMILLION, markersize=20, markeredgewidth=2.2)
-                axes.annotate(f"target ≤ {in_bytes(limit.target.value)}", (limit.target.value, y), (4, 12),
+                axes.plot(limit.target.bound, y, marker="|", color=VERMILLION, markersize=20, markeredgewidth=2.2)
+                axes.annotate(f"target ≤ {in_bytes(limit.target.bound)}", (limit.target.bound, y), (4, 12),
                               textcoords="offset points", fontsize=7.5, color=VERMILLION)  # fmt: skip
     axes.set_yticks(range(len(one.candidates)), list(one.candidates))
     axes.set_ylim(len(one.candidates) - 0.4, -0.6)

@@ -6,11 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.bench import Bench, Benchmark, Ratio
+from harness.schema.benchmarks import Benchmark, Benchmarks, Ratio
+from reports.bench import ratios_of
 from reports.figures.axes import line_at_one, log_ticks
 from reports.figures.picture import Picture, picture
 from reports.style import INK, VERDICT_COLOURS, VERDICT_MARKERS, VERMILLION
-from reports.words import ratio_name, ratio_words
+from reports.words import ratio_name, ratio_words, short
 
 Row = tuple[Benchmark, Ratio]
 NEAR = 3.0
@@ -18,9 +19,9 @@ NEAR = 3.0
 FAR = 0.1
 
 
-def ratio_pictures(bench: Bench) -> Iterator[Picture]:
+def ratio_pictures(bench: Benchmarks) -> Iterator[Picture]:
     """One figure of everything that has a ratio; those to the floor are left to the latency figures."""
-    rows = [(one, ratio) for one, ratio in bench.ratios if ratio.against != "floor"]
+    rows = [(one, ratio) for one, ratio in ratios_of(bench) if ratio.against != "floor"]
     if rows:
         yield picture(
             "ratios",
@@ -35,7 +36,7 @@ def ratio_pictures(bench: Bench) -> Iterator[Picture]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """Two groups, if some ratios are far from 1."""
-    near = [row for row in rows if FAR <= row[1].spread.median <= NEAR]
+    near = [row for row in rows if FAR <= row[1].median <= NEAR]
     far = [row for row in rows if row not in near]
     groups = [group for group in (near, far) if group]
     heights = [len(group) + 2.2 for group in groups]
@@ -67,31 +68,31 @@ def draw_group(axes: Axes, rows: Sequence[Row], logarithmic: bool) -> None:
 
 def limits(rows: Sequence[Row], logarithmic: bool) -> tuple[float, float]:
     """What the axis shows: 1, every median and every target; of the spreads as much as leaves room for these."""
-    targets = [ratio.target.value for _, ratio in rows if ratio.target]
-    lows, highs = [ratio.spread.p5 for _, ratio in rows], [ratio.spread.p95 for _, ratio in rows]
+    targets = [ratio.target.bound for _, ratio in rows if ratio.target]
+    lows, highs = [ratio.p5 for _, ratio in rows], [ratio.p95 for _, ratio in rows]
     if logarithmic:
         positive = [value for value in (*lows, *targets, 1.0) if value > 0]
         return min(positive), max(*highs, *targets, 1.0)
-    medians = [ratio.spread.median for _, ratio in rows]
+    medians = [ratio.median for _, ratio in rows]
     needed = max(1.25, *medians, *targets)
     return 0.0, min(max(needed * 1.15, *highs) * 1.02, needed * 1.6)
 
 
 def draw_row(axes: Axes, y: int, ratio: Ratio, shown: tuple[float, float]) -> None:
     """One ratio: its spread, its median, its target, and the numbers."""
-    spread, colour = ratio.spread, VERDICT_COLOURS[ratio.verdict]
-    left, right = max(spread.p5, shown[0]), min(spread.p95, shown[1])
+    colour = VERDICT_COLOURS[ratio.verdict]
+    left, right = max(ratio.p5, shown[0]), min(ratio.p95, shown[1])
     axes.plot([left, right], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
     if ratio.interval is not None:
         axes.plot(ratio.interval, [y, y], color=colour, linewidth=5, solid_capstyle="butt", zorder=2.5, clip_on=True)
-    if spread.p95 > shown[1]:
+    if ratio.p95 > shown[1]:
         axes.annotate("", (shown[1], y), (shown[1] - (shown[1] - shown[0]) / 60, y),
                       arrowprops={"arrowstyle": "-|>", "color": colour})  # fmt: skip
-    axes.plot(spread.median, y, marker=VERDICT_MARKERS[ratio.verdict], color=colour, markersize=7.5,
+    axes.plot(ratio.median, y, marker=VERDICT_MARKERS[ratio.verdict], color=colour, markersize=7.5,
               markeredgecolor="white", zorder=4)  # fmt: skip
     if ratio.target:
-        axes.plot(ratio.target.value, y, marker="|", color=VERMILLION, markersize=15, markeredgewidth=2.2, zorder=3)
-    words = ratio_words(spread) + (f"; {ratio.target} {ratio.verdict}" if ratio.target else "")
+        axes.plot(ratio.target.bound, y, marker="|", color=VERMILLION, markersize=15, markeredgewidth=2.2, zorder=3)
+    words = ratio_words(ratio) + (f"; {ratio.target} {ratio.verdict}" if ratio.target else "")
     axes.text(1.01, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5,
               color=VERMILLION if ratio.verdict == "missed" else INK)  # fmt: skip
 
@@ -99,7 +100,7 @@ def draw_row(axes: Axes, y: int, ratio: Ratio, shown: tuple[float, float]) -> No
 def name_of(row: Row) -> str:
     """What the ratio is of."""
     one, ratio = row
-    return f"{one.short}: {ratio_name(ratio)}"
+    return f"{short(one)}: {ratio_name(ratio)}"
 
 
 def legend(rows: Sequence[Row]) -> list[Line2D]:

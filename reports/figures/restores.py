@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.campaign import Campaign
+from harness.schema.campaign import Campaign
+from reports.campaign import restores_of
 from reports.figures.picture import Picture, picture
-from reports.restores import OUTCOMES, Scenario, scenarios
+from reports.restores import OUTCOMES, Scenario, outcome, scenarios
 from reports.style import BLUE, INK, OUTCOME_COLOURS, OUTCOME_MARKERS
 
 HALF_A_ROW = 0.26
@@ -18,7 +19,7 @@ HALF_A_ROW = 0.26
 
 def restore_pictures(campaign: Campaign) -> Iterator[Picture]:
     """One figure of all scenarios, if there are any."""
-    found = scenarios(campaign.restores)
+    found = scenarios(restores_of(campaign))
     if found:
         yield picture(
             "restores",
@@ -50,8 +51,9 @@ def draw_seconds(axes: Axes, found: Sequence[Scenario]) -> None:
     for y, one in enumerate(found):
         height = np.linspace(-HALF_A_ROW, HALF_A_ROW, len(one.restores)) if len(one.restores) > 1 else [0.0]
         for offset, restore in zip(height, one.restores, strict=True):
-            axes.plot(restore.seconds, y + offset, marker=OUTCOME_MARKERS[restore.outcome], markersize=7,
-                      color=OUTCOME_COLOURS[restore.outcome], markeredgecolor="white", alpha=0.9)  # fmt: skip
+            kind = outcome(restore)
+            axes.plot(restore.seconds, y + offset, marker=OUTCOME_MARKERS[kind], markersize=7,
+                      color=OUTCOME_COLOURS[kind], markeredgecolor="white", alpha=0.9)  # fmt: skip
         axes.plot([one.median] * 2, [y - 0.4, y + 0.4], color=INK, linewidth=1.4, zorder=1.5)
     axes.set_xlim(0, 1.06 * max(one.longest for one in found))
     axes.set_xlabel("time for each restore, s")
@@ -70,9 +72,9 @@ def draw_torn_pages(axes: Axes, found: Sequence[Scenario]) -> None:
 
 def legend(found: Sequence[Scenario]) -> list[Line2D]:
     """What the symbols mean."""
-    shown = [outcome for outcome in OUTCOMES if any(one.of(outcome) for one in found)]
+    shown = [kind for kind in OUTCOMES if any(one.of(kind) for one in found)]
     symbols = [
-        Line2D([], [], color=OUTCOME_COLOURS[outcome], marker=OUTCOME_MARKERS[outcome], linestyle="none", label=outcome)
-        for outcome in shown
+        Line2D([], [], color=OUTCOME_COLOURS[kind], marker=OUTCOME_MARKERS[kind], linestyle="none", label=kind)
+        for kind in shown
     ]
     return [*symbols, Line2D([], [], color=INK, linewidth=1.4, label="median")]

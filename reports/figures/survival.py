@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from reports.campaign import Campaign
+from harness.schema.campaign import Campaign
+from reports.campaign import ends_of
 from reports.figures.picture import Picture, picture
 from reports.style import FATE_COLOURS, FATE_SIGNS, GREY, INK, PALE
 from reports.survival import FATES, WHOLE, Row, kinds, parts
@@ -36,7 +37,7 @@ READ = (
 
 def survival_pictures(campaign: Campaign) -> Iterator[Picture]:
     """A figure for each part of the answer."""
-    for part in parts(campaign.ends):
+    for part in parts(ends_of(campaign)):
         yield picture(part.name, part.title, f"{READ} {part.note}", partial(draw, part.rows))
 
 

@@ -6,16 +6,18 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.bench import Bench, Sweep, name_in_words, sweeps
+from harness.schema.benchmarks import Benchmarks
+from reports.bench import Sweep, sweeps
 from reports.figures.axes import line_at_one, log_ticks, plain
 from reports.figures.picture import Picture, picture
 from reports.style import VERMILLION, looks
+from reports.words import name_in_words
 
 MANY_TIMES = 20
 """Beyond this factor between the least and the most, an axis is logarithmic."""
 
 
-def sweep_pictures(bench: Bench) -> Iterator[Picture]:
+def sweep_pictures(bench: Benchmarks) -> Iterator[Picture]:
     """A figure for each curve."""
     curves, _ = sweeps(bench.benchmarks)
     for curve in curves:
@@ -82,19 +84,19 @@ def draw_ratios(axes: Axes, curve: Sweep, names: list[tuple[str, str]]) -> None:
             for ratio in one.ratios
             if (ratio.candidate, ratio.against) == (candidate, against)
         ]
-        middles = [ratio.spread.median for _, ratio in points]
-        below = [ratio.spread.median - ratio.spread.p5 for _, ratio in points]
-        above = [ratio.spread.p95 - ratio.spread.median for _, ratio in points]
+        middles = [ratio.median for _, ratio in points]
+        below = [ratio.median - ratio.p5 for _, ratio in points]
+        above = [ratio.p95 - ratio.median for _, ratio in points]
         label = f"{candidate} / {against}"
         axes.errorbar([x for x, _ in points], middles, [below, above], capsize=3, elinewidth=1, label=label,
                       **style[candidate])  # fmt: skip
-        top = max(top, *(ratio.spread.p95 for _, ratio in points))
-        bottom = min(bottom, *(ratio.spread.p5 for _, ratio in points))
+        top = max(top, *(ratio.p95 for _, ratio in points))
+        bottom = min(bottom, *(ratio.p5 for _, ratio in points))
         targets = [(x, ratio.target) for x, ratio in points if ratio.target]
         for number, (x, target) in enumerate(targets):
             words = f"target {target}" if number == 0 else None
-            axes.plot(x, target.value, "_", color=VERMILLION, markersize=22, markeredgewidth=2.2, label=words)
-            top = max(top, target.value)
+            axes.plot(x, target.bound, "_", color=VERMILLION, markersize=22, markeredgewidth=2.2, label=words)
+            top = max(top, target.bound)
     line_at_one(axes, vertical=False)
     if bottom > 0 and top / bottom > MANY_TIMES:
         log_ticks(axes.yaxis, bottom, top)

@@ -3,17 +3,18 @@
 import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Patch
+from msgspec.structs import replace
 
-from reports.campaign import HOLDS
+from harness.schema.campaign import Verdict
+from harness.schema.history import Event
 from reports.figures.picture import Picture, picture
-from reports.history import Event, History
+from reports.history import History, is_fault, words_of
 from reports.style import BLUE, INK, ORANGE, PALE, RC, SKY, VERMILLION
 
 PER_PANEL = 20
@@ -31,9 +32,9 @@ MEANINGS = {"ok": "took place", "refused": "refused (SQLSTATE)", "unknown": "nev
 
 def timeline_pictures(histories: tuple[History, ...]) -> Iterator[Picture]:
     """One for each history that is worth a look: of failures, and of one property that holds."""
-    holding = [history for history in histories if history.verdict == HOLDS]
-    holding.sort(key=lambda history: not any(event.fault for event in history.events))
-    shown = [history for history in histories if history.verdict != HOLDS] + holding[:1]
+    holding = [history for history in histories if history.verdict is Verdict.HOLDS]
+    holding.sort(key=lambda history: not any(is_fault(event) for event in history.events))
+    shown = [history for history in histories if history.verdict is not Verdict.HOLDS] + holding[:1]
     for number, history in enumerate(shown, 1):
         part = to_show(history)
         yield picture(
@@ -50,7 +51,7 @@ def to_show(history: History) -> tuple[Event, ...]:
     """As many events as a person can look at: the end of a failure, the beginning of anything else."""
     events = in_order(history)
     most = PER_PANEL * PANELS
-    return events[:most] if history.verdict == HOLDS else events[-most:]
+    return events[:most] if history.verdict is Verdict.HOLDS else events[-most:]
 
 
 def in_order(history: History) -> tuple[Event, ...]:
@@ -69,10 +70,10 @@ def in_order(history: History) -> tuple[Event, ...]:
 
 def which(history: History, part: tuple[Event, ...]) -> str:
     """Which of how many events are shown."""
-    every = len(history.events)
+    every, holds = len(history.events), history.verdict is Verdict.HOLDS
     if len(part) == every:
-        return f"All {every} events of the example kept{' (it failed)' if history.verdict != HOLDS else ''}."
-    return f"The {'first' if history.verdict == HOLDS else 'last'} {len(part)} of {every} events of the example kept."
+        return f"All {every} events of the example kept{'' if holds else ' (it failed)'}."
+    return f"The {'first' if holds else 'last'} {len(part)} of {every} events of the example kept."
 
 
 def draw_timeline(events: tuple[Event, ...]) -> Figure:
@@ -86,7 +87,7 @@ def draw_timeline(events: tuple[Event, ...]) -> Figure:
     handles = [
         Patch(facecolor=FACES[kind], edgecolor=EDGES[kind], hatch=HATCHES[kind], label=MEANINGS[kind]) for kind in kinds
     ]
-    if any(event.fault for event in events):
+    if any(is_fault(event) for event in events):
         handles.append(Patch(facecolor="#FBE3B5", edgecolor=ORANGE, hatch="///", label="fault"))
     handles.append(Patch(facecolor=PALE, label="not connected"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -116,7 +117,7 @@ def draw_panel(axes: Axes, part: tuple[Event, ...], events: tuple[Event, ...], r
     for event in part:
         left = places[event.invoked]
         right = last if event.completed is None else places[event.completed]
-        if event.fault:
+        if is_fault(event):
             axes.axvspan(left, right, facecolor="#FBE3B5", edgecolor=ORANGE, hatch="///", linewidth=0, zorder=0.5)
         draw_bar(axes, event, rows.index(event.row), left, right - left)
     axes.set_xlim(-0.1, width + 0.1)
@@ -162,15 +163,15 @@ def absences(events: tuple[Event, ...], row: str, begin: float, end: float) -> I
         return
     since: float | None = None
     own = [event for event in events if event.row == row]
-    if own and (own[0].kind == "Connect" or "(-)" in own[0].who):
+    if own and (own[0].operation == "Connect" or "(-)" in own[0].who):
         since = events[0].invoked
     for event in events:
         done = event.completed if event.completed is not None else end
         if event.result != "ok":
             continue
-        if event.kind == "Restart" or (event.kind == "Disconnect" and event.row == row):
+        if event.operation == "Restart" or (event.operation == "Disconnect" and event.row == row):
             since = done if since is None else since
-        elif event.kind == "Connect" and event.row == row and since is not None:
+        elif event.operation == "Connect" and event.row == row and since is not None:
             yield from clipped(since, event.invoked, begin, end)
             since = None
     if since is not None:
@@ -191,7 +192,7 @@ def draw_bar(axes: Axes, event: Event, row: int, left: float, width: float) -> N
         row, width, left=left, height=0.86, color=FACES[kind], edgecolor=EDGES[kind], hatch=HATCHES[kind],
         linewidth=1.0, zorder=2,
     )  # fmt: skip
-    name, about = event.words
+    name, about = words_of(event)
     words = "\n".join(filter(None, [name, drawable(about), event.sqlstate]))
     box = {"facecolor": FACES[kind], "edgecolor": "none", "pad": 0.6} if kind != "ok" else None
     axes.text(

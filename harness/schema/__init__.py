@@ -1,0 +1,9 @@
+"""What is in a results folder: each kind of file as typed records, which its writer fills and the reports read.
+
+``results.json`` is a ``campaign.Campaign``, ``bench.json`` a ``benchmarks.Benchmarks``; both begin with what every
+``run.Run`` says about itself. In ``histories/``, each line of ``*.jsonl`` is a ``history.Event``, and
+``*.timeline.json`` a ``timeline.Timeline``. A field's default is what its absence means: results of earlier versions
+lack some.
+
+Imports the model alone, and touches no server.
+"""
