@@ -84,16 +84,7 @@ def bring_down_and_up(server: Cluster, fall: Fall, while_down: Callable[[], obje
     down = lambda: "all server processes terminated; reinitializing" in server.log_since(position)  # noqa: E731
     server.wait_until(down, PATIENCE, "the server to go down because a backend was killed")
     victim.close()
-    server.wait_until(lambda: answers(server), PATIENCE, "the server to come up again")
-
-
-def answers(server: Cluster) -> bool:
-    """Does it accept connections?"""
-    try:
-        server.connect().close()
-    except SqlError:
-        return False
-    return True
+    server.await_session(PATIENCE).close()
 
 
 @contextmanager
