@@ -30,7 +30,7 @@ POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
 DURABLE_POINTS = (*WRITING, *RESUMING)
-"""InjectionPoints that only a server with durable backups comes to."""
+"""Points that only a server with durable backups comes to."""
 
 
 class Attached(NamedTuple):

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
-from harness.faults.nemesis import DYING
 from harness.machine.scratch import scratch_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
@@ -42,6 +41,7 @@ from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
+from properties.faults.expectations import DYING
 from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.support.lockstep import Lockstep
