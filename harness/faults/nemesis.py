@@ -15,12 +15,12 @@ from functools import partial
 from itertools import count
 from typing import NamedTuple
 
-from harness.clients.labelfile import lsn_to_int
 from harness.machine.processes import stopped, titled
 from harness.server.cluster import Cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.session import Pending, Session, SqlError
+from harness.server.wal import lsn_to_int
 from model.outcomes import SqlState
 
 PATIENCE = 30.0

@@ -16,6 +16,7 @@ from harness.server.cluster import Cluster
 from harness.server.node import give
 from harness.server.programs import address, run_program, start_program
 from harness.server.session import Session
+from harness.server.wal import int_to_lsn, segment_number, timeline_of
 
 SEGMENT = re.compile("[0-9A-F]{24}")
 ACCOUNTS = 1000
@@ -230,7 +231,6 @@ def committed_from(cluster: Cluster, archive_dir: Path, lsn: str, timeline: int 
 def end_of_archive(archive_dir: Path, timeline: int) -> str:
     """Where the archived WAL of a timeline ends."""
     segments = [path for path in archive_dir.iterdir() if SEGMENT.fullmatch(path.name)]
-    last = max(path for path in segments if int(path.name[:8], 16) == timeline)
+    last = max(path for path in segments if timeline_of(path.name) == timeline)
     size = last.stat().st_size
-    end = (int(last.name[8:16], 16) << 32) + (int(last.name[16:], 16) + 1) * size
-    return f"{end >> 32:X}/{end & 0xFFFFFFFF:X}"
+    return int_to_lsn((segment_number(last.name, size) + 1) * size)

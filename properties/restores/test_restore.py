@@ -18,7 +18,6 @@ from hypothesis import given, note, settings
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import STOCK, UNFENCED, Implementation
-from harness.clients.labelfile import lsn_to_int
 from harness.machine.scratch import scratch_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
@@ -27,6 +26,7 @@ from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Row, Session
+from harness.server.wal import lsn_to_int
 from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.restores.backups import BackupsPlan, Kind, plans, take_backups

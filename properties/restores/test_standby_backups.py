@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.building.build import Build
 from harness.clients.implementation import UNFENCED, Implementation
-from harness.clients.labelfile import lsn_to_int, parse_label_file
+from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import scratch_folder
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import (
@@ -35,6 +35,7 @@ from harness.restore.workload import (
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import Session, SqlError
+from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
