@@ -7,15 +7,17 @@ that was ever committed.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from harness.server.cluster import Cluster
+from harness.building.build import Build
+from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.programs import address, run_program, start_program
 from harness.server.session import Session
+from harness.server.tablespaces import add_tablespace
 from harness.server.wal import int_to_lsn, segment_number, timeline_of
 
 SEGMENT = re.compile("[0-9A-F]{24}")
@@ -53,13 +55,25 @@ Step = Callable[[Session, Random], None]
 """Something that the server is made to do; what it does, and to what, the random numbers say."""
 
 
-def prepare_workload(session: Session, tablespace: str | None = None) -> None:
-    """Makes the tables; ``tablespace``: pgbench's go there."""
-    for statement in SCHEMA:
-        session.execute(statement)
-    if tablespace is not None:
-        for table in ("pgbench_accounts", "pgbench_history"):
-            session.execute(f"ALTER TABLE {table} SET TABLESPACE {tablespace}")
+@contextmanager
+def open_with_workload(
+    build: Build, settings: Mapping[str, str], *, prepare: Iterable[str] = (), tablespace: bool = False
+) -> Iterator[Cluster]:
+    """A new cluster with the tables, its WAL archived; gone when the block ends.
+
+    ``prepare``: what is executed before, such as ``Implementation.prepare``. ``tablespace``: some tables of pgbench go
+    into one of their own.
+    """
+    with open_cluster(build, settings=settings, archive=True) as cluster:
+        session = cluster.connect()
+        for statement in (*prepare, *SCHEMA):
+            session.execute(statement)
+        if tablespace:
+            add_tablespace(cluster, session, "space")
+            for table in ("pgbench_accounts", "pgbench_history"):
+                session.execute(f"ALTER TABLE {table} SET TABLESPACE space")
+        session.close()
+        yield cluster
 
 
 # Steps

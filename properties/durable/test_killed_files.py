@@ -13,8 +13,8 @@ from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
 from harness.faults.nemesis import KILL_OF_THE_POSTMASTER, Fault
 from harness.server import durable
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
+from harness.server.cluster import open_cluster
+from harness.server.tablespaces import add_tablespace
 from model.operations import Hazard
 from properties.durable.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
 from properties.durable.lockstep import LONG_GAP
@@ -39,18 +39,9 @@ def killing(instrumented: Build, implementation: Implementation) -> Iterator[Kil
     if implementation.start != SHARED.start:
         pytest.skip("only the extension has state files")
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
-        add_tablespace(cluster)
-        yield Killing(cluster)
-
-
-def add_tablespace(cluster: Cluster) -> None:
-    """So that a stop hands out a map of tablespaces, too."""
-    place = cluster.folder / "space"
-    place.mkdir()
-    give(place, cluster.user)
-    session = cluster.connect()
-    session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-    session.close()
+        killing = Killing(cluster)
+        add_tablespace(cluster, killing.admin, "space")  # so that a stop hands out a map of tablespaces, too
+        yield killing
 
 
 each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.replace(" ", "-"))

@@ -1,6 +1,6 @@
 """A stop that returns is worth nothing if the copy does not recover: backups are restored, and compared row by row.
 
-ServerLockstep the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or
+Beside the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or
 found not to be whole. A restore oracle that has never said no proves nothing.
 """
 
@@ -9,8 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from shutil import copyfile, rmtree
-from tempfile import mkdtemp
+from shutil import copyfile
 
 import pytest
 from hypothesis import given, note, settings
@@ -18,12 +17,11 @@ from hypothesis import given, note, settings
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import STOCK, UNFENCED, Implementation
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
-from harness.restore.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
+from harness.restore.workload import archive_all, big_update, checkpoint, open_with_workload, pgbench, transfers
+from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Row, Session
 from harness.server.wal import lsn_to_int
@@ -88,21 +86,8 @@ def restore_server(
     """A fresh one; all is gone when the block ends."""
     server = {"shared_preload_libraries": implementation.preload or "", **WRITES_OFTEN}
     server["full_page_writes"] = "on" if full_page_writes else "off"
-    copies = Path(mkdtemp(dir=scratch_folder(), prefix="copies"))
-    copies.chmod(0o755)
-    try:
-        with open_cluster(build, settings=server, archive=True) as origin:
-            session = origin.connect()
-            if tablespace:
-                place = origin.folder / "space"
-                place.mkdir()
-                give(place, origin.user)
-                session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-            prepare_workload(session, "space" if tablespace else None)
-            session.close()
-            yield RestoreServer(Client(origin, implementation), copies)
-    finally:
-        rmtree(copies, ignore_errors=True)
+    with temporary_folder() as copies, open_with_workload(build, server, tablespace=tablespace) as origin:
+        yield RestoreServer(Client(origin, implementation), copies)
 
 
 def test_a_backup_is_restored_as_it_was_at_its_stop(
