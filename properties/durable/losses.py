@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from enum import StrEnum
 from random import Random
 
 import pytest
@@ -42,6 +43,14 @@ WAL_RESET = "The WAL has been reset since the backup was started."
 COPY = "The data directory is a copy of the one in which the backup was started."
 RECOVERY = "The server was in recovery when it was restarted."
 TIMELINE = "The server has changed to another timeline since the backup was started."
+
+
+class PageWrites(StrEnum):
+    """What becomes of full_page_writes after a restart, before anybody tells core again of the backups."""
+
+    ON = "on"
+    OFF = "off"
+    OFF_AND_ON = "off and on again"
 
 
 def open_server(build: Build, stack: ExitStack, **settings: str) -> Cluster:

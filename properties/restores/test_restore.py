@@ -29,16 +29,12 @@ from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 from properties.restores.backups import BackupsPlan, Kind, plans, take_backups
 from properties.support.lockstep import Lockstep
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 
 WRITES_OFTEN = {"shared_buffers": "1MB"}
 """So little that the server writes pages all the time, beside the checkpoints."""
-
-NO_CHECKPOINT = "could not locate a valid checkpoint record"
-TORN = "invalid page|checksum verification failed"
-"""What a server says of a copy."""
 
 HALF = 11_000_000
 """Bytes, about half of a small cluster."""
@@ -203,7 +199,7 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         here.start("early")
         early = here.stop("early")
         here.start("aborted")
-        aborted = by_hand(here)
+        aborted = BackupFiles(None, label_file_by_hand(here.session, "primary"))
         here.session.execute(implementation.abort, {"label": "aborted", **UNFENCED})
         snapshot = copy_around(here, here.change_everything)
         archive_all(here.origin, here.session)
@@ -247,20 +243,3 @@ def test_a_stop_tells_whether_the_copy_is_covered(
         else:
             check_restore(tally, "control: the same, stopped when it was copied", *taken)
         tally.steps += 2
-
-
-def by_hand(here: RestoreServer) -> BackupFiles:
-    """The label file of a backup that has just been started, as somebody might write it who never got one."""
-    redo, checkpoint_lsn, walfile, timeline = here.session.execute(
-        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
-    )[0]
-    lines = (
-        f"START WAL LOCATION: {redo} (file {walfile})",
-        f"CHECKPOINT LOCATION: {checkpoint_lsn}",
-        "BACKUP METHOD: streamed",
-        "BACKUP FROM: primary",
-        "START TIME: 2026-01-01 00:00:00 UTC",
-        "LABEL: by hand",
-        f"START TIMELINE: {timeline}",
-    )
-    return BackupFiles(None, "".join(f"{line}\n" for line in lines))

@@ -37,12 +37,11 @@ from harness.server.session import Session, SqlError
 from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import TORN, check_refusal, check_restore
 from properties.support.server_lockstep import ServerLockstep, copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 PATIENCE = 30.0
-TORN = "invalid page|checksum verification failed"
 
 SETTINGS = {
     "full_page_writes": "on",  # core refuses to back up a standby without
