@@ -7,12 +7,13 @@ that was ever committed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 from harness.building.build import Build
+from harness.clients.implementation import Implementation
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.programs import address, run_program, start_program
@@ -57,16 +58,21 @@ Step = Callable[[Session, Random], None]
 
 @contextmanager
 def open_with_workload(
-    build: Build, settings: Mapping[str, str], *, prepare: Iterable[str] = (), tablespace: bool = False
+    build: Build,
+    settings: Mapping[str, str],
+    implementation: Implementation | None = None,
+    *,
+    tablespace: bool = False,
 ) -> Iterator[Cluster]:
     """A new cluster with the tables, its WAL archived; gone when the block ends.
 
-    ``prepare``: what is executed before, such as ``Implementation.prepare``. ``tablespace``: some tables of pgbench go
-    into one of their own.
+    ``implementation``: what is installed in it. ``tablespace``: some tables of pgbench go into one of their own.
     """
     with open_cluster(build, settings=settings, archive=True) as cluster:
         session = cluster.connect()
-        for statement in (*prepare, *SCHEMA):
+        for statement in implementation.prepare if implementation else ():
+            session.execute(statement)
+        for statement in SCHEMA:
             session.execute(statement)
         if tablespace:
             add_tablespace(cluster, session, "space")

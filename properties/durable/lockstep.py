@@ -250,8 +250,7 @@ class DurableServer:
 @contextmanager
 def open_durable(build: Build, settings: Mapping[str, str], *, tablespace: bool = False) -> Iterator[Cluster]:
     """A fresh server with the workload and the probe, its WAL archived; gone when the block ends."""
-    settings = {**SERVER, **settings}
-    with open_with_workload(build, settings, prepare=DURABLE.prepare, tablespace=tablespace) as server:
+    with open_with_workload(build, {**SERVER, **settings}, DURABLE, tablespace=tablespace) as server:
         session = server.connect()
         prepare_probe(session)
         session.close()

@@ -62,7 +62,7 @@ def server(instrumented: Build, implementation: Implementation) -> Iterator[Clus
     """A server with the workload, its WAL archived; it has so little memory that it writes pages all the time."""
     memory = {"shared_buffers": "1MB"}
     settings = server_settings(implementation) | memory
-    with open_with_workload(instrumented, settings, prepare=implementation.prepare) as server:
+    with open_with_workload(instrumented, settings, implementation) as server:
         yield server
 
 

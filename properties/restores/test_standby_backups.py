@@ -82,7 +82,7 @@ class Pair:
 def replicated(build: Build, implementation: Implementation) -> Iterator[Pair]:
     """A fresh pair, gone when the block ends."""
     server = {**SETTINGS, "shared_preload_libraries": implementation.preload or ""}
-    with open_with_workload(build, server, prepare=implementation.prepare) as primary:
+    with open_with_workload(build, server, implementation) as primary:
         writer = primary.connect()
         prepare_probe(writer)
         with open_standby(primary) as standby:

@@ -70,7 +70,7 @@ def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: 
 def new_origin(build: Build, implementation: Implementation, stack: ExitStack) -> Cluster:
     """The first generation: a server with the workload, which archives its WAL."""
     server = {"shared_preload_libraries": implementation.preload or "", "shared_buffers": "1MB"}
-    return stack.enter_context(open_with_workload(build, server, prepare=implementation.prepare))
+    return stack.enter_context(open_with_workload(build, server, implementation))
 
 
 def test_a_restored_server_is_backed_up_and_restored_again(

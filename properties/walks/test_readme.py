@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
+from harness.clients.implementation import SHARED, Implementation, without_instruments
 from harness.machine.project import EXTENSION
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
@@ -31,7 +31,7 @@ SECTION = "## A snapshot with two hooks"
 README = EXTENSION / "README.md"
 STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
 REPEATED = 'shared backup "nightly" had already been stopped'
-PREPARE = ("CREATE EXTENSION shared_backup",)
+RELEASED = without_instruments(SHARED)
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
 
 
@@ -114,7 +114,7 @@ def shell_beside_server(
     with (
         tally.example(),
         temporary_folder() as folder,
-        open_with_workload(build, {**SERVER, **(settings or {})}, prepare=PREPARE, tablespace=True) as server,
+        open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=True) as server,
     ):
         yield ShellBesideServer(server, folder)
 
