@@ -1,6 +1,6 @@
 """``bench.json``: what a run of the benchmarks leaves in its results folder.
 
-ServerLockstep the circumstances of the run (``harness.running.results``) it has; times are seconds unless a unit is
+Beside the circumstances of the run (``harness.running.results``) it has; times are seconds unless a unit is
 told:
 
 ``schema``          the version of this description: 1

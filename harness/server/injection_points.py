@@ -1,6 +1,6 @@
 """Injection points in the instrumented extension: a process that reaches one is held there, let go, or made to fail.
 
-The names, and what they stand for, are in ``harness/extension/points.c``.
+The names, and what they stand for, are in ``harness/extension/injection_points.c``.
 """
 
 import time

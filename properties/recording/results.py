@@ -1,11 +1,11 @@
 """``results.json``: what a campaign leaves in its results folder, for people, for CI, and for the reports.
 
-ServerLockstep it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in
+Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in
 ``histories/`` an example of each property that keeps one, as JSON lines (``harness.clients.history``): the smallest
 that failed, or else the most varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m
 properties.concurrency.linearize``.
 
-ServerLockstep the circumstances of the run (``harness.running.results``) it has:
+Beside the circumstances of the run (``harness.running.results``) it has:
 
 ``schema``          the version of this description: 1
 ``verdict``         holds, fails, crashed or interrupted
