@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from model.design import Design
 from model.linearizability.calls import Call, deadline
-from model.linearizability.schedule import as_told, without_ghosts
+from model.linearizability.schedule import explains, without_ghosts
 from model.linearizability.startpoints import returned_by
 from model.outcomes import Ok
 from model.state import Cluster
@@ -99,6 +99,6 @@ def step(design: Design, cluster: Cluster, call: Call) -> Cluster | None:
     if isinstance(call.outcome, Ok) and point is not None and point > cluster.start_points:
         cluster = cluster.with_core(point - 1, cluster.running_backups)
     for reached, outcome in run(design, cluster, call.operation):
-        if call.outcome and as_told(without_ghosts(call.operation, outcome), call.outcome) == call.outcome:
+        if call.outcome and explains(without_ghosts(call.operation, outcome), call.outcome):
             return reached
     return None

@@ -17,7 +17,7 @@ from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
 from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import Cluster
-from harness.server.node import give
+from harness.server.tablespaces import add_tablespace
 
 
 @dataclass
@@ -31,10 +31,7 @@ class Spaces:
         """Adds tablespaces until there are so many, each an empty folder beside the data directory."""
         session = self.cluster.connect()
         for one in range(self.number, number):
-            folder = self.cluster.folder / "tablespaces" / str(one)
-            folder.mkdir(parents=True)
-            give(folder, self.cluster.user)
-            session.execute(f"CREATE TABLESPACE space_{one} LOCATION '{folder}'")
+            add_tablespace(self.cluster, session, f"space_{one}")
         session.close()
         self.number = number
 

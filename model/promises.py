@@ -1,8 +1,9 @@
 """What a design promises: named predicates over a state, or over one transition.
 
-Each says in a sentence what a user may rely on, and which designs claim it. ``explore`` checks every promise in
-every reachable state of a small scope, claimed or not: a claim with a counterexample is a bug. What a design does not
-claim it should be seen to break, unless it lacks what the promise is about.
+Each says in a sentence what a user may rely on, which designs claim it, and, as a function right below, when it is
+kept. ``explore`` checks every promise in every reachable state of a small scope, claimed or not: a claim with a
+counterexample is a bug. What a design does not claim it should be seen to break, unless it lacks what the promise is
+about.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ class Transition(NamedTuple):
     after: Cluster
 
 
+Claim = Callable[[Design], bool]
+"""Does a design claim a promise?"""
+Predicate = Callable[[Transition], bool]
+"""Is a promise kept?"""
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """``holds`` is asked of every reachable transition of the kinds of operation that the promise is about.
@@ -51,8 +58,8 @@ class Promise:
 
     name: str
     sentence: str
-    claimed_by: Callable[[Design], bool]
-    holds: Callable[[Transition], bool]
+    claimed_by: Claim
+    holds: Predicate
     about: tuple[type, ...] = ()
     """The kinds of operation; empty: it is about states."""
     when: type[Ok] | type[Failed] = Ok
@@ -63,6 +70,9 @@ class Promise:
     def asked_of(self, kind: type, outcome: type, changed: bool) -> bool:
         """Is it about such transitions?"""
         return kind in self.about and outcome is self.when and (changed or not self.of_changes)
+
+
+# Who claims a promise
 
 
 def everyone(design: Design) -> bool:
@@ -80,25 +90,83 @@ def forgets_or_resumes(design: Design) -> bool:
     return design.on_restart is not OnRestart.KEEP
 
 
+def remembers_results(design: Design) -> bool:
+    """It has a label's result after the backup has ended."""
+    return not design.session_bound and design.settings.result_retention > 0
+
+
+def fences(design: Design) -> bool:
+    """A start can be named by more than its label."""
+    return design.fencing
+
+
+def resumes(design: Design) -> bool:
+    """Its backups go on after a restart."""
+    return design.on_restart is OnRestart.RESUME
+
+
+# The promises, each with the function that says whether it is kept
+
+_declared: list[Promise] = []
+"""Those that were declared so far, in the order of this file."""
+
+
+def promise(
+    sentence: str,
+    *,
+    claimed_by: Claim = everyone,
+    about: tuple[type, ...] = (),
+    when: type[Ok] | type[Failed] = Ok,
+    of_changes: bool = False,
+) -> Callable[[Predicate], Predicate]:
+    """Declares a promise. The function that stands right below says when it is kept, and lends it its name.
+
+    What the other words mean is said in ``Promise``.
+    """
+
+    def declare(holds: Predicate) -> Predicate:
+        _declared.append(Promise(holds.__name__, sentence, claimed_by, holds, about, when, of_changes))
+        return holds
+
+    return declare
+
+
+@promise(
+    "An operation that fails has changed nothing.",
+    about=get_args(Operation),
+    when=Failed,
+    of_changes=True,
+)
 def refusal_leaves_no_trace(t: Transition) -> bool:
-    """See the sentence."""
     return t.after == t.before
 
 
+@promise(
+    "Core forces full-page writes exactly while a backup runs.",
+    claimed_by=forgets_or_resumes,
+)
 def core_counts_what_runs(t: Transition) -> bool:
-    """See the sentence."""
     active = [label for label, backup in t.after.backups if backup.state is ACTIVE]
     return t.after.running_backups == len(active) + len(t.after.stock_backups())
 
 
+@promise(
+    "No start takes the live backups over the limit.",
+    claimed_by=multi_session,
+    about=(Start, Rollback),
+)
 def limit_is_kept(t: Transition) -> bool:
-    """See the sentence. A start of core's own is no start of ours, but for the design that is core's."""
+    """A start of core's own is no start of ours, but for the design that is core's."""
     limit = t.design.limit(t.after.settings)
     return limit is None or held(t.design, t.after) <= limit
 
 
+@promise(
+    "No more results are remembered than may be, and those that ended first are forgotten first.",
+    claimed_by=multi_session,
+    about=(Stop, Advance, SetResults),
+)
 def oldest_results_go_first(t: Transition) -> bool:
-    """See the sentence."""
     limit = t.after.settings.max_results
     kept = [backup.ended for _, backup in t.after.backups if backup.ended]
     gone = [
@@ -114,8 +182,8 @@ def held(design: Design, cluster: Cluster) -> int:
     return len(cluster.stock_backups()) if design.session_bound else cluster.live_backups()
 
 
+@promise("At its deadline a backup is expired, whether or not anyone calls anything.")
 def nothing_outlives_its_deadline(t: Transition) -> bool:
-    """See the sentence."""
     return all(
         backup.expires_at is None or backup.expires_at > t.after.now
         for _, backup in t.after.backups
@@ -123,23 +191,37 @@ def nothing_outlives_its_deadline(t: Transition) -> bool:
     )
 
 
+@promise(
+    "A new start has a number, as it has a token, that is beyond those of all backups that are remembered.",
+    about=(Start, Rollback),
+)
 def start_points_differ(t: Transition) -> bool:
-    """See the sentence."""
     assert isinstance(t.outcome, Ok)
     given = t.outcome.value
     return not isinstance(given, int) or all(point < given for point in t.before.remembered_points())
 
 
+@promise(
+    "The end of a session ends no backup that a label names.",
+    claimed_by=multi_session,
+    about=(Disconnect,),
+)
 def outlives_its_session(t: Transition) -> bool:
-    """See the sentence. Core's functions, called beside ours, keep their own rule."""
+    """Core's functions, called beside ours, keep their own rule."""
     assert isinstance(t.operation, Disconnect)
     session = t.before.sessions[t.operation.session]
     lost = t.design.session_bound and session is not None and session.stock is not None
     return t.after.backups == t.before.backups and not lost
 
 
+@promise(
+    "A running backup can be stopped from any session that has the right.",
+    claimed_by=multi_session,
+    about=(Stop,),
+    when=Failed,
+)
 def any_session_stops_it(t: Transition) -> bool:
-    """See the sentence; refused only for want of a right, by the fence, or to a session that holds a stock backup."""
+    """Refused only for want of a right, by the fence, or to a session that holds a stock backup."""
     assert isinstance(t.operation, Stop)
     session = t.before.sessions[t.operation.session]
     assert isinstance(t.outcome, Failed)
@@ -154,8 +236,13 @@ def any_session_stops_it(t: Transition) -> bool:
     return t.outcome.sqlstate in (SqlState.INSUFFICIENT_PRIVILEGE, SqlState.UNDEFINED_FUNCTION)
 
 
+@promise(
+    "A stop whose answer was lost can be asked again, and answers the same.",
+    claimed_by=remembers_results,
+    about=(Stop,),
+)
 def stop_can_be_asked_again(t: Transition) -> bool:
-    """See the sentence. An administrator who has nothing remembered has waived it."""
+    """An administrator who has nothing remembered has waived it."""
     row = stop_row(t.outcome)
     assert row is not None
     same = Ok(replace(row, repeated=True))
@@ -168,8 +255,12 @@ def remembers_nothing(t: Transition) -> bool:
     return (settings.result_retention == 0 or settings.max_results == 0) and t.design.settings.result_retention > 0
 
 
+@promise(
+    "A stop says whether it has itself ended the backup, or another one had before.",
+    about=(Stop,),
+)
 def a_stop_too_early_is_told(t: Transition) -> bool:
-    """See the sentence. Core's own function has nothing to repeat."""
+    """Core's own function has nothing to repeat."""
     assert isinstance(t.operation, Stop)
     row, backup = stop_row(t.outcome), t.before.backup(t.operation.label or "")
     if t.design.session_bound:
@@ -177,15 +268,23 @@ def a_stop_too_early_is_told(t: Transition) -> bool:
     return row is None or (backup is not None and row.repeated is (backup.state is not ACTIVE))
 
 
+@promise(
+    "A stop, abort or renewal that names a start never touches the backup of another one.",
+    claimed_by=fences,
+    about=get_args(Fenced),
+)
 def fence_holds(t: Transition) -> bool:
-    """See the sentence."""
     assert isinstance(t.operation, Fenced)
     backup = t.before.backup(t.operation.label or "")
     return t.operation.start_point is None or (backup is not None and backup.start_point == t.operation.start_point)
 
 
+@promise(
+    "Under policy owner, only the owner, its members and superusers stop, abort, renew or replace a backup.",
+    claimed_by=multi_session,
+    about=(Start, Rollback, Stop, Abort, Renew),
+)
 def only_the_owner_ends_it(t: Transition) -> bool:
-    """See the sentence."""
     assert isinstance(t.operation, Backing)
     if t.before.settings.stop_policy is StopPolicy.ANY:
         return True
@@ -196,14 +295,23 @@ def only_the_owner_ends_it(t: Transition) -> bool:
     return bool(roles) and (roles[0].superuser or backup.owner in (role.name for role in roles))
 
 
+@promise(
+    "A stop that succeeds hands out a backup that can be restored.",
+    claimed_by=forgets_or_resumes,
+    about=(Stop,),
+)
 def success_can_be_restored(t: Transition) -> bool:
-    """See the sentence."""
     row = stop_row(t.outcome)
     return row is None or row.restorable
 
 
+@promise(
+    "A restart without a hazard loses no backup: each keeps its start point, deadline and owner, or its result.",
+    claimed_by=resumes,
+    about=(Restart,),
+)
 def survives_a_restart(t: Transition) -> bool:
-    """See the sentence; all is as it was, but what is open is now carried."""
+    """All is as it was, but what is open is now carried."""
     assert isinstance(t.operation, Restart)
     if t.operation.hazard is not None:
         return True
@@ -213,8 +321,13 @@ def survives_a_restart(t: Transition) -> bool:
     )
 
 
+@promise(
+    "A label does not vanish in a restart, and what the restart made useless is said to be lost.",
+    claimed_by=resumes,
+    about=(Restart,),
+)
 def a_loss_is_told(t: Transition) -> bool:
-    """See the sentence. An administrator who has results forgotten has waived it."""
+    """An administrator who has results forgotten has waived it."""
     limit = t.before.settings.max_results
     if remembers_nothing(t) or (limit is not None and limit < len(t.before.backups)):
         return True
@@ -229,111 +342,5 @@ def stock_is_lost(t: Transition) -> bool:
     return t.design.session_bound and bool(t.before.stock_backups())
 
 
-PROMISES = (
-    Promise(
-        "refusal_leaves_no_trace",
-        "An operation that fails has changed nothing.",
-        everyone,
-        refusal_leaves_no_trace,
-        get_args(Operation),
-        Failed,
-        of_changes=True,
-    ),
-    Promise(
-        "core_counts_what_runs",
-        "Core forces full-page writes exactly while a backup runs.",
-        forgets_or_resumes,
-        core_counts_what_runs,
-    ),
-    Promise(
-        "limit_is_kept",
-        "No start takes the live backups over the limit.",
-        multi_session,
-        limit_is_kept,
-        (Start, Rollback),
-    ),
-    Promise(
-        "oldest_results_go_first",
-        "No more results are remembered than may be, and those that ended first are forgotten first.",
-        multi_session,
-        oldest_results_go_first,
-        (Stop, Advance, SetResults),
-    ),
-    Promise(
-        "nothing_outlives_its_deadline",
-        "At its deadline a backup is expired, whether or not anyone calls anything.",
-        everyone,
-        nothing_outlives_its_deadline,
-    ),
-    Promise(
-        "start_points_differ",
-        "A new start has a number, as it has a token, that is beyond those of all backups that are remembered.",
-        everyone,
-        start_points_differ,
-        (Start, Rollback),
-    ),
-    Promise(
-        "outlives_its_session",
-        "The end of a session ends no backup that a label names.",
-        multi_session,
-        outlives_its_session,
-        (Disconnect,),
-    ),
-    Promise(
-        "any_session_stops_it",
-        "A running backup can be stopped from any session that has the right.",
-        multi_session,
-        any_session_stops_it,
-        (Stop,),
-        Failed,
-    ),
-    Promise(
-        "stop_can_be_asked_again",
-        "A stop whose answer was lost can be asked again, and answers the same.",
-        lambda design: not design.session_bound and design.settings.result_retention > 0,
-        stop_can_be_asked_again,
-        (Stop,),
-    ),
-    Promise(
-        "a_stop_too_early_is_told",
-        "A stop says whether it has itself ended the backup, or another one had before.",
-        everyone,
-        a_stop_too_early_is_told,
-        (Stop,),
-    ),
-    Promise(
-        "fence_holds",
-        "A stop, abort or renewal that names a start never touches the backup of another one.",
-        lambda design: design.fencing,
-        fence_holds,
-        get_args(Fenced),
-    ),
-    Promise(
-        "only_the_owner_ends_it",
-        "Under policy owner, only the owner, its members and superusers stop, abort, renew or replace a backup.",
-        multi_session,
-        only_the_owner_ends_it,
-        (Start, Rollback, Stop, Abort, Renew),
-    ),
-    Promise(
-        "success_can_be_restored",
-        "A stop that succeeds hands out a backup that can be restored.",
-        forgets_or_resumes,
-        success_can_be_restored,
-        (Stop,),
-    ),
-    Promise(
-        "survives_a_restart",
-        "A restart without a hazard loses no backup: each keeps its start point, deadline and owner, or its result.",
-        lambda design: design.on_restart is OnRestart.RESUME,
-        survives_a_restart,
-        (Restart,),
-    ),
-    Promise(
-        "a_loss_is_told",
-        "A label does not vanish in a restart, and what the restart made useless is said to be lost.",
-        lambda design: design.on_restart is OnRestart.RESUME,
-        a_loss_is_told,
-        (Restart,),
-    ),
-)
+PROMISES = tuple(_declared)
+"""All of them."""

@@ -12,6 +12,7 @@ from properties.support.servers import (  # noqa: F401
     clean_session,
     client,
     cluster,
+    copies,
     durable,
     durable_backups,
     forgetful,

@@ -15,12 +15,13 @@ from psycopg.sql import Literal
 
 from harness.clients.history import Event, History
 from harness.clients.implementation import STOCK, Implementation
-from harness.clients.labelfile import LabelFile, lsn_to_int, parse_label_file
+from harness.clients.labelfile import LabelFile, parse_label_file
 from harness.machine.processes import wait_gone
 from harness.server import durable
 from harness.server.cluster import Cluster
 from harness.server.probes import prepare_probe
 from harness.server.session import Parameters, Row, Session, SqlError
+from harness.server.wal import lsn_to_int, segment_name
 from model.design import Settings
 from model.operations import (
     Abort,
@@ -344,9 +345,7 @@ class Client:
 
     def wal_file(self, lsn: str) -> str:
         """The name of the WAL segment that holds an LSN."""
-        segment = lsn_to_int(lsn) // self.segment_size
-        per_file = 0x1_0000_0000 // self.segment_size
-        return f"{self.timeline:08X}{segment // per_file:08X}{segment % per_file:08X}"
+        return segment_name(self.timeline, lsn_to_int(lsn) // self.segment_size, self.segment_size)
 
     def start_point(self, lsn: str) -> int:
         """The number of a start point; raises Violation if no start returned it."""

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from harness.clients.client import Client
 from harness.clients.history import Event
 from harness.clients.implementation import Implementation
-from harness.clients.labelfile import lsn_to_int
 from harness.server.cluster import Cluster
 from harness.server.probes import forced_full_page_writes, live_backups
 from harness.server.session import CONNECTION_FAILURE, Session, SqlError
+from harness.server.wal import int_to_lsn, lsn_to_int
 from model.operations import (
     AddMember,
     DropRole,
@@ -126,7 +126,7 @@ class Crowd(Client):
 
     def lsn(self, start_point: int) -> str:
         """A start point as SQL has it."""
-        return f"{start_point >> 32:X}/{start_point & 0xFFFF_FFFF:X}"
+        return int_to_lsn(start_point)
 
     def start_point(self, lsn: str) -> int:
         """A start point as the history has it."""

@@ -40,9 +40,3 @@ def parse_label_file(text: str) -> LabelFile:
         raise BadLabelFileError(f"this is no backup_label file: {text!r}")
     lines = match.groupdict()
     return LabelFile(timeline=int(lines.pop("timeline")), **lines)
-
-
-def lsn_to_int(lsn: str) -> int:
-    """The byte position in the WAL that an LSN such as 0/3000028 names."""
-    high, low = lsn.split("/")
-    return (int(high, 16) << 32) | int(low, 16)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from harness.clients.client import PATIENCE, Client, Violation
 from harness.clients.history import Event
 from harness.clients.implementation import Implementation
-from harness.clients.labelfile import lsn_to_int
 from harness.server.cluster import Cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.session import Session
+from harness.server.wal import int_to_lsn, lsn_to_int
 from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
 
@@ -113,7 +113,7 @@ class PhaseController(Client):
     def number_start_point(self, start_point: int, number: int) -> None:
         """The start point was the one of that number to be taken; raises Violation if that can not be."""
         self.lsns += [""] * (number + 1 - len(self.lsns))
-        self.lsns[number] = f"{start_point >> 32:X}/{start_point & 0xFFFF_FFFF:X}"
+        self.lsns[number] = int_to_lsn(start_point)
         known = [lsn for lsn in self.lsns if lsn]
         if sorted(set(known), key=lsn_to_int) != known:
             raise Violation(f"start points must rise in the order in which they are taken, and they are {known}")

@@ -4,8 +4,8 @@ The startup process has the checkpointer write the checkpoint that ends recovery
 recovery to be over. The checkpointer reads the configuration in between if it is told to; and what it makes of it then,
 while recovery is not over, it does not write to the WAL (UpdateFullPageWrites() in xlog.c).
 
-The instrumented extension holds the startup process before redo, so that both processes are found in time; then only one
-of the two runs at a time. So nothing here depends on how fast the machine is.
+The instrumented extension holds the startup process before redo, so that both processes are found in time; then only
+one of the two runs at a time. So nothing here depends on how fast the machine is.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.machine.processes import descendants, runs
+from harness.machine.processes import descendants, runs, titled
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.controldata import CHECKPOINT, control_data
 
@@ -64,20 +64,11 @@ def process_of(cluster: Cluster, kind: str) -> int:
     """Waits for that process of the server; raises TooLateError if there is none any more."""
     deadline = time.monotonic() + PATIENCE
     while cluster.pid is not None and time.monotonic() < deadline:
-        for pid in descendants(cluster.pid):
-            if title(pid).startswith(f"postgres: {kind}"):
-                return pid
-        if any(title(pid).startswith("postgres: walwriter") for pid in descendants(cluster.pid)):
+        if there := titled(cluster.pid, f"postgres: {kind}"):
+            return there.pop()
+        if titled(cluster.pid, "postgres: walwriter"):
             break
     raise TooLateError(f"there is no {kind} process")
-
-
-def title(pid: int) -> str:
-    """What a process calls itself."""
-    try:
-        return Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def stop(pid: int) -> None:

@@ -1,21 +1,27 @@
-"""The nemesis (Jepsen's word): faults that strike an operation while it is under way, and how each is healed."""
+"""The nemesis (Jepsen's word): faults that strike an operation while it is under way, and how each is healed.
+
+A fault is a function and a row of FAULTS. What the function does before its ``yield`` is the fault; then the operation
+is let go; what it does after that heals. What may become of the operation is no matter of this file: the table in
+``properties/faults/expectations.py`` says it, with a row for each fault.
+"""
 
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
-from harness.clients.labelfile import lsn_to_int
-from harness.machine.processes import descendants
+from harness.machine.processes import stopped, titled
 from harness.server.cluster import Cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
-from harness.server.session import CONNECTION_FAILURE, Pending, Session, SqlError
+from harness.server.session import Pending, Session, SqlError
+from harness.server.wal import lsn_to_int
+from model.outcomes import SqlState
 
 PATIENCE = 30.0
 BRIEFLY = 0.02
@@ -28,11 +34,6 @@ GRANT = (
     f" shared_backup_clock_advance TO {CALLER}"
 )
 REVOKE = GRANT.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
-
-CANCELED, SHUT_DOWN, CRASHED = "57014", "57P01", "57P02"
-NO_WORKER, LIMIT, INTERNAL, NO_FILE = "53000", "53400", "XX000", "42809"
-BUSY, NOT_SO, UNKNOWN_LABEL, NO_RIGHT = "55006", "55000", "42704", "42501"
-DYING = frozenset({SHUT_DOWN, CRASHED, CONNECTION_FAILURE})
 
 
 @dataclass
@@ -48,8 +49,6 @@ class Target:
     held: tuple[int, ...] = ()
     start_lsn: str | None = None
     """Of the backup that is to be stopped, if there is one."""
-    healing: ExitStack = field(default_factory=ExitStack)
-    """What undoes the fault."""
 
     @property
     def admin(self) -> Session:
@@ -72,144 +71,133 @@ class Fault(NamedTuple):
     """What strikes an operation that has been brought to a point, before it is let go again."""
 
     name: str
-    inject: Callable[[Target], None]
-    refusals: frozenset[str] = frozenset()
-    """The SQLSTATEs that the caller may see; he may always see success."""
-    early: frozenset[str] = frozenset()
-    """The SQLSTATEs that he may see as well if it strikes before the operation has been looked at."""
-    points: tuple[str, ...] = ("start", "stop", "abort", "reaper")
-    """It strikes at the points whose names begin so; why not at others is said beside it in FAULTS."""
-    briefly: tuple[str, ...] = ()
-    """The only points where it strikes if there is little time, because it takes a second to heal."""
-    leaves: frozenset[str] = frozenset()
-    """States that it may leave the backup in, beside that from before the operation and that from after it."""
+    inject_and_heal: Callable[[Target], Iterator[None]]
+    """Before its ``yield`` it injects the fault; after it, when the operation was let go, it heals."""
+    before: str | None = None
+    """What the caller's session says before it calls for the operation."""
     restarts: bool = False
     """The server restarts, and forgets everything."""
-    before: str | None = None
-    """What the caller's session says first."""
-    after: Callable[[Target], None] = Target.linger
-    """What follows when the operation has been let go, before the fault is healed."""
     action: str = "wait"
     """How the point is attached."""
+
+    @contextmanager
+    def injected(self, target: Target) -> Iterator[None]:
+        """It has struck when the block begins, and is healed when the block ends, also if that fails."""
+        course = self.inject_and_heal(target)
+        next(course)
+        try:
+            yield
+        finally:
+            next(course, None)
 
 
 # To the caller, the worker or the reaper
 
 
-def fail(target: Target) -> None:
+def fail(target: Target) -> Iterator[None]:
     """The point itself raises an error."""
     target.cluster.wait_until(lambda: target.points.attached()[0].passed == 1, PATIENCE, "the error to be raised")
+    yield
 
 
-def time_out(target: Target) -> None:
+def time_out(target: Target) -> Iterator[None]:
     """The caller's session has said how long it may take."""
     target.linger(0.2)
+    yield
 
 
-def cancel(target: Target) -> None:
+def cancel(target: Target) -> Iterator[None]:
     """The client asks for it."""
     target.pending.cancel()
     target.linger()
+    yield
 
 
-def cancel_whoever_is_there(target: Target) -> None:
+def cancel_whoever_is_there(target: Target) -> Iterator[None]:
     """pg_cancel_backend, for workers too."""
     target.admin.execute("SELECT pg_cancel_backend(%s)", (target.victim,))
     target.linger()
+    yield
 
 
-def terminate_caller(target: Target) -> None:
+def terminate_caller(target: Target) -> Iterator[None]:
     """pg_terminate_backend."""
     target.admin.execute("SELECT pg_terminate_backend(%s)", (target.caller.pid,))
     target.linger()
+    yield
 
 
-def terminate(title: str) -> Callable[[Target], None]:
+def terminate(title: str, target: Target) -> Iterator[None]:
     """SIGTERM to all processes of that title: those that use no database are not in pg_stat_activity."""
-
-    def inject(target: Target) -> None:
-        for pid in titled(target.cluster, title):
-            os.kill(pid, signal.SIGTERM)
-        target.linger()
-
-    return inject
+    assert target.cluster.pid is not None
+    for pid in titled(target.cluster.pid, title):
+        os.kill(pid, signal.SIGTERM)
+    target.linger()
+    yield
 
 
-def titled(cluster: Cluster, title: str) -> set[int]:
-    """The server's processes whose title says that."""
-    assert cluster.pid is not None
-    found = set()
-    for pid in descendants(cluster.pid):
-        with suppress(OSError):  # it has just ended
-            if title.encode() in Path("/proc", str(pid), "cmdline").read_bytes():
-                found.add(pid)
-    return found
-
-
-def vanish(target: Target) -> None:
+def vanish(target: Target) -> Iterator[None]:
     """The client is dead, and does not say so."""
     target.caller.vanish()
     target.linger()
+    yield
 
 
-def suspend(target: Target) -> None:
+def suspend(target: Target) -> Iterator[None]:
     """SIGSTOP; meanwhile others can start and stop backups."""
-    os.kill(target.victim, signal.SIGSTOP)
-    target.healing.callback(os.kill, target.victim, signal.SIGCONT)
-    target.admin.execute("SELECT shared_backup_start('beside', true)")
-    target.admin.execute("SELECT shared_backup_abort('beside')")
+    with stopped(target.victim):
+        target.admin.execute("SELECT shared_backup_start('beside', true)")
+        target.admin.execute("SELECT shared_backup_abort('beside')")
+        yield
 
 
 # To the server
 
 
-def kill_whoever_is_there(target: Target) -> None:
+def kill_whoever_is_there(target: Target) -> Iterator[None]:
     """SIGKILL of one process: the server restarts by itself."""
     os.kill(target.victim, signal.SIGKILL)
     target.cluster.wait_until(
-        lambda: not answers(target.admin), PATIENCE, "the server to notice that a process was killed"
+        lambda: not target.admin.answers(), PATIENCE, "the server to notice that a process was killed"
     )
+    yield
 
 
-def kill_postmaster(target: Target) -> None:
+def kill_postmaster(target: Target) -> Iterator[None]:
     """SIGKILL of the postmaster alone: its children notice."""
     if target.cluster.pid is not None:
         os.kill(target.cluster.pid, signal.SIGKILL)
     target.cluster.wait_until(lambda: target.cluster.pid is None, PATIENCE, "the postmaster to be gone")
     target.cluster.start()
+    yield
 
 
-def restart(kind: str) -> Callable[[Target], None]:
+def restart(kind: str, target: Target) -> Iterator[None]:
     """All processes end at once, and the server is started again."""
-    return lambda target: target.cluster.restart(kind)
-
-
-def answers(session: Session) -> bool:
-    """Is the session's server there?"""
-    try:
-        return session.execute("SELECT true") == [(True,)]
-    except SqlError:
-        return False
+    target.cluster.restart(kind)
+    yield
 
 
 # To what an operation needs
 
 
-def use_up_workers(target: Target) -> None:
+def use_up_workers(target: Target) -> Iterator[None]:
     """Other starts have all the background workers, and keep them."""
-    for number in count():
-        label, session = f"hog {number}", target.cluster.connect()
-        target.healing.callback(session.close)
-        target.points.attach("start-taken", label)
-        pending = session.submit("SELECT shared_backup_start(%s, true)", (label,))
-        if not target.points.arrived("start-taken", label, pending.done):
-            break
-        target.healing.callback(target.admin.execute, "SELECT shared_backup_abort(%s)", (label,))
-        target.healing.callback(pending.result, PATIENCE)
-        target.healing.callback(target.points.detach, "start-taken")
+    with ExitStack() as hogs:
+        for number in count():
+            label, session = f"hog {number}", target.cluster.connect()
+            hogs.callback(session.close)
+            target.points.attach("start-taken", label)
+            pending = session.submit("SELECT shared_backup_start(%s, true)", (label,))
+            if not target.points.arrived("start-taken", label, pending.done):
+                break
+            hogs.callback(target.admin.execute, "SELECT shared_backup_abort(%s)", (label,))
+            hogs.callback(pending.result, PATIENCE)
+            hogs.callback(target.points.detach, "start-taken")
+        yield
 
 
-def spoil_history_file(target: Target) -> None:
+def spoil_history_file(target: Target) -> Iterator[None]:
     """A folder lies where core is to write the backup's history file."""
     assert target.start_lsn is not None
     row = target.admin.execute(
@@ -220,67 +208,68 @@ def spoil_history_file(target: Target) -> None:
     with suppress(FileExistsError):  # the stop was faster
         path.mkdir()
         give(path, target.cluster.user)
-        target.healing.callback(path.rmdir)
+    yield
+    if path.is_dir():
+        path.rmdir()
 
 
-def close_archive(target: Target) -> None:
+def close_archive(target: Target) -> Iterator[None]:
     """Nothing can be written to the archive's folder."""
     folder = target.cluster.archive_dir
     assert folder is not None
     folder.chmod(0o500)
-    target.healing.callback(configure, target, {})  # the archiver tries again
-    target.healing.callback(folder.chmod, 0o755)
+    yield
+    folder.chmod(0o755)
+    configure(target, {})  # the archiver tries again
 
 
-def fail_archiving(target: Target) -> None:
-    """archive_command fails."""
+def fail_archiving(target: Target) -> Iterator[None]:
+    """archive_command fails; the stop that waits for the archive is told not to."""
     command = target.cluster.settings["archive_command"]
     configure(target, {"archive_command": "false"})
-    target.healing.callback(configure, target, {"archive_command": command})
-
-
-def cancel_waiting(target: Target) -> None:
-    """The stop waits for the archive, and is told not to."""
+    yield
     waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'BackupWaitWalArchive'"
     target.cluster.wait_until(
         lambda: target.pending.done() or bool(target.admin.execute(waiting, (target.caller.pid,))),
         PATIENCE,
         "the stop to wait for the archive",
     )
-    cancel(target)
+    target.pending.cancel()
+    target.linger()
+    configure(target, {"archive_command": command})
 
 
 # By another session
 
 
-def meddle(work: str) -> Callable[[Target], None]:
+def meddle(work: str, target: Target) -> Iterator[None]:
     """Another session ends the same backup, or is told that it can not."""
-
-    def inject(target: Target) -> None:
-        try:
-            target.admin.execute(work)
-        except SqlError as error:
-            if error.sqlstate not in (BUSY, NOT_SO, UNKNOWN_LABEL):
-                raise
-
-    return inject
+    no_longer = (SqlState.OBJECT_IN_USE, SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE, SqlState.UNDEFINED_OBJECT)
+    try:
+        target.admin.execute(work)
+    except SqlError as error:
+        if error.sqlstate not in no_longer:
+            raise
+    yield
 
 
 # To time, settings and rights
 
 
-def clock_forwards(target: Target) -> None:
+def clock_forwards(target: Target) -> Iterator[None]:
     """Past the backup's deadline; the reaper, which may be held, is not waited for."""
     session = target.cluster.connect()
     pending = session.submit("SELECT shared_backup_clock_advance('20 s')")
-    target.healing.callback(session.close)
-    target.healing.callback(pending.result, PATIENCE)
     target.linger()
+    yield
+    pending.result(PATIENCE)
+    session.close()
 
 
-def clock_back(target: Target) -> None:
+def clock_back(target: Target) -> Iterator[None]:
     """By as much as it was ahead."""
     target.admin.execute("SELECT shared_backup_clock_release()")
+    yield
 
 
 NEW_SETTINGS = {
@@ -291,10 +280,11 @@ NEW_SETTINGS = {
 }
 
 
-def change_settings(target: Target) -> None:
+def change_settings(target: Target) -> Iterator[None]:
     """All that can be reloaded."""
-    target.healing.callback(configure, target, dict.fromkeys(NEW_SETTINGS))
     configure(target, NEW_SETTINGS)
+    yield
+    configure(target, dict.fromkeys(NEW_SETTINGS))
 
 
 def configure(target: Target, settings: dict[str, str] | dict[str, None]) -> None:
@@ -303,17 +293,19 @@ def configure(target: Target, settings: dict[str, str] | dict[str, None]) -> Non
     target.cluster.reload(sessions=[target.admin])
 
 
-def drop_role(target: Target) -> None:
+def drop_role(target: Target) -> Iterator[None]:
     """The caller's."""
     target.admin.execute(f"DROP OWNED BY {CALLER}")
     target.admin.execute(f"DROP ROLE {CALLER}")
-    target.healing.callback(make_role, target.admin)
+    yield
+    make_role(target.admin)
 
 
-def revoke(target: Target) -> None:
+def revoke(target: Target) -> Iterator[None]:
     """The caller may not do it any more."""
     target.admin.execute(REVOKE)
-    target.healing.callback(target.admin.execute, GRANT)
+    yield
+    target.admin.execute(GRANT)
 
 
 def make_role(admin: Session) -> None:
@@ -322,44 +314,33 @@ def make_role(admin: Session) -> None:
     admin.execute(GRANT)
 
 
-CALLED = ("start", "stop", "abort")
-"""Not the reaper, to which nobody calls."""
+KILL_OF_A_PROCESS = Fault("SIGKILL of a backend", kill_whoever_is_there, restarts=True)
+KILL_OF_THE_POSTMASTER = Fault("SIGKILL of the postmaster", kill_postmaster, restarts=True)
 
 FAULTS = (
-    Fault("cancel", cancel, frozenset({CANCELED}), points=CALLED),
-    # a reaper that was cancelled is another's beginning; the caller waits for that one
-    Fault("pg_cancel_backend", cancel_whoever_is_there, frozenset({CANCELED})),
-    Fault("statement_timeout", time_out, frozenset({CANCELED}), points=CALLED,
-          before="SET statement_timeout = '100ms'"),
-    Fault("terminate caller", terminate_caller, DYING),
-    Fault("terminate starter", terminate("shared_backup starter"), frozenset({SHUT_DOWN}),
-          briefly=("start-requested", "start-taken", "start-point-taken")),
-    Fault("terminate reaper", terminate("shared_backup reaper"),
-          briefly=("start-requested", "stop-core-ended", "reaper-expiring", "reaper-expired")),
-    Fault("client gone", vanish, DYING, before="SET client_connection_check_interval = '5ms'"),
-    Fault("client gone, unnoticed", vanish, DYING),
+    Fault("cancel", cancel),
+    Fault("pg_cancel_backend", cancel_whoever_is_there),
+    Fault("statement_timeout", time_out, before="SET statement_timeout = '100ms'"),
+    Fault("terminate caller", terminate_caller),
+    Fault("terminate starter", partial(terminate, "shared_backup starter")),
+    Fault("terminate reaper", partial(terminate, "shared_backup reaper")),
+    Fault("client gone", vanish, before="SET client_connection_check_interval = '5ms'"),
+    Fault("client gone, unnoticed", vanish),
     Fault("SIGSTOP", suspend),
-    Fault("error", fail, frozenset({INTERNAL}), leaves=frozenset({"gone"}), action="error"),
-    Fault("another session's abort", meddle("SELECT shared_backup_abort('held')"),
-          early=frozenset({BUSY, UNKNOWN_LABEL}), leaves=frozenset({"gone"})),
-    Fault("another session's stop", meddle("SELECT shared_backup_stop('held', false)"),
-          early=frozenset({BUSY, NOT_SO}), leaves=frozenset({"stopped"})),
-    # a start takes no longer than it takes to get its worker; others need none
-    Fault("no worker left", use_up_workers, frozenset({NO_WORKER}), points=("start",)),
-    # core's last act in a stop is to write it, and it comes after the backup has ended: it is lost, as with core
-    Fault("history file not writable", spoil_history_file, frozenset({NO_FILE}), points=("stop-claimed",),
-          leaves=frozenset({"gone"})),
-    # nobody else waits for the archive
-    Fault("archive not writable", close_archive, points=("stop",)),
-    Fault("archive_command failing", fail_archiving, frozenset({CANCELED}), points=("stop",),
-          after=cancel_waiting),
-    Fault("clock forwards", clock_forwards, early=frozenset({NOT_SO}), leaves=frozenset({"expired"})),
-    Fault("clock back", clock_back, leaves=frozenset({"active"})),
-    Fault("settings reloaded", change_settings, early=frozenset({LIMIT})),
-    Fault("role dropped", drop_role, early=frozenset({NO_RIGHT}), points=CALLED),
-    Fault("EXECUTE revoked", revoke, early=frozenset({NO_RIGHT}), points=CALLED),
-    Fault("SIGKILL of a backend", kill_whoever_is_there, DYING, restarts=True),
-    Fault("SIGKILL of the postmaster", kill_postmaster, DYING, restarts=True),
-    Fault("SIGQUIT of the postmaster", restart("immediate"), DYING, restarts=True),
-    Fault("power cut", restart("crash"), DYING, restarts=True),
-)  # fmt: skip
+    Fault("error", fail, action="error"),
+    Fault("another session's abort", partial(meddle, "SELECT shared_backup_abort('held')")),
+    Fault("another session's stop", partial(meddle, "SELECT shared_backup_stop('held', false)")),
+    Fault("no worker left", use_up_workers),
+    Fault("history file not writable", spoil_history_file),
+    Fault("archive not writable", close_archive),
+    Fault("archive_command failing", fail_archiving),
+    Fault("clock forwards", clock_forwards),
+    Fault("clock back", clock_back),
+    Fault("settings reloaded", change_settings),
+    Fault("role dropped", drop_role),
+    Fault("EXECUTE revoked", revoke),
+    KILL_OF_A_PROCESS,
+    KILL_OF_THE_POSTMASTER,
+    Fault("SIGQUIT of the postmaster", partial(restart, "immediate"), restarts=True),
+    Fault("power cut", partial(restart, "crash"), restarts=True),
+)

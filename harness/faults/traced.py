@@ -7,9 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.faults.foreign import await_line
-from harness.machine.postgres import identity
 from harness.server.cluster import Cluster
+from harness.server.programs import await_line, server_process
 
 CALLS = "mkdir,rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
@@ -36,28 +35,17 @@ def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
     output = folder / "calls"
     output.touch()
     output.chmod(0o666)
-    command: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
-    command += [server.build.postgres.binary("postgres"), *(["--single"] if single else []), "-D", server.data_dir]
-    command += ["postgres"] if single else []
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd="/",
-        env=server.build.postgres.environment() | server.build.environment,
-        **identity(server.user),
-    )
-    said = ""
-    if single:
-        said = process.communicate("CREATE TABLE traced ()\n", timeout=TIMEOUT)[1]
-    else:
-        await_line(process, READY)
-        postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
-        subprocess.run(["kill", f"-{signal.SIGINT.value}", str(postmaster)], check=True)
-        said = process.communicate(timeout=TIMEOUT)[1]
-    assert process.returncode == 0, said
+    strace: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
+    options = ["--single", "-D", str(server.data_dir), "postgres"] if single else ["-D", str(server.data_dir)]
+    with server_process(server, *options, under=strace) as process:
+        if single:
+            said = process.communicate("CREATE TABLE traced ()\n", timeout=TIMEOUT)[1]
+        else:
+            await_line(process, READY)
+            postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+            subprocess.run(["kill", f"-{signal.SIGINT.value}", str(postmaster)], check=True)
+            said = process.communicate(timeout=TIMEOUT)[1]
+        assert process.returncode == 0, said
     return calls_in(output.read_text(errors="replace"))
 
 

@@ -38,6 +38,19 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def title(pid: int) -> str:
+    """What a process calls itself; empty if it is gone."""
+    try:
+        return Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def titled(pid: int, words: str) -> set[int]:
+    """Those of a process's descendants that have these words in their titles."""
+    return {one for one in descendants(pid) if words in title(one)}
+
+
 def _processes() -> Iterator[tuple[int, int, str, str]]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -6,11 +6,13 @@ removes it.
 """
 
 import atexit
+import contextlib
 import fcntl
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.machine.install import may_read
@@ -47,6 +49,14 @@ def program_folder() -> Path:
         _sweep(parent)
         _folders[key] = _create(parent, server_user())
     return _folders[key]
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the scratch folder, which the server's user may enter; gone when the block ends."""
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def scratch_parent() -> Path:

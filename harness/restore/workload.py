@@ -7,15 +7,19 @@ that was ever committed.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from harness.server.cluster import Cluster
+from harness.building.build import Build
+from harness.clients.implementation import Implementation
+from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.programs import address, run_program, start_program
 from harness.server.session import Session
+from harness.server.tablespaces import add_tablespace
+from harness.server.wal import int_to_lsn, segment_number, timeline_of
 
 SEGMENT = re.compile("[0-9A-F]{24}")
 ACCOUNTS = 1000
@@ -52,13 +56,30 @@ Step = Callable[[Session, Random], None]
 """Something that the server is made to do; what it does, and to what, the random numbers say."""
 
 
-def prepare_workload(session: Session, tablespace: str | None = None) -> None:
-    """Makes the tables; ``tablespace``: pgbench's go there."""
-    for statement in SCHEMA:
-        session.execute(statement)
-    if tablespace is not None:
-        for table in ("pgbench_accounts", "pgbench_history"):
-            session.execute(f"ALTER TABLE {table} SET TABLESPACE {tablespace}")
+@contextmanager
+def open_with_workload(
+    build: Build,
+    settings: Mapping[str, str],
+    implementation: Implementation | None = None,
+    *,
+    tablespace: bool = False,
+) -> Iterator[Cluster]:
+    """A new cluster with the tables, its WAL archived; gone when the block ends.
+
+    ``implementation``: what is installed in it. ``tablespace``: some tables of pgbench go into one of their own.
+    """
+    with open_cluster(build, settings=settings, archive=True) as cluster:
+        session = cluster.connect()
+        for statement in implementation.prepare if implementation else ():
+            session.execute(statement)
+        for statement in SCHEMA:
+            session.execute(statement)
+        if tablespace:
+            add_tablespace(cluster, session, "space")
+            for table in ("pgbench_accounts", "pgbench_history"):
+                session.execute(f"ALTER TABLE {table} SET TABLESPACE space")
+        session.close()
+        yield cluster
 
 
 # Steps
@@ -230,7 +251,6 @@ def committed_from(cluster: Cluster, archive_dir: Path, lsn: str, timeline: int 
 def end_of_archive(archive_dir: Path, timeline: int) -> str:
     """Where the archived WAL of a timeline ends."""
     segments = [path for path in archive_dir.iterdir() if SEGMENT.fullmatch(path.name)]
-    last = max(path for path in segments if int(path.name[:8], 16) == timeline)
+    last = max(path for path in segments if timeline_of(path.name) == timeline)
     size = last.stat().st_size
-    end = (int(last.name[8:16], 16) << 32) + (int(last.name[16:], 16) + 1) * size
-    return f"{end >> 32:X}/{end & 0xFFFFFFFF:X}"
+    return int_to_lsn((segment_number(last.name, size) + 1) * size)

@@ -21,7 +21,7 @@ from harness.machine.processes import await_orphans, become_subreaper, end_serve
 from harness.machine.scratch import check_socket_path, scratch_folder
 from harness.server.alarms import Watch
 from harness.server.node import PORT, give, initialise, make_node, replicate
-from harness.server.session import Session
+from harness.server.session import Session, SqlError
 from harness.server.settings import DEFAULTS, include_settings, write_settings
 
 STATUS_LINE = 7  # of postmaster.pid, counted from 0: "starting", "standby", "ready" or "stopping"
@@ -73,6 +73,19 @@ class Cluster:
     def connect(self, user: str = "postgres", dbname: str = "postgres") -> Session:
         """A new client session; raises SqlError."""
         return Session(self.parameters(user, dbname))
+
+    def await_session(self, timeout: float = TIMEOUT) -> Session:
+        """Waits (seconds) until a server that comes up by itself answers a superuser; raises ClusterError."""
+        found: list[Session] = []
+
+        def answers() -> bool:
+            with contextlib.suppress(SqlError):
+                session = self.connect()
+                found.append(session) if session.answers() else session.close()
+            return bool(found)
+
+        self.wait_until(answers, timeout, "the server to answer")
+        return found[0]
 
     # Starting and stopping
 

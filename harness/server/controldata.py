@@ -1,9 +1,6 @@
 """What a control file says, read by PostgreSQL's own pg_controldata."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.node import give_all
 from harness.server.programs import run_program
@@ -24,11 +21,11 @@ def control_data(cluster: Cluster, contents: bytes | None = None) -> dict[str, s
     """
     if contents is None:
         contents = (cluster.data_dir / CONTROL_FILE).read_bytes()
-    with TemporaryDirectory(dir=scratch_folder()) as folder:
-        file = Path(folder) / CONTROL_FILE
+    with temporary_folder() as folder:
+        file = folder / CONTROL_FILE
         file.parent.mkdir()
         file.write_bytes(contents)
-        give_all(Path(folder), cluster.user)
+        give_all(folder, cluster.user)
         said = run_program(cluster, "pg_controldata", "-D", folder)
     if said.returncode != 0 or "WARNING" in said.stdout + said.stderr or "warning" in said.stderr:
         raise ClusterError(f"the control file is no good: {said.stdout}{said.stderr}")

@@ -1,6 +1,6 @@
 """Injection points in the instrumented extension: a process that reaches one is held there, let go, or made to fail.
 
-The names, and what they stand for, are in ``harness/extension/points.c``.
+The names, and what they stand for, are in ``harness/extension/injection_points.c``.
 """
 
 import time
@@ -30,7 +30,7 @@ POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
 DURABLE_POINTS = (*WRITING, *RESUMING)
-"""InjectionPoints that only a server with durable backups comes to."""
+"""Points that only a server with durable backups comes to."""
 
 
 class Attached(NamedTuple):

@@ -81,6 +81,13 @@ class Session:
                 raise  # by the driver: the server did not refuse
             raise _sql_error(error) from None
 
+    def answers(self) -> bool:
+        """Is its server there?"""
+        try:
+            return self.execute("SELECT true") == [(True,)]
+        except SqlError:
+            return False
+
     def submit(self, sql: str, parameters: Parameters = None) -> Pending:
         """Sends the statement and returns at once; a session has room for one such statement at a time."""
         future: Future[list[Row]] = Future()

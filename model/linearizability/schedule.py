@@ -104,6 +104,11 @@ def without_ghosts(operation: Operation, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def explains(outcome: Outcome, observed: Outcome) -> bool:
+    """Is this, of which a client sees all, what was observed, as far as that tells?"""
+    return as_told(outcome, observed) == observed
+
+
 def as_told(outcome: Outcome, observed: Outcome) -> Outcome:
     """As much of an outcome as an observed one tells: not every stop says if it is a repeated one, and since when."""
     told, row = stop_row(observed), stop_row(outcome)
@@ -323,7 +328,7 @@ class Search:
             elif observed is None:
                 if after != cluster:  # what changes nothing is as if it had left no trace
                     found.append(Move(after, result))
-            elif as_told(self.visible(operation, result), observed) == observed:
+            elif explains(self.visible(operation, result), observed):
                 found.append(Move(after, result))
         if observed is None and pending is not None and (traceless := give_up(cluster, pending)) is not None:
             found.append(Move(traceless, None))

@@ -15,6 +15,7 @@ from harness.machine.project import ROOT
 from harness.server.alarms import LINES, TOLD, Watch, raised
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import SqlError
+from properties.bench.toy import write_toy
 
 REFUSED = """\
 2026-11-22 22:49:16.900 UTC [9] PANIC:  could not locate a valid checkpoint record at 0/959388
@@ -40,17 +41,7 @@ ALARMS = [
     "[8] LOG:  startup process (PID 9) was terminated by signal 11: Segmentation fault\n",
 ]
 
-MAKEFILE = """
-EXTENSION = shared_backup
-MODULES = shared_backup
-DATA = shared_backup--1.0.sql
-PGXS := $(shell $(PG_CONFIG) --pgxs)
-include $(PGXS)
-"""
-SOURCE = """
-#include "postgres.h"
-#include "fmgr.h"
-PG_MODULE_MAGIC;
+FUNCTION = """
 PG_FUNCTION_INFO_V1(misbehave);
 Datum
 misbehave(PG_FUNCTION_ARGS)
@@ -140,14 +131,7 @@ def test_the_core_file_of_a_refusal_is_none(watch: Watch) -> None:
 
 def misbehaving(folder: Path, *, sanitize: bool = False) -> Build:
     """A build of an extension with one function, which does what it is told."""
-    (folder / "Makefile").write_text(MAKEFILE)
-    (folder / "shared_backup.control").write_text(
-        "default_version = '1.0'\nmodule_pathname = '$libdir/shared_backup'\n"
-    )
-    (folder / "shared_backup--1.0.sql").write_text(
-        "CREATE FUNCTION misbehave(int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n"
-    )
-    (folder / "shared_backup.c").write_text(SOURCE)
+    write_toy(folder, "CREATE FUNCTION misbehave(int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n", FUNCTION)
     return build(find_postgres(), Flavour.RELEASE, folder / "cache", sources=folder, sanitize=sanitize)
 
 

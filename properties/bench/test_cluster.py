@@ -21,20 +21,11 @@ from harness.machine.processes import descendants, hear_signals, runs
 from harness.machine.project import ROOT
 from harness.server.cluster import Cluster, ClusterError, open_cluster, open_standby
 from harness.server.session import SqlError
+from properties.bench.toy import write_toy
 
 pytestmark = pytest.mark.server
 
-MAKEFILE = """
-EXTENSION = shared_backup
-MODULES = shared_backup
-DATA = shared_backup--1.0.sql
-PGXS := $(shell $(PG_CONFIG) --pgxs)
-include $(PGXS)
-"""
-SOURCE = """
-#include "postgres.h"
-#include "fmgr.h"
-PG_MODULE_MAGIC;
+FUNCTION = """
 PG_FUNCTION_INFO_V1(answer);
 Datum answer(PG_FUNCTION_ARGS) { PG_RETURN_INT32(42); }
 """
@@ -43,15 +34,8 @@ Datum answer(PG_FUNCTION_ARGS) { PG_RETURN_INT32(42); }
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A build of an extension with one function: these tests are about the harness, not about backups."""
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "Makefile").write_text(MAKEFILE)
-    (folder / "shared_backup.control").write_text(
-        "default_version = '1.0'\nmodule_pathname = '$libdir/shared_backup'\n"
-    )
-    (folder / "shared_backup--1.0.sql").write_text(
-        "CREATE FUNCTION answer() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n"
-    )
-    (folder / "shared_backup.c").write_text(SOURCE)
+    declared = "CREATE FUNCTION answer() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n"
+    folder = write_toy(tmp_path_factory.mktemp("toy"), declared, FUNCTION)
     return build(find_postgres(), Flavour.RELEASE, folder / "cache", sources=folder)
 
 

@@ -19,16 +19,9 @@ from harness.machine.postgres import SetupError, find_postgres, server_user
 from harness.machine.project import ROOT
 from harness.machine.scratch import check_socket_path, scratch_folder, scratch_parent
 from harness.server.settings import quote
+from properties.bench.toy import write_toy
 
 FakeInstall = Callable[..., Path]
-
-MAKEFILE = """
-EXTENSION = shared_backup
-MODULES = shared_backup
-DATA = shared_backup--1.0.sql
-PGXS := $(shell $(PG_CONFIG) --pgxs)
-include $(PGXS)
-"""
 
 
 def sentence(raised: pytest.ExceptionInfo[SetupError]) -> str:
@@ -225,11 +218,7 @@ def toy(tmp_path: Path) -> Path:
     """The sources of an extension that does nothing."""
     folder = tmp_path / "toy"
     folder.mkdir()
-    (folder / "Makefile").write_text(MAKEFILE)
-    (folder / "shared_backup.control").write_text("default_version = '1.0'\n")
-    (folder / "shared_backup--1.0.sql").write_text("SELECT 1;\n")
-    (folder / "shared_backup.c").write_text('#include "postgres.h"\n#include "fmgr.h"\nPG_MODULE_MAGIC;\n')
-    return folder
+    return write_toy(folder)
 
 
 def test_sources_missing(tmp_path: Path) -> None:

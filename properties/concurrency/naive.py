@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from model.design import Design
 from model.linearizability.calls import Call, deadline, rows
-from model.linearizability.schedule import as_told, without_ghosts
+from model.linearizability.schedule import explains, without_ghosts
 from model.linearizability.startpoints import UNSEEN
 from model.operations import Fenced, Restart, Rollback, Start, StockStart
 from model.outcomes import Ok, Outcome
@@ -80,7 +80,7 @@ class Naive:
             if (
                 isinstance(result, Pending)
                 or call.outcome is None
-                or as_told(without_ghosts(call.operation, result), call.outcome) == call.outcome
+                or explains(without_ghosts(call.operation, result), call.outcome)
             ):
                 yield Stage((*calls[:number], result, *calls[number + 1 :]), reached)
         if call.outcome is None and so_far is not None and (traceless := give_up(cluster, so_far)) is not None:

@@ -1,6 +1,6 @@
 """Free-running: many sessions hammer few labels, and whatever comes of it, the model explains it.
 
-ServerLockstep them core's own backups are taken, in sessions and by pg_basebackup, and none of them is ever disturbed.
+Beside them core's own backups are taken, in sessions and by pg_basebackup, and none of them is ever disturbed.
 The order of events is the machine's own, so a failure is not made smaller by trying again: its history is saved, and
 the part of it that no interleaving explains is shown.
 """

@@ -6,16 +6,17 @@ import signal
 import pytest
 
 from harness.clients.labelfile import parse_label_file
-from harness.faults.nemesis import FAULTS, Fault, Target
+from harness.faults.nemesis import KILL_OF_A_PROCESS, KILL_OF_THE_POSTMASTER, Fault, Target
 from harness.server.durable import MEANWHILE, STATE_DIR, configured, resumed, state_files
 from harness.server.probes import lowered_too_often, set_full_page_writes
 from harness.server.session import Row, SqlError
 from model.operations import Hazard
 from properties.durable.losses import MARK
 from properties.durable.writing import LIVE, STOP, Place, Second
-from properties.faults.trials import GONE, PATIENCE, START, FaultTrials, end_of
+from properties.faults.expectations import EXPECTATIONS, GONE
+from properties.faults.trials import PATIENCE, START, FaultTrials, end_of
 
-KILLS = tuple(fault for fault in FAULTS if fault.name.startswith("SIGKILL"))
+KILLS = (KILL_OF_A_PROCESS, KILL_OF_THE_POSTMASTER)
 AGAIN = "{}, and of the reaper at the restart"
 """The name of two in a row."""
 
@@ -47,12 +48,13 @@ class Killing(FaultTrials):
         if second is not None:
             self.arm_next_start(second.point)
         target = self.bring(place)
-        kill.inject(target)
-        if second is not None:
-            self.kill_reaper(kill, second)
-        end = end_of(target.pending)
+        with kill.injected(target):
+            if second is not None:
+                self.kill_reaper(kill, second)
+            end = end_of(target.pending)
         target.caller.close()
-        assert end.sqlstate in (kill.refusals if place.early else {None, *kill.refusals}), f"the caller was told {end}"
+        refused = EXPECTATIONS[kill.name].refusals
+        assert end.sqlstate in (refused if place.early else {None, *refused}), f"the caller was told {end}"
         self.check_left(place.comes_up)
         assert "ignoring file" not in self.cluster.log_since(position), "a file that was being written was believed in"
         return end.sqlstate or "ok"
@@ -81,7 +83,9 @@ class Killing(FaultTrials):
         """The reaper comes to that step, and is killed."""
         self.reconnect()
         held = (self.come_to(second.point, second.earlier),)
-        kill.inject(Target(self.cluster, self.points, self.admin, self.admin.submit("SELECT true"), second.point, held))
+        target = Target(self.cluster, self.points, self.admin, self.admin.submit("SELECT true"), second.point, held)
+        with kill.injected(target):
+            pass  # it is not let go: it is dead
 
     def begin_anew(self, given: tuple[str, ...]) -> None:
         """What is given, on a server that comes up protected."""
@@ -142,7 +146,7 @@ class Killing(FaultTrials):
         """
         self.begin_anew((START, START.replace("held", "other")))
         started = self.rows()
-        self.strike_reaper(ending, second)
+        self.cut_reaper_short(ending, second)
         self.resumed()
         assert self.rows() == started, f"the backups were {started}, and are {self.rows()}"
         self.clean()
@@ -153,7 +157,7 @@ class Killing(FaultTrials):
         self.good_as_new()
         return "ok"
 
-    def strike_reaper(self, ending: str, second: Second) -> None:
+    def cut_reaper_short(self, ending: str, second: Second) -> None:
         """The server is restarted, and its reaper comes to that step, and not beyond it."""
         held = second if ending != FAILED else second.before
         if held is None:

@@ -11,19 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 from shutil import copyfile
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import DURABLE
-from harness.machine.scratch import scratch_folder
-from harness.restore.workload import Step, archive_all, prepare_workload, transfers
+from harness.machine.scratch import temporary_folder
+from harness.restore.workload import Step, archive_all, open_with_workload, transfers
 from harness.schema.campaign import SurvivalCase
-from harness.server.cluster import Cluster, open_cluster
+from harness.server.cluster import Cluster
 from harness.server.durable import SETTINGS, resumed
 from harness.server.injection_points import InjectionPoints
-from harness.server.node import give
 from harness.server.probes import prepare_probe
 from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
@@ -84,16 +82,7 @@ def bring_down_and_up(server: Cluster, fall: Fall, while_down: Callable[[], obje
     down = lambda: "all server processes terminated; reinitializing" in server.log_since(position)  # noqa: E731
     server.wait_until(down, PATIENCE, "the server to go down because a backend was killed")
     victim.close()
-    server.wait_until(lambda: answers(server), PATIENCE, "the server to come up again")
-
-
-def answers(server: Cluster) -> bool:
-    """Does it accept connections?"""
-    try:
-        server.connect().close()
-    except SqlError:
-        return False
-    return True
+    server.await_session(PATIENCE).close()
 
 
 @contextmanager
@@ -259,30 +248,30 @@ class DurableServer:
 
 
 @contextmanager
+def open_durable(build: Build, settings: Mapping[str, str], *, tablespace: bool = False) -> Iterator[Cluster]:
+    """A fresh server with the workload and the probe, its WAL archived; gone when the block ends."""
+    with open_with_workload(build, {**SERVER, **settings}, DURABLE, tablespace=tablespace) as server:
+        session = server.connect()
+        prepare_probe(session)
+        session.close()
+        yield server
+
+
+@contextmanager
 def durable_server(
     build: Build, tally: Tally, settings: Mapping[str, str] | None = None, *, tablespace: bool = False
 ) -> Iterator[DurableServer]:
     """One example on a fresh server; all is gone when the block ends."""
     with (
         tally.example(),
-        TemporaryDirectory(dir=scratch_folder()) as copies,
-        open_cluster(build, settings={**SERVER, **(settings or {})}, archive=True) as origin,
+        temporary_folder() as copies,
+        open_durable(build, settings or {}, tablespace=tablespace) as origin,
     ):
-        Path(copies).chmod(0o755)  # for pg_basebackup, which is run by another user
         session = origin.connect()
-        for statement in DURABLE.prepare:
-            session.execute(statement)
-        if tablespace:
-            place = origin.folder / "space"
-            place.mkdir()
-            give(place, origin.user)
-            session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-        prepare_workload(session, "space" if tablespace else None)
-        prepare_probe(session)
         for statement in RESERVE:
             session.execute(statement)
         session.close()
-        yield DurableServer(origin, Path(copies), DurableLockstep(origin, tally))
+        yield DurableServer(origin, copies, DurableLockstep(origin, tally))
 
 
 def change(part: int) -> Step:

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from enum import StrEnum
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import DURABLE
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.snapshot import Pace
-from harness.restore.workload import checkpoint, prepare_workload, transfers
+from harness.restore.workload import checkpoint, transfers
 from harness.schema.campaign import SurvivalCase
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.cluster import Cluster
+from harness.server.durable import configured
+from harness.server.probes import forced_full_page_writes, set_full_page_writes
 from harness.server.session import Session, SqlError
-from properties.durable.lockstep import REFUSED, SERVER, DurableLockstep, Fall
+from properties.durable.lockstep import REFUSED, DurableLockstep, Fall, open_durable
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
@@ -45,30 +45,29 @@ RECOVERY = "The server was in recovery when it was restarted."
 TIMELINE = "The server has changed to another timeline since the backup was started."
 
 
+class PageWrites(StrEnum):
+    """What becomes of full_page_writes after a restart, before anybody tells core again of the backups."""
+
+    ON = "on"
+    OFF = "off"
+    OFF_AND_ON = "off and on again"
+
+
 def open_server(build: Build, stack: ExitStack, **settings: str) -> Cluster:
     """A server with the workload and the probe, its WAL archived."""
-    server = stack.enter_context(open_cluster(build, settings={**SERVER, **settings}, archive=True))
-    session = server.connect()
-    for statement in DURABLE.prepare:
-        session.execute(statement)
-    prepare_workload(session)
-    prepare_probe(session)
-    session.close()
-    return server
+    return stack.enter_context(open_durable(build, settings))
 
 
 def with_settings(**settings: str) -> Callable[[Cluster], None]:
     """It is started with other settings, written to, and shut down again."""
 
     def happen(server: Cluster) -> None:
-        before = {name: server.settings.get(name) for name in settings}
-        server.configure(settings)
-        server.start()
-        session = server.connect()
-        transfers(session, Random(0))
-        session.close()
-        server.stop()
-        server.configure(before)
+        with configured(server, settings):
+            server.start()
+            session = server.connect()
+            transfers(session, Random(0))
+            session.close()
+            server.stop()
 
     return happen
 
@@ -104,10 +103,10 @@ def check_going_on(server: Cluster, tally: Tally, timeline: int = 1) -> None:
     """Another backup under the same label is taken across a restart, and restored."""
     backups, chance = DurableLockstep(server, tally), Random(1)
     backups.start(LABEL)
-    with TemporaryDirectory(dir=scratch_folder()) as folder:
+    with temporary_folder() as folder:
         turns = backups.does(transfers, checkpoint, chance=chance)
         turns += [lambda: backups.fall(Fall.IMMEDIATE), *backups.does(transfers, checkpoint, chance=chance)]
-        snapshot = copy_while(server, Path(folder) / "copy", turns, Pace(rounds=1))
+        snapshot = copy_while(server, folder / "copy", turns, Pace(rounds=1))
         stopped = backups.stop(LABEL)
         backups.archive()
         scenario = "durable, begun anew after a loss, across a restart"

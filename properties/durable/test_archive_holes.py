@@ -18,6 +18,7 @@ from harness.restore.workload import SEGMENT, big_update, checkpoint, switch_wal
 from harness.server.cluster import Cluster
 from harness.server.durable import resumed
 from harness.server.session import Session
+from harness.server.wal import segment_name, segment_number, timeline_of
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
@@ -35,6 +36,8 @@ REMOVED = r"could not .* WAL|WAL ends before end of online backup|recovery ended
 OFF, ON = {"archive_mode": "off"}, {"archive_mode": "on"}
 FAILING = {"archive_command": "false"}
 FALLS = (Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER)
+MEGABYTE = 1 << 20
+"""The size of a segment."""
 SEGMENTS = 5
 
 
@@ -95,10 +98,9 @@ def missing_segments(here: DurableServer, files: BackupFiles) -> list[str]:
 
 
 def segments(first: str, last: str) -> list[str]:
-    """Their names, of segments of 1 MB."""
-    timeline = first[:8]
-    numbers = [int(name[8:16], 16) * 4096 + int(name[16:], 16) for name in (first, last)]
-    return [f"{timeline}{number // 4096:08X}{number % 4096:08X}" for number in range(numbers[0], numbers[1] + 1)]
+    """Their names, from the first to the last."""
+    numbers = range(segment_number(first, MEGABYTE), segment_number(last, MEGABYTE) + 1)
+    return [segment_name(timeline_of(first), number, MEGABYTE) for number in numbers]
 
 
 def check_all_there(here: DurableServer, tally: Tally, snapshot: Snapshot, scenario: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -15,11 +14,11 @@ from hypothesis import strategies as st
 
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, resumed, state_files
 from harness.server.node import give
-from harness.server.programs import address, run_program
+from harness.server.programs import base_backup
 from harness.server.session import Session, SqlError
 from properties.durable.lockstep import LONG_GAP
 from properties.durable.losses import check_released, open_server
@@ -314,14 +313,8 @@ def test_what_is_set_aside_does_not_pile_up_and_hinders_no_base_backup(server: C
         aside = sorted(path.name for path in file.parent.glob("*.bad"))
         assert aside == [f"{file.name}.bad", "server.bad"], aside
         assert server.log_since(position).count(told_of(file)) == 1, "the log says it more than once"
-        with TemporaryDirectory(dir=scratch_folder()) as folder:
-            give(Path(folder), server.user)
-            copy = Path(folder) / "copy"
-            said = run_program(
-                server, "pg_basebackup", "-D", copy, "--wal-method=fetch", "--checkpoint=fast", "--no-sync",
-                *address(server),
-            )  # fmt: skip
-            assert said.returncode == 0, said.stderr
+        with temporary_folder() as folder:
+            base_backup(server, folder / "copy")
         assert state(session, sound) == "lost"
         check_forgotten(session, damaged)
         check_end(server, session)

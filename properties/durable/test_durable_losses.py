@@ -1,6 +1,6 @@
 """A durable backup that nobody can vouch for is lost: its stop says why, core is not held, and backups go on.
 
-ServerLockstep what has to do with full_page_writes, which stands with the restores.
+Beside what has to do with full_page_writes, which stands with the restores.
 """
 
 import shutil
@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
-from harness.machine.postgres import identity
-from harness.machine.scratch import scratch_folder
+from harness.clients.implementation import DURABLE
+from harness.faults.foreign import single_user_life
+from harness.machine.scratch import temporary_folder
 from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
-from harness.server.durable import STATE_DIR, resumed
+from harness.server.durable import STATE_DIR, replace_by_copy, resumed
 from harness.server.node import give, give_all
-from harness.server.programs import address, run_program
+from harness.server.programs import base_backup, run_program
 from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
 from properties.durable.lockstep import REFUSED, DurableLockstep, Fall
@@ -44,17 +44,11 @@ from properties.durable.losses import (
 )
 from properties.recording.tally import Tally
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 
 @pytest.fixture(scope="module")
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
-
-
-@pytest.fixture(scope="module")
-def server(instrumented: Build, only_the_extension: None) -> Iterator[Cluster]:
+def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
     """One that keeps its timeline."""
     with ExitStack() as stack:
         yield open_server(instrumented, stack)
@@ -73,35 +67,7 @@ class Case:
     hazard: Hazard = Hazard.ABSENCE
 
 
-def single_user(server: Cluster, *options: str) -> None:
-    """It is started in single-user mode, and written to."""
-    command: list[str | Path] = [
-        server.build.postgres.binary("postgres"),
-        "--single",
-        *options,
-        "-D",
-        server.data_dir,
-        "postgres",
-    ]
-    said = subprocess.run(
-        command,
-        input="UPDATE pgbench_accounts SET filler = 'single'\n",
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env=server.build.postgres.environment() | server.build.environment,
-        **identity(server.user),
-    )
-    assert said.returncode == 0, said.stderr
-    assert "ERROR" not in said.stderr, said.stderr
-
-
-def clone(server: Cluster) -> None:
-    """In place of the data directory comes a copy of it."""
-    original = server.data_dir.with_name("original")
-    server.data_dir.rename(original)
-    subprocess.run(["cp", "-a", original, server.data_dir], check=True, cwd="/", **identity(server.user))
-    subprocess.run(["rm", "-r", original], check=True, cwd="/")
+WRITE = ("UPDATE pgbench_accounts SET filler = 'single'",)
 
 
 def reset_wal(server: Cluster) -> None:
@@ -127,15 +93,15 @@ CASES = (
     Case("durable off in between", with_settings(**{"shared_backup.durable": "off"}), ABSENCE),
     Case(
         "single-user mode in between",
-        single_user,
+        lambda server: single_user_life(server, WRITE, killed=False, settings={}),
         "The server has run in single-user mode since the backup was started.",
     ),
     Case(
         "single-user mode without the extension in between",
-        lambda server: single_user(server, "-c", "shared_preload_libraries=", "-c", "full_page_writes=off"),
+        lambda server: single_user_life(server, WRITE, killed=False),
         ABSENCE,
     ),
-    Case("cloned data directory", clone, COPY, Hazard.COPY),
+    Case("cloned data directory", replace_by_copy, COPY, Hazard.COPY),
     Case("WAL reset", reset_wal, WAL_RESET),
 )
 
@@ -159,25 +125,13 @@ def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, t
 
 def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Cluster, tally: Tally) -> None:
     """Into the folders of the original, as some tools do it, so that nothing else tells."""
-    with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
-        copy = Path(folder) / "copy"
-        give(Path(folder), server.user)
+    with tally.example(), temporary_folder() as folder:
         backups = DurableLockstep(server, tally)
         backups.start(LABEL)
-        said = run_program(
-            server,
-            "pg_basebackup",
-            "-D",
-            copy,
-            "--wal-method=fetch",
-            "--checkpoint=fast",
-            "--no-sync",
-            *address(server),
-        )
-        assert said.returncode == 0, said.stderr
+        base_backup(server, folder / "copy")
         backups.session.close()
         server.stop()
-        put_back(copy, server.data_dir)
+        put_back(folder / "copy", server.data_dir)
         server.start()
         backups.back(Restart(RestartKind.FAST, Hazard.COPY))
         check_lost(backups.session, tally, "restored in place", COPY, Fall.FAST)
@@ -191,7 +145,7 @@ def test_a_folder_that_is_a_copy_is_known_by_when_it_was_made(server: Cluster, t
         backups.start(LABEL)
         backups.session.close()
         server.stop()
-        same = replace_by_copy(server.data_dir / STATE_DIR, server)
+        same = replace_folder_by_copy(server.data_dir / STATE_DIR, server)
         server.start()
         backups.back(Restart(RestartKind.FAST, Hazard.COPY))
         number = "the same number" if same else "another number"
@@ -202,7 +156,7 @@ FOLDERS = 2000
 """So many are made in search of one that has a number again: the first free one may be anywhere."""
 
 
-def replace_by_copy(folder: Path, server: Cluster) -> bool:
+def replace_folder_by_copy(folder: Path, server: Cluster) -> bool:
     """In place of a folder comes a copy of it, with the same number on disk, if the file system gives it again.
 
     Does it have that?

@@ -7,14 +7,12 @@ out as that of a standby would be, with a control file; the negative controls sh
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from random import Random
 
 import pytest
 from hypothesis import Phase, given, note, settings
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.restore.restore import BackupFiles, restored
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
@@ -23,7 +21,7 @@ from harness.server.probes import set_full_page_writes
 from harness.server.session import Session
 from model.operations import Hazard
 from properties.durable.crossings import UNPROTECTED, Course, CrossedBackup, CrossingsPlan, looking, plans
-from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.handmade import control_file_of_another
 from properties.durable.lockstep import (
     LONG_GAP,
     DurableLockstep,
@@ -33,17 +31,16 @@ from properties.durable.lockstep import (
     change,
     durable_server,
 )
-from properties.durable.losses import FULL_PAGE_WRITES
+from properties.durable.losses import FULL_PAGE_WRITES, PageWrites
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 TOO_EARLY = "requested recovery stop point is before consistent recovery point"
 NO_STANDBY = "backup_label contains data inconsistent with control file"
 CANCELED = "online backup was canceled, recovery cannot continue"
-NO_CHECKPOINT = "could not locate a valid checkpoint record"
 """What a server says of a copy."""
 NOT_WHOLE = f"{TORN}|rows of the ledger"
 
@@ -58,24 +55,12 @@ CHANGES: tuple[Step, ...] = (checkpoint, big_update, transfers, checkpoint, big_
 """Pages all over are changed, and written to their files."""
 
 
-class Setting(StrEnum):
-    """That of full_page_writes in the gap."""
-
-    ON = "on"
-    OFF = "off"
-    OFF_AND_ON = "off and on again"
-
-    @property
-    def fault(self) -> str:
-        """What is wrong with it, in the words of the report."""
-        again = "full_page_writes off for a while after the restart"
-        return {Setting.OFF: UNPROTECTED, Setting.OFF_AND_ON: again}.get(self, "")
-
-
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
+WRONG = {
+    PageWrites.ON: "",
+    PageWrites.OFF: UNPROTECTED,
+    PageWrites.OFF_AND_ON: "full_page_writes off for a while after the restart",
+}
+"""What is wrong with full_page_writes in the gap, in the words of the report."""
 
 
 def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build, tally: Tally) -> None:
@@ -284,28 +269,28 @@ def test_the_control_file_of_another_backup_ends_recovery_too_early_or_too_late(
         refused("with a later control file, to the own stop point", too_late, TOO_EARLY)
 
 
-@pytest.mark.parametrize("setting", [Setting.ON, Setting.OFF, Setting.OFF_AND_ON])
+@pytest.mark.parametrize("setting", PageWrites)
 def test_what_stop_refuses_for_the_sake_of_the_gap_would_not_be_restored(
-    instrumented: Build, tally: Tally, setting: Setting
+    instrumented: Build, tally: Tally, setting: PageWrites
 ) -> None:
     """full_page_writes off in the gap: the same copy, handed out nevertheless, is torn; with it on, it is whole."""
     with durable_server(instrumented, tally, LONG_GAP) as here:
         backups, chance = here.backups, Random(1)
         backups.start("a")
-        labelfile = standby_label(here.session)
-        if setting is Setting.OFF:
+        labelfile = label_file_by_hand(here.session, "standby")
+        if setting is PageWrites.OFF:
             set_full_page_writes(here.origin, here.session, on=False)
 
         def write(session: Session) -> None:
-            if setting is Setting.OFF_AND_ON:
+            if setting is PageWrites.OFF_AND_ON:
                 set_full_page_writes(here.origin, session, on=False)
             for step in CHANGES:
                 step(session, chance)
-            if setting is Setting.OFF_AND_ON:
+            if setting is PageWrites.OFF_AND_ON:
                 set_full_page_writes(here.origin, session, on=True)
 
-        hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
-        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, write, setting.fault)]
+        hazard = None if setting is PageWrites.ON else Hazard.PAGE_WRITES_OFF
+        turns = [lambda: None, lambda: backups.fall(Fall.FAST, hazard, write, WRONG[setting])]
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         set_full_page_writes(here.origin, here.session, on=True)
         if hazard is None:

@@ -19,12 +19,12 @@ from harness.restore.snapshot import Pace
 from harness.restore.workload import transfers
 from harness.server.node import give
 from model.operations import Hazard
-from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.handmade import control_file_of_another
 from properties.durable.judged import check_lost_or_whole
 from properties.durable.lockstep import DurableServer, Fall, durable_server, read_reserve
 from properties.durable.losses import ABSENCE
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal
+from properties.support.restoring import TORN, check_refusal, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -75,7 +75,7 @@ def test_a_life_without_the_extension_loses_backups(instrumented: Build, tally: 
     with durable_server(instrumented, tally, {"max_replication_slots": case.slots}) as here:
         read_reserve(here.session)
         here.backups.start("a")
-        labelfile = standby_label(here.session)
+        labelfile = label_file_by_hand(here.session, "standby")
         turns: list[Callable[[], object]] = [
             *here.backups.does(transfers, chance=Random(1)),
             lambda: fall_and_live(here, case, lambda: LIVES[case.life](here.origin, REWRITE)),

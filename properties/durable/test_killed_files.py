@@ -11,10 +11,10 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, Implementation
-from harness.faults.nemesis import Fault
+from harness.faults.nemesis import KILL_OF_THE_POSTMASTER, Fault
 from harness.server import durable
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
+from harness.server.cluster import open_cluster
+from harness.server.tablespaces import add_tablespace
 from model.operations import Hazard
 from properties.durable.killed import AGAIN, CANCELLED, FAILED, KILLS, TERMINATED, Killing
 from properties.durable.lockstep import LONG_GAP
@@ -27,7 +27,7 @@ from properties.durable.writing import (
     steps,
     way_of_resuming,
 )
-from properties.faults.trials import Case, check_all
+from properties.faults.trials import Case, survive_all
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
@@ -39,18 +39,9 @@ def killing(instrumented: Build, implementation: Implementation) -> Iterator[Kil
     if implementation.start != SHARED.start:
         pytest.skip("only the extension has state files")
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
-        add_tablespace(cluster)
-        yield Killing(cluster)
-
-
-def add_tablespace(cluster: Cluster) -> None:
-    """So that a stop hands out a map of tablespaces, too."""
-    place = cluster.folder / "space"
-    place.mkdir()
-    give(place, cluster.user)
-    session = cluster.connect()
-    session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-    session.close()
+        killing = Killing(cluster)
+        add_tablespace(cluster, killing.admin, "space")  # so that a stop hands out a map of tablespaces, too
+        yield killing
 
 
 each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.replace(" ", "-"))
@@ -59,7 +50,7 @@ each_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.name.re
 @each_kill
 def test_killed_at_every_step(kill: Fault, killing: Killing, tally: Tally) -> None:
     """... of writing and removing the file of a backup."""
-    check_all(
+    survive_all(
         killing,
         tally,
         (Case(kill.name, place.step.point, partial(killing.kill, kill, place), str(place)) for place in places()),
@@ -71,13 +62,13 @@ def test_killed_again_when_the_server_takes_it_up(
     kill: Fault, killing: Killing, tally: Tally, exhaustive: bool
 ) -> None:
     """... at every step of that."""
-    check_all(
+    survive_all(
         killing,
         tally,
         (
             Case(AGAIN.format(kill.name), second.point, partial(killing.kill, kill, place, second), str(place))
             for place in places()
-            if kill is not KILLS[1] or place.surely_left
+            if kill is not KILL_OF_THE_POSTMASTER or place.surely_left
             if exhaustive or (place.step.left in (ENDING, REPLACING) and place.step.point == "file-renamed")
             for second in steps(way_of_resuming(place))
         ),
@@ -88,7 +79,7 @@ def test_killed_again_when_the_server_takes_it_up(
 @pytest.mark.parametrize("hazard", [Hazard.PAGE_WRITES_OFF, Hazard.ABSENCE], ids=str)
 def test_what_is_lost_stays_lost(kill: Fault, hazard: Hazard, killing: Killing, tally: Tally, exhaustive: bool) -> None:
     """... if the server is killed while it finds that out, and nothing is wrong with the next start."""
-    check_all(
+    survive_all(
         killing,
         tally,
         (
@@ -104,12 +95,12 @@ BRIEFLY = {
     TERMINATED: ("resume-begun",),  # from then on it has what it needs, and goes on to the end
     FAILED: ("file-written",),  # as if the disk were full
 }
-"""InjectionPoints where the reaper is made to end if there is little time: it takes the next one a second to come."""
+"""Points where the reaper is made to end if there is little time: it takes the next one a second to come."""
 
 
 def test_a_reaper_that_ends_begins_anew(killing: Killing, tally: Tally, exhaustive: bool) -> None:
     """... at any step, holds core once, and loses nothing."""
-    check_all(
+    survive_all(
         killing,
         tally,
         (

@@ -3,13 +3,12 @@ cannot bring it back together with what that start has written. Nor can one take
 
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from harness.building.build import Build
 from harness.faults.traced import Call, has_strace, traced_start
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.workload import transfers
 from harness.server.durable import configured, resumed
 from properties.durable.lockstep import Fall, durable_server
@@ -43,9 +42,8 @@ def test_a_start_flushes_the_removal_of_the_mark_before_it_writes_wal(
         here.session.close()
         server.go_down(fall.kind)
         assert (server.data_dir / MARK).is_dir(), "the extension has left no mark"
-        with configured(server, FOREIGN), TemporaryDirectory(dir=scratch_folder()) as folder:
-            Path(folder).chmod(0o755)
-            calls = traced_start(server, Path(folder), single=single)
+        with configured(server, FOREIGN), temporary_folder() as folder:
+            calls = traced_start(server, folder, single=single)
         assert not (server.data_dir / MARK).exists(), "core has not removed the mark"
         removed = first(calls, MARK, "rmdir")
         remover = calls[removed].pid
@@ -70,9 +68,8 @@ def test_a_start_with_the_extension_leaves_the_mark_anew_for_good_when_it_has_be
         transfers(here.session, Random(1))
         here.session.close()
         server.go_down(Fall.POSTMASTER.kind)
-        with TemporaryDirectory(dir=scratch_folder()) as folder:
-            Path(folder).chmod(0o755)
-            calls = traced_start(server, Path(folder), single=False)
+        with temporary_folder() as folder:
+            calls = traced_start(server, folder, single=False)
         postmaster, removed = calls[0].pid, first(calls, MARK, "rmdir")
         made = [number for number, call in enumerate(calls) if call.name == "mkdir" and MARK in call.rest]
         for number in made:

@@ -16,12 +16,12 @@ from harness.server.checksums import set_checksums
 from harness.server.cluster import Cluster
 from harness.server.durable import resumed
 from model.operations import Hazard
-from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.handmade import control_file_of_another
 from properties.durable.judged import check_lost_or_whole
 from properties.durable.lockstep import DurableServer, Fall, change, durable_server
 from properties.durable.losses import CHECKSUMS
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import TORN, check_refusal, check_restore, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -112,7 +112,7 @@ def test_checksums_that_are_switched_while_the_server_is_down_lose_its_backups(
     checksums, so that nobody looks."""
     with durable_server(instrumented, tally) as here:
         begin(here, switch)
-        labelfile = standby_label(here.session)
+        labelfile = label_file_by_hand(here.session, "standby")
         turns = turns_of(here, switch, Hazard.CHECKSUMS, switch.name)
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         check_lost_or_whole(here, tally, "a", snapshot, CHECKSUMS)

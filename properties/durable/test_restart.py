@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,21 +19,20 @@ from hypothesis import strategies as st
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
-from harness.faults.nemesis import DYING
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
 from harness.restore.workload import (
     archive_all,
     big_update,
     checkpoint,
-    prepare_workload,
+    open_with_workload,
     switch_wal,
     transfers,
     truncate,
 )
 from harness.schema.campaign import SurvivalCase
-from harness.server.cluster import Cluster, open_cluster
+from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import SqlError
 from model.design import OnRestart
@@ -43,6 +40,7 @@ from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
+from properties.faults.expectations import DYING
 from properties.recording.tally import Tally
 from properties.support.lockstep import Lockstep
 from properties.support.restoring import check_restore
@@ -63,12 +61,8 @@ HALFWAY, LAST = 2500, 4500
 def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
     """A server with the workload, its WAL archived; it has so little memory that it writes pages all the time."""
     memory = {"shared_buffers": "1MB"}
-    with open_cluster(instrumented, settings=server_settings(implementation) | memory, archive=True) as server:
-        session = server.connect()
-        for statement in implementation.prepare:
-            session.execute(statement)
-        prepare_workload(session)
-        session.close()
+    settings = server_settings(implementation) | memory
+    with open_with_workload(instrumented, settings, implementation) as server:
         yield server
 
 
@@ -215,11 +209,11 @@ def take_and_restore(
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = CatalogueClient(server, CATALOGUE)
-        with TemporaryDirectory(dir=scratch_folder()) as folder, in_step(client, tally) as lockstep:
+        with temporary_folder() as folder, in_step(client, tally) as lockstep:
             with full_page_writes(client):
                 lockstep.step(Connect(STARTER, "root"))
                 lockstep.step(Start(STARTER, LABEL))
-                copy = copying(server.data_dir, Path(folder), pace)
+                copy = copying(server.data_dir, folder, pace)
                 snapshot = under_load(client, copy, Random(seed), moment, lambda: interruption(lockstep))
                 lockstep.step(Connect(STOPPER, "root"))
                 outcome = lockstep.step(Stop(STOPPER, LABEL, start_point=1))

@@ -25,12 +25,12 @@ from harness.server.programs import run_program
 from harness.server.session import Session
 from model.operations import Hazard
 from properties.durable.every_kind import EVERYTHING, kinds_flaws, prepare_kinds
-from properties.durable.handmade import TORN, control_file_of_another, standby_label
+from properties.durable.handmade import control_file_of_another
 from properties.durable.judged import check_lost_or_whole
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server, read_reserve
-from properties.durable.losses import FULL_PAGE_WRITES
+from properties.durable.losses import FULL_PAGE_WRITES, PageWrites
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import TORN, check_refusal, check_restore, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -51,19 +51,6 @@ FLUSH = "SELECT pg_logical_emit_message(true, 'gap', '')"
 PARAMETER = "SELECT setting FROM pg_settings WHERE name = 'full_page_writes'"
 
 
-class Setting(StrEnum):
-    """That of full_page_writes, read at the end of recovery, and what becomes of it in the gap."""
-
-    ON = "on"
-    OFF = "off"
-    OFF_AND_ON = "off and on again"
-
-    @property
-    def fault(self) -> str:
-        """In the words of the report."""
-        return "" if self is Setting.ON else f"full_page_writes {self} at the end of recovery, not logged"
-
-
 class Hints(StrEnum):
     """What becomes of hints, which are in the WAL only if the server cannot do without."""
 
@@ -77,6 +64,11 @@ class Hints(StrEnum):
         return {**LONG_GAP, "wal_log_hints": "on" if self is Hints.LOGGED else "off"}
 
 
+def unlogged(setting: PageWrites) -> str:
+    """What is wrong if it is read at the end of recovery, in the words of the report."""
+    return "" if setting is PageWrites.ON else f"full_page_writes {setting} at the end of recovery, not logged"
+
+
 def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
     """Does the WAL since then tell of a change of full_page_writes?"""
     session.execute(FLUSH)
@@ -87,7 +79,7 @@ def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
     return "FPW_CHANGE" in said.stdout
 
 
-def fall(here: DurableServer, fall: Fall, setting: Setting, in_the_gap: Callable[[Session], object]) -> None:
+def fall(here: DurableServer, fall: Fall, setting: PageWrites, in_the_gap: Callable[[Session], object]) -> None:
     """The server falls, and comes up with that setting at the end of recovery; this is done in the gap, unnoticed.
 
     Raises TooLateError if it did not come about.
@@ -97,7 +89,7 @@ def fall(here: DurableServer, fall: Fall, setting: Setting, in_the_gap: Callable
     backups.session.execute("SELECT shared_backup_injection_points_keep()")
     backups.session.close()
     server.go_down(fall.kind)
-    value = "on" if setting is Setting.ON else "off"
+    value = "on" if setting is PageWrites.ON else "off"
     start_with_reload_at_the_end_of_recovery(server, lambda: server.configure({"full_page_writes": value}))
     since = control_data(server)[CHECKPOINT]
     points = InjectionPoints(server.connect())
@@ -107,21 +99,21 @@ def fall(here: DurableServer, fall: Fall, setting: Setting, in_the_gap: Callable
     if told_in_wal(server, session, since):
         raise TooLateError("the checkpointer has read the setting when recovery was over")
     in_the_gap(session)
-    if setting is Setting.OFF_AND_ON:
+    if setting is PageWrites.OFF_AND_ON:
         server.configure({"full_page_writes": "on"})
         server.reload(sessions=[session])
         server.wait_until(lambda: told_in_wal(server, session, since), PATIENCE, "full_page_writes to be on")
     points.detach()
     session.close()
-    hazard = None if setting is Setting.ON else Hazard.PAGE_WRITES_OFF
-    backups.crossed(fall, hazard, setting.fault, compare=setting is Setting.ON)
+    hazard = None if setting is PageWrites.ON else Hazard.PAGE_WRITES_OFF
+    backups.crossed(fall, hazard, unlogged(setting), compare=setting is PageWrites.ON)
 
 
 @contextmanager
 def crossed(
     build: Build,
     tally: Tally,
-    setting: Setting,
+    setting: PageWrites,
     how: Fall,
     in_the_gap: Callable[[Session], object],
     hints: Hints,
@@ -137,7 +129,7 @@ def crossed(
                 prepare_kinds(here.session)
                 read_reserve(here.session)
                 here.backups.start("a")
-                labelfile = standby_label(here.session)
+                labelfile = label_file_by_hand(here.session, "standby")
                 turns: list[Callable[[], object]] = [
                     lambda: None,
                     lambda: long_recovery(here),
@@ -169,9 +161,9 @@ def long_recovery(here: DurableServer) -> None:
 
 
 @pytest.mark.parametrize("how", FALLS)
-@pytest.mark.parametrize("setting", [Setting.OFF, Setting.OFF_AND_ON])
+@pytest.mark.parametrize("setting", [PageWrites.OFF, PageWrites.OFF_AND_ON])
 def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
-    instrumented: Build, tally: Tally, setting: Setting, how: Fall
+    instrumented: Build, tally: Tally, setting: PageWrites, how: Fall
 ) -> None:
     """... whether or not the WAL tells of the setting. The same copy, handed out nevertheless, is torn."""
     write = lambda session: session.execute(CHANGE)  # noqa: E731
@@ -180,14 +172,14 @@ def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
         here.origin.reload(sessions=[here.session])
         check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)
         files, survival_case = control_file_of_another(here, labelfile), here.backups.survival_cases["a"]
-        scenario = f"control: durable, {setting.fault}, with files made by hand"
+        scenario = f"control: durable, {unlogged(setting)}, with files made by hand"
         check_refusal(tally, scenario, here.origin, snapshot, files, TORN, survival_case=survival_case)
 
 
 def test_images_that_are_only_to_be_compared_protect_no_page(instrumented: Build, tally: Tally) -> None:
     """Those that wal_consistency_checking adds: recovery does not apply them."""
     write = lambda session: session.execute(CHANGE)  # noqa: E731
-    how, settings = (Setting.OFF, Fall.IMMEDIATE), {"wal_consistency_checking": "all"}
+    how, settings = (PageWrites.OFF, Fall.IMMEDIATE), {"wal_consistency_checking": "all"}
     with crossed(instrumented, tally, *how, write, hints=Hints.UNLOGGED, settings=settings) as (here, snapshot, _):
         here.origin.configure({"full_page_writes": "on"})
         here.origin.reload(sessions=[here.session])
@@ -211,7 +203,7 @@ def check_protected(build: Build, tally: Tally, hints: Hints, how: Fall, to_the_
         for step in EVERYTHING:
             step(session, chance)
 
-    with crossed(build, tally, Setting.ON, how, write, hints) as (here, snapshot, _):
+    with crossed(build, tally, PageWrites.ON, how, write, hints) as (here, snapshot, _):
         stopped = here.backups.stop("a")
         here.backups.archive()
         scenario = f"durable, much written in the gap, {hints}"

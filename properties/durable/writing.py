@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from properties.faults.trials import GONE, START, WORK
+from properties.faults.expectations import GONE
+from properties.faults.trials import START, WORK
 
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop('held', false)"
 RENEW = "SELECT shared_backup_renew('held', '30 s')"
 
-# What the files say of the backup. ServerLockstep the states that the view shows there are:
+# What the files say of the backup. Beside the states that the view shows there are:
 
 RENEWED = "renewed"
 """It is active, until a later time."""

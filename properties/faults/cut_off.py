@@ -9,10 +9,10 @@ from typing import NamedTuple
 from harness.clients.client import LONG_AGO, PATIENCE, Client, Violation, interval, with_values
 from harness.clients.history import Event
 from harness.clients.implementation import UNFENCED, Implementation
-from harness.clients.labelfile import lsn_to_int
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import lowered_too_often
 from harness.server.session import Row
+from harness.server.wal import lsn_to_int
 from model.design import Design
 from model.explore import ROOT
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop

@@ -10,8 +10,8 @@ from harness.clients.implementation import SHARED, Implementation
 from harness.machine.processes import descendants
 from harness.server.cluster import open_cluster
 from harness.server.injection_points import InjectionPoints
-from harness.server.node import give
 from harness.server.session import SqlError
+from harness.server.tablespaces import add_tablespace
 from properties.faults.trials import FaultTrials
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
@@ -60,12 +60,7 @@ def footprint(trials: FaultTrials) -> Footprint:
 
 def make_tablespaces(trials: FaultTrials) -> None:
     for number in range(TABLESPACES):
-        folder = trials.cluster.folder / str(number)
-        for name in ("", *FOLDERS):
-            folder /= name
-            folder.mkdir()
-            give(folder, trials.cluster.user)
-        trials.admin.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
+        add_tablespace(trials.cluster, trials.admin, f"t{number}", FOLDERS)
 
 
 def open_files(pid: int) -> int:

@@ -15,8 +15,8 @@ from harness.faults.nemesis import FAULTS, Fault
 from harness.schema.campaign import NO_POINT
 from harness.server import durable
 from harness.server.cluster import open_cluster
-from harness.server.injection_points import POINTS
-from properties.faults.trials import WORK, Case, FaultTrials, check, check_all
+from properties.faults.expectations import EXPECTATIONS
+from properties.faults.trials import WORK, Case, FaultTrials, kind_of, survive, survive_all
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
@@ -57,25 +57,17 @@ def fault_trials(
         yield FaultTrials(cluster)
 
 
-def struck(fault: Fault, trials: FaultTrials) -> list[str]:
-    """The points at which a fault makes sense."""
-    points = [point for point in POINTS if point.startswith(fault.points)]
-    return [point for point in points if fault.action == "wait" or trials.points.may_fail(point)]
-
-
-def kind(point: str) -> str:
-    """What comes to a point."""
-    return point.partition("-")[0]
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_fault_at_every_point(fault: Fault, trials: FaultTrials, tally: Tally, exhaustive: bool) -> None:
     """The operation took place or left no trace; then nothing of it is left over, and the next backup is good."""
-    points = (not exhaustive and fault.briefly) or struck(fault, trials)
-    check_all(
-        trials, tally, (Case(fault.name, point, partial(trials.trial, fault, kind(point), point)) for point in points)
-    )
+    points = (not exhaustive and EXPECTATIONS[fault.name].briefly_at) or trials.points_of(fault)
+    survive_all(trials, tally, (at_point(trials, fault, point) for point in points))
     trials.at_full_strength()
+
+
+def at_point(trials: FaultTrials, fault: Fault, point: str) -> Case:
+    """The fault strikes whatever comes to that point."""
+    return Case(fault.name, point, partial(trials.trial, fault, kind_of(point), point))
 
 
 def test_a_fault_at_any_moment(trials: FaultTrials, tally: Tally, profile: str) -> None:
@@ -83,13 +75,12 @@ def test_a_fault_at_any_moment(trials: FaultTrials, tally: Tally, profile: str) 
 
     @settings(max_examples=EXAMPLES[profile])
     @given(st.sampled_from(ANY_MOMENT), st.sampled_from(sorted(WORK)), st.floats(0, LONGEST))
-    def trial(fault: Fault, work: str, delay: float) -> None:
-        if not any(point.startswith(work) for point in struck(fault, trials)):
-            work = kind(fault.points[0])
-        early = fault._replace(refusals=fault.refusals | fault.early)
-        check(trials, tally, Case(fault.name, NO_POINT, partial(trials.trial, early, work, delay=delay)))
+    def at_any_moment(fault: Fault, kind: str, delay: float) -> None:
+        kinds = [kind_of(point) for point in trials.points_of(fault)]
+        struck = kind if kind in kinds else kinds[0]
+        survive(trials, tally, Case(fault.name, NO_POINT, partial(trials.trial, fault, struck, delay=delay)))
 
-    trial()
+    at_any_moment()
 
 
 def test_a_fault_about_a_durable_backup(durable_trials: FaultTrials, tally: Tally, profile: str) -> None:
@@ -97,9 +88,8 @@ def test_a_fault_about_a_durable_backup(durable_trials: FaultTrials, tally: Tall
     trials, lasting = durable_trials, [fault for fault in FAULTS if not fault.restarts]
 
     @settings(max_examples=EXAMPLES[profile] // 2)
-    @given(st.sampled_from([(fault, point) for fault in lasting for point in struck(fault, trials)]))
-    def trial(scenario: tuple[Fault, str]) -> None:
-        fault, point = scenario
-        check(trials, tally, Case(fault.name, point, partial(trials.trial, fault, kind(point), point)))
+    @given(st.sampled_from([(fault, point) for fault in lasting for point in trials.points_of(fault)]))
+    def somewhere(scenario: tuple[Fault, str]) -> None:
+        survive(trials, tally, at_point(trials, *scenario))
 
-    trial()
+    somewhere()

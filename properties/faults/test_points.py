@@ -22,18 +22,11 @@ from harness.server.injection_points import (
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Session, SqlError
 from model.explore import CAROL
-from properties.faults.trials import label_of
+from properties.faults.trials import START, WORK, kind_of, label_of
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
 PATIENCE = 30.0
-
-START = "SELECT shared_backup_start('held', true, '10 s')"
-STOP = "SELECT shared_backup_stop('held', true)"
-ABORT = "SELECT shared_backup_abort('held')"
-EXPIRE = "SELECT shared_backup_clock_advance('20 s')"
-WORK = {"start": START, "stop": STOP, "abort": ABORT, "reaper": EXPIRE}
-"""What comes to the points whose names begin like that."""
 
 SHOWN = {
     "start": ["starting"],
@@ -49,7 +42,7 @@ SHOWN = {
 """What the view shows of a backup that somebody holds at that point, or at one whose name begins like that."""
 
 HELD_OFF = ("stop-core-ended", "abort-claimed", "abort-released")
-"""InjectionPoints where the session leaves a request to cancel for later."""
+"""Points where the session leaves a request to cancel for later."""
 
 LEFT = {
     "start": [],
@@ -88,7 +81,7 @@ def user(cluster: Cluster, points: InjectionPoints) -> Iterator[Session]:
 
 def prepare(point: str, user: Session) -> str:
     """Makes everything ready for the operation that comes to a point, and returns that."""
-    kind = point.partition("-")[0]
+    kind = kind_of(point)
     user.execute("SELECT shared_backup_clock_freeze()")
     if kind != "start":
         user.execute(START)
@@ -100,7 +93,7 @@ def states_in_view(points: InjectionPoints) -> list[str]:
 
 
 def by_point(table: dict[str, list[str]], point: str) -> list[str]:
-    return table.get(point, table.get(point.partition("-")[0], []))
+    return table.get(point, table.get(kind_of(point), []))
 
 
 def expect(points: InjectionPoints, states: list[str]) -> None:

@@ -10,7 +10,8 @@ from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import SqlError
-from properties.faults.trials import DONE, GONE, START, UNDONE, WORK, end_of, label_of
+from properties.faults.expectations import DONE, GONE, UNDONE
+from properties.faults.trials import START, WORK, end_of, kind_of, label_of
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -21,7 +22,7 @@ PROMOTED = "55000"
 
 def promote_at(point: str, standby: Cluster) -> str:
     """Returns what the caller was told; raises AssertionError if all is not well afterwards."""
-    kind = point.partition("-")[0]
+    kind = kind_of(point)
     points, caller = InjectionPoints(standby.connect()), standby.connect()
     points.session.execute("SELECT shared_backup_clock_freeze()")
     if kind != "start":

@@ -1,4 +1,7 @@
-"""Trials: an operation is brought to an injection point, a fault strikes, it is woken up; and then all must be well."""
+"""Trials: an operation is brought to an injection point, a fault strikes, it is let go; and then all must be well.
+
+How a fault strikes and is healed is said in ``harness.faults.nemesis``, what may come of it in ``expectations``.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,14 +9,15 @@ from time import sleep
 from typing import NamedTuple
 
 from harness.clients.labelfile import parse_label_file
-from harness.faults.nemesis import CALLER, Fault, Target, answers, make_role, titled
-from harness.machine.processes import runs, wait_gone
+from harness.faults.nemesis import CALLER, Fault, Target, make_role
+from harness.machine.processes import runs, titled, wait_gone
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.durable import state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Pending, Row, Session, SqlError
 from harness.server.shared_memory import dynamic_shared_memory, main_shared_memory
+from properties.faults.expectations import EXPECTATIONS, GONE
 from properties.recording.tally import Tally
 
 PATIENCE = 30.0
@@ -27,12 +31,6 @@ WORK = {
     "reaper": "SELECT shared_backup_clock_advance('20 s')",
 }
 """What comes to the points whose names begin like that."""
-
-GONE = "gone"
-UNDONE = {"start": GONE, "stop": "active", "abort": "active", "reaper": "active"}
-"""How the backup is if the operation left no trace."""
-DONE = {"start": "active", "stop": "stopped", "abort": GONE, "reaper": "expired"}
-"""How it is if the operation took place."""
 
 BYSTANDER_START, BYSTANDER_STOP = "SELECT pg_backup_start('bystander', true)", "SELECT pg_backup_stop(false)"
 
@@ -53,12 +51,9 @@ def end_of(pending: Pending) -> End:
         return End(None, error.sqlstate)
 
 
-def possible_states(fault: Fault, kind: str, target: Target, end: End) -> set[str]:
-    """How the backup may be after the trials."""
-    if fault.restarts:
-        return {GONE}
-    took_place = end.sqlstate is None or (kind == "reaper" and target.point is not None)  # time is up, whoever waited
-    return {DONE[kind]} | fault.leaves | (set() if took_place else {UNDONE[kind]})
+def kind_of(point: str) -> str:
+    """What comes to a point: one of WORK."""
+    return point.partition("-")[0]
 
 
 def label_of(point: str | None) -> str | None:
@@ -83,7 +78,12 @@ class FaultTrials:
     def admin(self) -> Session:
         return self.points.session
 
-    # One example
+    def points_of(self, fault: Fault) -> list[str]:
+        """The points at which a fault makes sense."""
+        points = EXPECTATIONS[fault.name].points()
+        return [point for point in points if fault.action == "wait" or self.points.may_fail(point)]
+
+    # One trial
 
     def trial(self, fault: Fault, kind: str, point: str | None = None, delay: float = 0.0) -> str:
         """The fault strikes an operation at a point (else after so many seconds).
@@ -92,15 +92,14 @@ class FaultTrials:
         """
         target, bystander = self.begin(fault, kind, point)
         sleep(delay)
-        fault.inject(target)
-        if fault.restarts:
-            self.reconnect()
-        elif point is not None:
-            self.points.detach(point)
-        fault.after(target)
-        target.healing.close()
+        with fault.injected(target):
+            if fault.restarts:
+                self.reconnect()
+            elif point is not None:
+                self.points.detach(point)
+            target.linger()
         end = end_of(target.pending)
-        self.check(fault, kind, target, bystander, end)
+        self.check_aftermath(fault, kind, target, bystander, end)
         return end.sqlstate or "ok"
 
     def begin(self, fault: Fault, kind: str, point: str | None) -> tuple[Target, Session]:
@@ -135,24 +134,19 @@ class FaultTrials:
     def reconnect(self) -> None:
         """The server is another one."""
         self.admin.close()
+        self.points.session = self.cluster.await_session(PATIENCE)
 
-        def back() -> bool:
-            try:
-                self.points.session = self.cluster.connect()
-            except SqlError:
-                return False
-            return answers(self.admin)
+    # After a trial
 
-        self.cluster.wait_until(back, PATIENCE, "the server to be back")
-
-    # After the trials
-
-    def check(self, fault: Fault, kind: str, target: Target, bystander: Session, end: End) -> None:
+    def check_aftermath(self, fault: Fault, kind: str, target: Target, bystander: Session, end: End) -> None:
         """All is well again; raises AssertionError."""
-        assert end.sqlstate is None or end.sqlstate in fault.refusals, f"the caller was told {end.sqlstate}"
+        expected = EXPECTATIONS[fault.name]
+        assert end.sqlstate in (None, *expected.refused(target.point)), f"the caller was told {end.sqlstate}"
         target.caller.close()
         self.eventually(lambda: not runs(target.caller.pid), "the caller's process is still there")
-        state, possible = self.settled(), possible_states(fault, kind, target, end)
+        in_time = kind == "reaper" and target.point is not None  # its time is up, whatever who waited for it was told
+        possible = {GONE} if fault.restarts else expected.states(kind, took_place=in_time or end.sqlstate is None)
+        state = self.settled()
         assert state in possible, f"the caller was told {end.sqlstate or 'ok'}, and it is {state}, not {possible}"
         if not fault.restarts:
             assert forced_full_page_writes(self.admin), "core has forgotten the bystander's backup"
@@ -216,7 +210,8 @@ class FaultTrials:
         known = "SELECT pid FROM shared_backup_reaper() UNION SELECT warm_pid FROM shared_backup_starter()"
 
         def nobody() -> bool:
-            there = titled(self.cluster, "shared_backup")
+            assert self.cluster.pid is not None
+            there = titled(self.cluster.pid, "shared_backup")
             return there <= {pid for (pid,) in self.admin.execute(known)}
 
         self.eventually(nobody, "a background worker is left over")
@@ -242,21 +237,21 @@ class FaultTrials:
 
 
 class Case(NamedTuple):
-    """A fault, and where it strikes."""
+    """A trial, in words."""
 
     fault: str
     point: str
-    strike: Callable[[], str]
-    """Injects it, and returns what the caller was told; raises an exception unless all is well afterwards."""
+    trial: Callable[[], str]
+    """Has the fault strike, and returns what the caller was told; raises an exception unless all is well afterwards."""
     about: str = ""
     """What it strikes, if the point does not tell."""
 
 
-def check(trials: FaultTrials, tally: Tally, case: Case) -> None:
-    """It is survived; or else the next one has a server to which nothing has happened."""
+def survive(trials: FaultTrials, tally: Tally, case: Case) -> None:
+    """Its trial ends well; or else the next one has a server to which nothing has happened."""
     try:
         with tally.example():
-            tally.count_fault(case.fault, case.point, case.strike)
+            tally.count_fault(case.fault, case.point, case.trial)
             tally.steps += 1
     except Exception as error:
         error.add_note(f"{case.fault} at {case.point} {case.about}".rstrip())
@@ -265,12 +260,12 @@ def check(trials: FaultTrials, tally: Tally, case: Case) -> None:
         raise
 
 
-def check_all(trials: FaultTrials, tally: Tally, cases: Iterable[Case]) -> None:
-    """All of them are survived; each is tried."""
+def survive_all(trials: FaultTrials, tally: Tally, cases: Iterable[Case]) -> None:
+    """All their trials end well; each takes place."""
     failed = []
     for case in cases:
         try:
-            check(trials, tally, case)
+            survive(trials, tally, case)
         except Exception as error:
             failed.append(error)
     if failed:

@@ -11,9 +11,9 @@ from harness.machine.processes import stopped
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
-from harness.server.node import give
 from harness.server.session import Session, SqlError
 from harness.server.shared_memory import dynamic_shared_memory
+from harness.server.tablespaces import add_tablespace
 from model.operations import Hazard
 from properties.support.servers import server_settings
 
@@ -298,12 +298,7 @@ def test_what_expires_keeps_no_files(server: Cluster, user: Session) -> None:
 
 def make_tablespaces(server: Cluster, session: Session) -> None:
     for number in range(TABLESPACES):
-        folder = server.folder / str(number)
-        for name in ("", *FOLDERS):
-            folder /= name
-            folder.mkdir()
-            give(folder, server.user)
-        session.execute(f"CREATE TABLESPACE t{number} LOCATION '{folder}'")
+        add_tablespace(server, session, f"t{number}", FOLDERS)
 
 
 def expire(session: Session, round_number: int) -> None:

@@ -216,22 +216,12 @@ def test_the_server_recovers_from_a_warm_worker_that_was_killed(server: Cluster)
     """A process that dies of SIGKILL takes all others with it; afterwards there is a warm worker again."""
     session = server.connect()
     pid = warm(server, session)
-    session.close()
     os.kill(pid, signal.SIGKILL)
-
-    def answers() -> bool:
-        try:
-            session = server.connect()
-        except SqlError:
-            return False
-        try:
-            return starters(session).warm_pid not in (None, pid)
-        except SqlError:
-            return False
-        finally:
-            session.close()
-
-    server.wait_until(answers, PATIENCE, "the server with a warm worker")
+    server.wait_until(lambda: not session.answers(), PATIENCE, "the server to notice that a process was killed")
+    session.close()
+    session = server.await_session(PATIENCE)
+    warm(server, session, other_than=pid)
+    session.close()
 
 
 def test_none_is_kept_without_room_and_one_place_serves_starts_one_by_one(instrumented: Build) -> None:

@@ -1,6 +1,6 @@
 """A stop that returns is worth nothing if the copy does not recover: backups are restored, and compared row by row.
 
-ServerLockstep the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or
+Beside the promise stand its negative controls: the same copy, treated wrongly, is refused by the server or
 found not to be whole. A restore oracle that has never said no proves nothing.
 """
 
@@ -9,8 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from shutil import copyfile, rmtree
-from tempfile import mkdtemp
+from shutil import copyfile
 
 import pytest
 from hypothesis import given, note, settings
@@ -18,29 +17,31 @@ from hypothesis import given, note, settings
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import STOCK, UNFENCED, Implementation
-from harness.clients.labelfile import lsn_to_int
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
-from harness.restore.workload import archive_all, big_update, checkpoint, pgbench, prepare_workload, transfers
+from harness.restore.workload import (
+    archive_all,
+    big_update,
+    checkpoint,
+    open_with_workload,
+    pgbench,
+    transfers,
+)
 from harness.schema.campaign import SurvivalCase
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
+from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import Row, Session
+from harness.server.wal import lsn_to_int
 from properties.recording.tally import Tally
 from properties.restores.backups import BackupsPlan, Kind, plans, take_backups
 from properties.support.lockstep import Lockstep
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 
 WRITES_OFTEN = {"shared_buffers": "1MB"}
 """So little that the server writes pages all the time, beside the checkpoints."""
-
-NO_CHECKPOINT = "could not locate a valid checkpoint record"
-TORN = "invalid page|checksum verification failed"
-"""What a server says of a copy."""
 
 HALF = 11_000_000
 """Bytes, about half of a small cluster."""
@@ -88,21 +89,8 @@ def restore_server(
     """A fresh one; all is gone when the block ends."""
     server = {"shared_preload_libraries": implementation.preload or "", **WRITES_OFTEN}
     server["full_page_writes"] = "on" if full_page_writes else "off"
-    copies = Path(mkdtemp(dir=scratch_folder(), prefix="copies"))
-    copies.chmod(0o755)
-    try:
-        with open_cluster(build, settings=server, archive=True) as origin:
-            session = origin.connect()
-            if tablespace:
-                place = origin.folder / "space"
-                place.mkdir()
-                give(place, origin.user)
-                session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-            prepare_workload(session, "space" if tablespace else None)
-            session.close()
-            yield RestoreServer(Client(origin, implementation), copies)
-    finally:
-        rmtree(copies, ignore_errors=True)
+    with temporary_folder() as copies, open_with_workload(build, server, tablespace=tablespace) as origin:
+        yield RestoreServer(Client(origin, implementation), copies)
 
 
 def test_a_backup_is_restored_as_it_was_at_its_stop(
@@ -218,7 +206,7 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         here.start("early")
         early = here.stop("early")
         here.start("aborted")
-        aborted = by_hand(here)
+        aborted = BackupFiles(None, label_file_by_hand(here.session, "primary"))
         here.session.execute(implementation.abort, {"label": "aborted", **UNFENCED})
         snapshot = copy_around(here, here.change_everything)
         archive_all(here.origin, here.session)
@@ -262,20 +250,3 @@ def test_a_stop_tells_whether_the_copy_is_covered(
         else:
             check_restore(tally, "control: the same, stopped when it was copied", *taken)
         tally.steps += 2
-
-
-def by_hand(here: RestoreServer) -> BackupFiles:
-    """The label file of a backup that has just been started, as somebody might write it who never got one."""
-    redo, checkpoint_lsn, walfile, timeline = here.session.execute(
-        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
-    )[0]
-    lines = (
-        f"START WAL LOCATION: {redo} (file {walfile})",
-        f"CHECKPOINT LOCATION: {checkpoint_lsn}",
-        "BACKUP METHOD: streamed",
-        "BACKUP FROM: primary",
-        "START TIME: 2026-01-01 00:00:00 UTC",
-        "LABEL: by hand",
-        f"START TIMELINE: {timeline}",
-    )
-    return BackupFiles(None, "".join(f"{line}\n" for line in lines))

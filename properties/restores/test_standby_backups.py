@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -17,8 +16,8 @@ from hypothesis import strategies as st
 
 from harness.building.build import Build
 from harness.clients.implementation import UNFENCED, Implementation
-from harness.clients.labelfile import lsn_to_int, parse_label_file
-from harness.machine.scratch import scratch_folder
+from harness.clients.labelfile import parse_label_file
+from harness.machine.scratch import temporary_folder
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import (
     STEPS,
@@ -28,21 +27,21 @@ from harness.restore.workload import (
     checkpoint,
     create_database,
     drop_database,
+    open_with_workload,
     pgbench,
-    prepare_workload,
     transfers,
 )
-from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.cluster import Cluster, open_standby
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.session import Session, SqlError
+from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
 from properties.recording.tally import Tally
-from properties.support.restoring import check_refusal, check_restore
+from properties.support.restoring import TORN, check_refusal, check_restore
 from properties.support.server_lockstep import ServerLockstep, copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
 PATIENCE = 30.0
-TORN = "invalid page|checksum verification failed"
 
 SETTINGS = {
     "full_page_writes": "on",  # core refuses to back up a standby without
@@ -83,11 +82,8 @@ class Pair:
 def replicated(build: Build, implementation: Implementation) -> Iterator[Pair]:
     """A fresh pair, gone when the block ends."""
     server = {**SETTINGS, "shared_preload_libraries": implementation.preload or ""}
-    with open_cluster(build, settings=server, archive=True) as primary:
+    with open_with_workload(build, server, implementation) as primary:
         writer = primary.connect()
-        for statement in implementation.prepare:
-            writer.execute(statement)
-        prepare_workload(writer)
         prepare_probe(writer)
         with open_standby(primary) as standby:
             yield Pair(primary, standby, writer, Random(1))
@@ -101,13 +97,6 @@ def pair(instrumented: Build, implementation: Implementation) -> Iterator[Pair]:
         yield pair
 
 
-@pytest.fixture
-def copies() -> Iterator[Path]:
-    """A folder for them."""
-    with TemporaryDirectory(dir=scratch_folder()) as folder:
-        yield Path(folder)
-
-
 def test_a_backup_of_a_standby_is_restored_as_it_was_at_its_stop(
     pair: Pair, implementation: Implementation, tally: Tally
 ) -> None:
@@ -117,11 +106,11 @@ def test_a_backup_of_a_standby_is_restored_as_it_was_at_its_stop(
     @settings(max_examples=examples, phases=[Phase.generate])  # a few steps are short enough: no minutes of shrinking
     @given(st.lists(st.sampled_from(STEPS), min_size=2, max_size=6), st.integers(0, 999), st.booleans())
     def take_and_restore(steps: list[Step], seed: int, to_the_end: bool) -> None:
-        with tally.example(), TemporaryDirectory(dir=scratch_folder()) as folder:
+        with tally.example(), temporary_folder() as folder:
             backups = ServerLockstep(pair.standby, implementation, tally)
             start_point = backups.start("a")
             with pgbench(pair.primary, clients=2):
-                snapshot = pair.copy(Path(folder) / "copy", steps, seed)
+                snapshot = pair.copy(folder / "copy", steps, seed)
                 stopped = backups.stop("a")
             archive_all(pair.primary, pair.writer)
             label_file = parse_label_file(stopped.files.labelfile or "")

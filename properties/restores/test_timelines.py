@@ -1,23 +1,20 @@
 """A restored server goes on: on a timeline of its own it is backed up again, and that backup is restored, and so on."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import Implementation
 from harness.clients.labelfile import parse_label_file
-from harness.machine.scratch import scratch_folder
 from harness.restore.restore import restored
 from harness.restore.snapshot import Pace, Snapshot
-from harness.restore.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
-from harness.server.cluster import Cluster, open_cluster
+from harness.restore.workload import archive_all, big_update, checkpoint, open_with_workload, transfers
+from harness.server.cluster import Cluster
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import ServerLockstep, Stopped, copy_while
@@ -53,13 +50,6 @@ class Generation:
         )
 
 
-@pytest.fixture
-def copies() -> Iterator[Path]:
-    """A folder for them."""
-    with TemporaryDirectory(dir=scratch_folder()) as folder:
-        yield Path(folder)
-
-
 def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: Path, timeline: int) -> Generation:
     """A backup of a server that writes before, meanwhile and afterwards; all its WAL is archived."""
     session, chance = origin.connect(), Random(timeline)
@@ -80,13 +70,7 @@ def take(origin: Cluster, implementation: Implementation, tally: Tally, folder: 
 def new_origin(build: Build, implementation: Implementation, stack: ExitStack) -> Cluster:
     """The first generation: a server with the workload, which archives its WAL."""
     server = {"shared_preload_libraries": implementation.preload or "", "shared_buffers": "1MB"}
-    origin = stack.enter_context(open_cluster(build, settings=server, archive=True))
-    session = origin.connect()
-    for statement in implementation.prepare:
-        session.execute(statement)
-    prepare_workload(session)
-    session.close()
-    return origin
+    return stack.enter_context(open_with_workload(build, server, implementation))
 
 
 def test_a_restored_server_is_backed_up_and_restored_again(

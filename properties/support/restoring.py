@@ -11,7 +11,12 @@ from harness.restore.soundness import flaws
 from harness.schema.campaign import Restore, SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.controldata import CONTROL_FILE, has_checksums
-from properties.recording.tally import Tally, attempt
+from harness.server.session import Session
+from properties.recording.tally import Restore, Tally, attempt
+
+NO_CHECKPOINT = "could not locate a valid checkpoint record"
+TORN = "invalid page|checksum verification failed"
+"""What a server says of a copy."""
 
 
 def check_restore(
@@ -50,6 +55,20 @@ def check_restore(
     verdict = "should be restorable" if restorable else "should not be restorable, and was restored whole"
     assert restore.as_expected, f"{scenario}: the backup {verdict}: {said}\n{log}"
     return restore
+
+
+def label_file_by_hand(session: Session, source: str) -> str:
+    """The label file of a backup that has just been started, as somebody might write it who never got one.
+
+    ``source``: what it says the backup is one of, "primary" or "standby".
+    """
+    redo, checkpoint, walfile, timeline = session.execute(
+        "SELECT redo_lsn::text, checkpoint_lsn::text, redo_wal_file, timeline_id FROM pg_control_checkpoint()"
+    )[0]
+    return (
+        f"START WAL LOCATION: {redo} (file {walfile})\nCHECKPOINT LOCATION: {checkpoint}\nBACKUP METHOD: streamed\n"
+        f"BACKUP FROM: {source}\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: by hand\nSTART TIMELINE: {timeline}\n"
+    )
 
 
 def torn_pages_of(origin: Cluster, snapshot: Snapshot) -> int:

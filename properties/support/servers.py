@@ -11,6 +11,7 @@ from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, SHARED, STOCK, Implementation, find_implementation
 from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
+from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import Session
 
@@ -109,6 +110,13 @@ def durable(instrumented: Build, implementation: Implementation) -> Iterator[Cli
         pytest.skip("only the extension has durable backups to test beside those that are not")
     with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
         yield Client(cluster, DURABLE)
+
+
+@pytest.fixture
+def copies() -> Iterator[Path]:
+    """A folder for copies of servers."""
+    with temporary_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -8,21 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
+from harness.clients.implementation import SHARED, Implementation, without_instruments
 from harness.machine.project import EXTENSION
-from harness.machine.scratch import scratch_folder
+from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot
-from harness.restore.workload import archive_all, big_update, checkpoint, prepare_workload, transfers
+from harness.restore.workload import archive_all, big_update, checkpoint, open_with_workload, transfers
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
 from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
@@ -33,6 +31,7 @@ SECTION = "## A snapshot with two hooks"
 README = EXTENSION / "README.md"
 STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
 REPEATED = 'shared backup "nightly" had already been stopped'
+RELEASED = without_instruments(SHARED)
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
 
 
@@ -114,17 +113,10 @@ def shell_beside_server(
     """A fresh one; all is gone when the block ends."""
     with (
         tally.example(),
-        TemporaryDirectory(dir=scratch_folder()) as folder,
-        open_cluster(build, settings={**SERVER, **(settings or {})}, archive=True) as server,
+        temporary_folder() as folder,
+        open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=True) as server,
     ):
-        here = ShellBesideServer(server, Path(folder))
-        place = server.folder / "space"
-        place.mkdir()
-        give(place, server.user)
-        here.session.execute("CREATE EXTENSION shared_backup")
-        here.session.execute(f"CREATE TABLESPACE space LOCATION '{place}'")
-        prepare_workload(here.session, "space")
-        yield here
+        yield ShellBesideServer(server, folder)
 
 
 @pytest.mark.parametrize("settings", [None, durable.SETTINGS], ids=["no restart", "across a restart"])

@@ -1,6 +1,6 @@
 """A backup outlives the session that started it, however that session ends: the causes the thread names, one by one.
 
-ServerLockstep each stands the same with core's own functions, where the backup is lost: the problem is real, and the
+Beside each stands the same with core's own functions, where the backup is lost: the problem is real, and the
 check can fail.
 """
 
