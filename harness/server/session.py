@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import Buffer
+from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
 Row = tuple[Any, ...]
@@ -83,6 +84,11 @@ class Session:
     def usable(self) -> bool:
         """Whether statements can be sent: False once the session was closed or found broken."""
         return not self._connection.closed
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement is under way, in another thread."""
+        return self._connection.info.transaction_status is TransactionStatus.ACTIVE
 
     def execute(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """The statement's rows (none, if it returns nothing); raises SqlError."""

@@ -99,7 +99,7 @@ def controller(phases: PhaseController) -> Iterator[PhaseController]:
     """With all sessions connected."""
     connect(phases)
     yield phases
-    phases.end()
+    phases.client.end()
 
 
 @pytest.fixture
@@ -107,13 +107,13 @@ def durable_controller(durable_phases: PhaseController) -> Iterator[PhaseControl
     """The same, where backups survive restarts."""
     connect(durable_phases)
     yield durable_phases
-    durable_phases.end()
+    durable_phases.client.end()
 
 
 def connect(controller: PhaseController) -> None:
-    controller.begin(ROLES, len(SESSION_ROLES), controller.implementation.design.settings)
+    controller.client.begin(ROLES, len(SESSION_ROLES), controller.client.implementation.design.settings)
     for connection in connections():
-        controller.perform(connection)
+        controller.client.perform(connection)
 
 
 Case = tuple[Scope, Schedule, list[Run]]
@@ -134,7 +134,7 @@ def replay(controller: PhaseController, tally: Tally, cases: Sequence[Case], rea
                 tally.steps += len(schedule)
                 tally.interleavings[scope.order(f"the reaper held at {reaper_at}" if reaper_at else "")] += 1
         except BaseException as failure:
-            tally.keep(controller.history, failed=True)
+            tally.keep(controller.client.history, failed=True)
             recover(controller)
             if isinstance(failure, Violation):
                 again(controller, cases[max(position - 1, 0) : position + 1], reaper_at)
@@ -154,7 +154,7 @@ def again(controller: PhaseController, cases: Sequence[Case], reaper_at: str | N
 def recover(controller: PhaseController) -> None:
     """Makes all new after a failure."""
     controller.release_all()
-    controller.recover()
+    controller.client.recover()
     connect(controller)
 
 
@@ -162,7 +162,7 @@ def recover(controller: PhaseController) -> None:
 @pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
 def test_two_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     states = ("absent", "active") if profile == "dev" else ("absent", "active", "stopped")
-    replay(controller, tally, cases_of(controller.implementation.design, scopes(kinds, states)))
+    replay(controller, tally, cases_of(controller.client.implementation.design, scopes(kinds, states)))
 
 
 @pytest.mark.server
@@ -175,7 +175,7 @@ def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
     replay(
         controller,
         tally,
-        cases_of(controller.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
+        cases_of(controller.client.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
         reaper_at,
     )
 
@@ -185,7 +185,7 @@ def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
 def test_three_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     everything = scopes(kinds, ("absent", "active"))
     small = [scope for scope in everything if len({*scope.labels}) == 1 or (profile == "gate" and scope.limit == 1)]
-    design = controller.implementation.design
+    design = controller.client.implementation.design
     cases = cases_of(design, everything if profile == "nightly" else small)
     replay(controller, tally, cases)
     if left := len(cases_of(design, everything)) - len(cases):

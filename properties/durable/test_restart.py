@@ -19,7 +19,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.client import Client
+from harness.clients.client import Client, Restarter, restart_server
 from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
 from harness.faults.nemesis import DYING
 from harness.machine.scratch import scratch_folder
@@ -40,7 +40,7 @@ from harness.server.session import SqlError
 from model.design import OnRestart
 from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
-from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
+from properties.durable.catalogue import CARRY_IN, CATALOGUE, carry_without_a_restart, carrying, falling
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
 from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
@@ -102,8 +102,7 @@ def test_a_restart_forgets_a_running_backup(
     """... of whatever kind it is: there is nothing to stop, nothing in the view, and core does not count it."""
     if implementation.design.on_restart is not OnRestart.FORGET:
         pytest.skip("the design keeps its backups over a restart")
-    client = FallingClient(server, replace(implementation, prepare=()))
-    client.fall = fall
+    client = Client(server, replace(implementation, prepare=()), restarter=falling(fall))
     with in_step(client, tally) as lockstep:
         start_and_restart(lockstep, fall.kind)
         lockstep.probe()
@@ -178,12 +177,14 @@ def test_keeping_the_state_over_a_restart_is_not_enough(
 ) -> None:
     """The stop succeeds, with the original start point, and the copy's recovery PANICs at the restart's checkpoint."""
 
-    def restart(lockstep: Lockstep) -> None:
-        assert isinstance(lockstep.client, CatalogueClient)
-        lockstep.client.fall = fall
-        lockstep.step(Restart(fall.kind))
-
-    take_and_restore(server, tally, f"catalogue, across {fall}", SurvivalCase(CATALOGUE.name, (fall,)), restart)
+    take_and_restore(
+        server,
+        tally,
+        f"catalogue, across {fall}",
+        SurvivalCase(CATALOGUE.name, (fall,)),
+        lambda lockstep: lockstep.step(Restart(fall.kind)),
+        carrying(falling(fall)),
+    )
     for restore in tally.restores:
         assert "online backup was canceled" in restore.said, "it was refused, and for another reason"
 
@@ -192,8 +193,7 @@ def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, only_the_exte
     """The negative control: the same without a restart, and the copy is restored whole."""
 
     def carry(lockstep: Lockstep) -> None:
-        assert isinstance(lockstep.client, CatalogueClient)
-        lockstep.client.carry_without_a_restart()
+        carry_without_a_restart(lockstep.client)
         lockstep.compare_view()
 
     take_and_restore(server, tally, "catalogue, carried without a restart", SurvivalCase(CATALOGUE.name), carry)
@@ -205,6 +205,7 @@ def take_and_restore(
     scenario: str,
     survival_case: SurvivalCase,
     interruption: Callable[[Lockstep], object],
+    restarter: Restarter = restart_server,
 ) -> None:
     """Backups of the design ``catalog`` with an interruption; what comes of them is for its model to say."""
     moments = st.just(HALFWAY) | st.integers(0, LAST)
@@ -214,7 +215,7 @@ def take_and_restore(
     @settings(max_examples=examples, phases=(Phase.reuse, Phase.generate))
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
-        client = CatalogueClient(server, CATALOGUE)
+        client = Client(server, CATALOGUE, restarter=restarter)
         with TemporaryDirectory(dir=scratch_folder()) as folder, in_step(client, tally) as lockstep:
             with full_page_writes(client):
                 lockstep.step(Connect(STARTER, "root"))
