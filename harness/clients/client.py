@@ -94,7 +94,8 @@ def restart_server(client: "Client", kind: str, hazard: Hazard | None) -> Sessio
 class Client:
     """Sessions on a cluster of its own, for one example at a time: ``begin`` makes all new, ``end`` clears up.
 
-    Who needs another way of numbering starts, or of restarting the server, passes it in.
+    The implementation is installed there. Who needs another way to number starts, or to restart the server, passes it
+    in.
     """
 
     def __init__(
@@ -123,12 +124,6 @@ class Client:
         there are any."""
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
-        self.prepare()
-
-    def prepare(self) -> None:
-        """What a new cluster needs once."""
-        for statement in self.implementation.prepare:
-            self.admin.execute(statement)
         prepare_probe(self.admin)
         self.tablespaces = self.admin.execute(
             "SELECT oid::text FROM pg_tablespace WHERE spcname !~ '^pg_' ORDER BY oid"

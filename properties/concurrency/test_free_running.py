@@ -16,8 +16,7 @@ from harness.building.build import Build
 from harness.clients.client import Violation
 from harness.clients.crowd import Crowd
 from harness.clients.history import Event, History
-from harness.clients.implementation import DURABLE, SHARED, UNFENCED, Implementation
-from harness.server.cluster import open_cluster
+from harness.clients.implementation import DURABLE, UNFENCED, Implementation
 from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
 from properties.concurrency import crowds_and_restarts
@@ -29,7 +28,7 @@ from properties.recording.at_once import Answer, Linearized, counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
 from properties.support.lockstep import ROLES
-from properties.support.servers import server_settings
+from properties.support.servers import installed_server
 
 pytestmark = pytest.mark.server
 
@@ -47,22 +46,18 @@ Carry = Callable[[Crowd, CrowdPlan, Watched], None]
 
 
 @pytest.fixture(scope="module")
-def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+def crowd(
+    instrumented: Build, implementation: Implementation, multi_session: None, observable: None
+) -> Iterator[Crowd]:
     """A crowd on a cluster of its own."""
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: no session can touch another's backup")
-    if implementation.view is None or not implementation.has_clock:
-        pytest.skip("without a view, and a clock that tests can move, there is too little to compare")
-    with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+    with installed_server(instrumented, implementation) as cluster:
         yield Crowd(cluster, implementation)
 
 
 @pytest.fixture(scope="module")
-def durable_crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+def durable_crowd(instrumented: Build, durable_backups: None) -> Iterator[Crowd]:
     """A crowd whose backups survive restarts."""
-    if implementation not in (SHARED, DURABLE):
-        pytest.skip("only the extension has durable backups")
-    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+    with installed_server(instrumented, DURABLE) as cluster:
         yield Crowd(cluster, DURABLE)
 
 

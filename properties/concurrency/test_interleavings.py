@@ -11,9 +11,8 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Violation
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, Implementation
 from harness.clients.phases import PhaseController
-from harness.server.cluster import open_cluster
 from harness.server.settings import STARTS_AT_ONCE
 from model.design import SHARED as DESIGN
 from model.design import Design
@@ -23,7 +22,7 @@ from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
 from properties.concurrency.interleavings import NAME_LABELS, ROLES, SESSION_ROLES, Replay, Scope, connections, scopes
 from properties.recording.tally import Tally
-from properties.support.servers import server_settings
+from properties.support.servers import installed_server
 
 OTHERS = ("expiry", "raised limit", "lowered limit", "revoke")
 PAIRS = [*combinations_with_replacement(NAME_LABELS, 2), *((kind, other) for kind in NAME_LABELS for other in OTHERS)]
@@ -79,18 +78,16 @@ def test_only_calls_at_once_meet_someone_at_work() -> None:
 
 
 @pytest.fixture(scope="module")
-def phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
-    if implementation.start != SHARED.start:
-        pytest.skip("the implementation has no points where its operations can be held")
-    with open_cluster(instrumented, settings={**server_settings(implementation), **STARTS_AT_ONCE}) as cluster:
+def phases(instrumented: Build, implementation: Implementation, instruments: None) -> Iterator[PhaseController]:
+    with installed_server(instrumented, implementation, STARTS_AT_ONCE) as cluster:
         yield PhaseController(cluster, implementation)
 
 
 @pytest.fixture(scope="module")
-def durable_phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
-    if implementation != SHARED:
-        pytest.skip("only the extension has durable backups to test beside those that are not")
-    with open_cluster(instrumented, settings={**server_settings(DURABLE), **STARTS_AT_ONCE}) as cluster:
+def durable_phases(
+    instrumented: Build, instruments: None, durable_backups: None, forgetful: None
+) -> Iterator[PhaseController]:
+    with installed_server(instrumented, DURABLE, STARTS_AT_ONCE) as cluster:
         yield PhaseController(cluster, DURABLE)
 
 

@@ -9,7 +9,7 @@ from model.design import CATALOG
 from model.operations import Hazard
 from properties.durable.lockstep import Fall, bring_down_and_up
 
-CATALOGUE = replace(SHARED, name="catalogue", design=CATALOG, prepare=(), freeze_clock=None, advance_clock=None)
+CATALOGUE = replace(SHARED, name="catalogue", design=CATALOG, freeze_clock=None, advance_clock=None)
 """The extension, where somebody keeps what it knows of running backups. Its clock stays as it is: a restart sets it."""
 
 CARRY_OUT = "SELECT label, owner, shared_backup_carry_out(label) FROM shared_backups WHERE state = 'active'"

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE
+from harness.clients.implementation import DURABLE, install
 from harness.machine.scratch import scratch_folder
 from harness.restore.workload import Step, archive_all, prepare_workload, transfers
 from harness.server.cluster import Cluster, open_cluster
@@ -270,8 +270,7 @@ def durable_server(
     ):
         Path(copies).chmod(0o755)  # for pg_basebackup, which is run by another user
         session = origin.connect()
-        for statement in DURABLE.prepare:
-            session.execute(statement)
+        install(DURABLE, session)
         if tablespace:
             place = origin.folder / "space"
             place.mkdir()

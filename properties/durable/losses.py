@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE
+from harness.clients.implementation import DURABLE, install
 from harness.machine.scratch import scratch_folder
 from harness.restore.snapshot import Pace
 from harness.restore.workload import checkpoint, prepare_workload, transfers
@@ -49,8 +49,7 @@ def open_server(build: Build, stack: ExitStack, **settings: str) -> Cluster:
     """A server with the workload and the probe, its WAL archived."""
     server = stack.enter_context(open_cluster(build, settings={**SERVER, **settings}, archive=True))
     session = server.connect()
-    for statement in DURABLE.prepare:
-        session.execute(statement)
+    install(DURABLE, session)
     prepare_workload(session)
     prepare_probe(session)
     session.close()

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE
 from harness.machine.postgres import identity
 from harness.machine.scratch import scratch_folder
 from harness.server.cluster import Cluster, open_standby
@@ -44,17 +44,11 @@ from properties.durable.losses import (
 from properties.recording.survival import SurvivalCase
 from properties.recording.tally import Tally
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 
 @pytest.fixture(scope="module")
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
-
-
-@pytest.fixture(scope="module")
-def server(instrumented: Build, only_the_extension: None) -> Iterator[Cluster]:
+def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
     """One that keeps its timeline."""
     with ExitStack() as stack:
         yield open_server(instrumented, stack)

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import Phase, given, note, settings
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.restore.restore import BackupFiles, restored
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import Step, archive_all, big_update, checkpoint, open_transactions, switch_wal, transfers
@@ -38,7 +37,7 @@ from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
 from properties.support.server_lockstep import copy_while
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 TOO_EARLY = "requested recovery stop point is before consistent recovery point"
 NO_STANDBY = "backup_label contains data inconsistent with control file"
@@ -70,12 +69,6 @@ class Setting(StrEnum):
         """What is wrong with it, in the words of the report."""
         again = "full_page_writes off for a while after the restart"
         return {Setting.OFF: UNPROTECTED, Setting.OFF_AND_ON: again}.get(self, "")
-
-
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
 
 
 def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build, tally: Tally) -> None:

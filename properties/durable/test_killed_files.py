@@ -10,7 +10,6 @@ from functools import partial
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.faults.nemesis import Fault
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
@@ -31,13 +30,11 @@ from properties.faults.trials import Case, check_all
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 
 @pytest.fixture(scope="module")
-def killing(instrumented: Build, implementation: Implementation) -> Iterator[Killing]:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has state files")
+def killing(instrumented: Build, durable_backups: None) -> Iterator[Killing]:
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
         add_tablespace(cluster)
         yield Killing(cluster)

@@ -7,7 +7,6 @@ extension's over the restart; their stop succeeds, and the copy does not recover
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 from harness.building.build import Build
 from harness.clients.client import Client, Restarter, restart_server
-from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
+from harness.clients.implementation import STOCK, UNFENCED, Implementation, install
 from harness.faults.nemesis import DYING
 from harness.machine.scratch import scratch_folder
 from harness.restore.restore import BackupFiles
@@ -37,7 +36,6 @@ from harness.restore.workload import (
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import SqlError
-from model.design import OnRestart
 from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, carry_without_a_restart, carrying, falling
@@ -65,17 +63,10 @@ def server(instrumented: Build, implementation: Implementation) -> Iterator[Clus
     memory = {"shared_buffers": "1MB"}
     with open_cluster(instrumented, settings=server_settings(implementation) | memory, archive=True) as server:
         session = server.connect()
-        for statement in implementation.prepare:
-            session.execute(statement)
+        install(implementation, session)
         prepare_workload(session)
         session.close()
         yield server
-
-
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has instruments that carry its state")
 
 
 @contextmanager
@@ -100,9 +91,7 @@ def test_a_restart_forgets_a_running_backup(
     server: Cluster, implementation: Implementation, tally: Tally, fall: Fall
 ) -> None:
     """... of whatever kind it is: there is nothing to stop, nothing in the view, and core does not count it."""
-    if implementation.design.on_restart is not OnRestart.FORGET:
-        pytest.skip("the design keeps its backups over a restart")
-    client = Client(server, replace(implementation, prepare=()), restarter=falling(fall))
+    client = Client(server, implementation, restarter=falling(fall))
     with in_step(client, tally) as lockstep:
         start_and_restart(lockstep, fall.kind)
         lockstep.probe()
@@ -145,7 +134,7 @@ def test_a_restart_ends_a_backup_of_core_s_own(
 def test_the_hint_tells_since_when_the_server_is_up(
     server: Cluster, implementation: Implementation, only_the_extension: None, tally: Tally, kind: RestartKind
 ) -> None:
-    client = Client(server, replace(implementation, prepare=()))
+    client = Client(server, implementation)
     with in_step(client, tally) as lockstep:
         before = start_and_restart(lockstep, kind)
         refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
@@ -173,10 +162,9 @@ def start_and_restart(lockstep: Lockstep, kind: RestartKind) -> datetime:
 
 @pytest.mark.parametrize("fall", Fall)
 def test_keeping_the_state_over_a_restart_is_not_enough(
-    server: Cluster, only_the_extension: None, tally: Tally, fall: Fall
+    server: Cluster, instruments: None, tally: Tally, fall: Fall
 ) -> None:
     """The stop succeeds, with the original start point, and the copy's recovery PANICs at the restart's checkpoint."""
-
     take_and_restore(
         server,
         tally,
@@ -189,7 +177,7 @@ def test_keeping_the_state_over_a_restart_is_not_enough(
         assert "online backup was canceled" in restore.said, "it was refused, and for another reason"
 
 
-def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, only_the_extension: None, tally: Tally) -> None:
+def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, instruments: None, tally: Tally) -> None:
     """The negative control: the same without a restart, and the copy is restored whole."""
 
     def carry(lockstep: Lockstep) -> None:
@@ -258,14 +246,14 @@ def full_page_writes(client: Client) -> Iterator[None]:
 # The instruments
 
 
-def test_only_who_may_do_anything_may_carry_a_state(server: Cluster, only_the_extension: None) -> None:
+def test_only_who_may_do_anything_may_carry_a_state(server: Cluster, instruments: None) -> None:
     session = server.connect()
     query = "SELECT proname, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc WHERE proname ~ '_carry_'"
     assert sorted(session.execute(query)) == [("shared_backup_carry_in", False), ("shared_backup_carry_out", False)]
     session.close()
 
 
-def test_only_a_carried_state_is_carried_in(server: Cluster, only_the_extension: None) -> None:
+def test_only_a_carried_state_is_carried_in(server: Cluster, instruments: None) -> None:
     session = server.connect()
     session.execute("SELECT shared_backup_start('one', true), shared_backup_start('two', true)")
     state = bytes(session.execute("SELECT shared_backup_carry_out('one')")[0][0])

@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.implementation import UNFENCED, Implementation
+from harness.clients.implementation import UNFENCED, Implementation, install
 from harness.clients.labelfile import lsn_to_int, parse_label_file
 from harness.machine.scratch import scratch_folder
 from harness.restore.snapshot import Pace, Snapshot
@@ -85,8 +85,7 @@ def replicated(build: Build, implementation: Implementation) -> Iterator[Pair]:
     server = {**SETTINGS, "shared_preload_libraries": implementation.preload or ""}
     with open_cluster(build, settings=server, archive=True) as primary:
         writer = primary.connect()
-        for statement in implementation.prepare:
-            writer.execute(statement)
+        install(implementation, writer)
         prepare_workload(writer)
         prepare_probe(writer)
         with open_standby(primary) as standby:
@@ -154,12 +153,11 @@ def test_overlapping_backups_of_a_standby_are_restored(
             check_restore(tally, scenario, pair.primary, snapshot, one.files, restorable=one.restorable)
 
 
+@pytest.mark.usefixtures("tokens")
 def test_the_token_of_one_start_does_nothing_to_another_with_the_same_start_point(
     pair: Pair, implementation: Implementation, tally: Tally
 ) -> None:
     """A job that has given its backup up comes late, by whichever operation, when another one has its label."""
-    if "%(token)s" not in implementation.stop:
-        pytest.skip("starts have no token here")
     operations = (implementation.stop, str(implementation.renew), str(implementation.abort))
     given = {"label": "nightly", "fast": True, "ttl": None, "wait": False}
     session = pair.standby.connect()

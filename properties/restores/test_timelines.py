@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import Implementation
+from harness.clients.implementation import Implementation, install
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import scratch_folder
 from harness.restore.restore import restored
@@ -82,8 +82,7 @@ def new_origin(build: Build, implementation: Implementation, stack: ExitStack) -
     server = {"shared_preload_libraries": implementation.preload or "", "shared_buffers": "1MB"}
     origin = stack.enter_context(open_cluster(build, settings=server, archive=True))
     session = origin.connect()
-    for statement in implementation.prepare:
-        session.execute(statement)
+    install(implementation, session)
     prepare_workload(session)
     session.close()
     return origin

@@ -14,7 +14,6 @@ from textwrap import dedent
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.machine.project import EXTENSION
 from harness.machine.scratch import scratch_folder
 from harness.restore.restore import BackupFiles
@@ -44,12 +43,6 @@ class Lines:
     after: str
     abort: str
     renew: str
-
-
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the README is that of the extension")
 
 
 @pytest.fixture
