@@ -69,6 +69,7 @@ LOST: dict[str, list[str]] = {"stop-core-ended": [], "start-requested": []}
 def points(instruments: None, client: Client) -> Iterator[InjectionPoints]:
     """The points, none of them attached, on a server without backups; ``held`` is the label."""
     client.clear()
+    client.set_all(client.implementation.design.settings)
     points = InjectionPoints(client.admin)
     yield points
     points.detach()
