@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import Implementation
+from harness.clients.implementation import Implementation, install
 from harness.server.cluster import Cluster, open_cluster
 
 IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
@@ -28,8 +28,7 @@ def server(
             patch.setenv("BENCH_SCRATCH", str(on))
         with open_cluster(build, settings=everything) as cluster:
             session = cluster.connect()
-            for statement in implementation.prepare:
-                session.execute(statement)
+            install(implementation, session)
             session.close()
             yield cluster
 

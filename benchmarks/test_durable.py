@@ -16,7 +16,7 @@ from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
+from harness.clients.implementation import Capability, Implementation
 from harness.schema.benchmarks import Benchmark
 from harness.server import durable
 from harness.server.cluster import Cluster
@@ -28,8 +28,8 @@ OPEN_OVER_A_RESTART = (1, 10, 100)
 
 @pytest.fixture
 def extension(many_open: Implementation) -> Implementation:
-    """The implementation, if it is the extension, which has the setting."""
-    if many_open.start != SHARED.start:
+    """The implementation, if it has the setting."""
+    if Capability.DURABLE_BACKUPS not in many_open.capabilities:
         pytest.skip(f"{many_open.name} has no setting that makes backups durable")
     return many_open
 

@@ -6,21 +6,24 @@ the model cannot say: start points rise, a token is one start's, label files are
 bytes.
 """
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, final
 
 from psycopg.sql import Literal
 
 from harness.clients.history import Event, History
 from harness.clients.implementation import STOCK, Implementation
 from harness.clients.labelfile import LabelFile, parse_label_file
+from harness.clients.start_points import StartPoints
+from harness.clients.violation import Violation as Violation
 from harness.machine.processes import wait_gone
 from harness.server import durable
 from harness.server.cluster import Cluster
 from harness.server.probes import prepare_probe
-from harness.server.session import Parameters, Row, Session, SqlError
+from harness.server.session import CONNECTION_FAILURE, Parameters, Row, Session, SqlError
 from harness.server.wal import lsn_to_int, segment_name
 from model.design import Settings
 from model.operations import (
@@ -57,30 +60,62 @@ PATIENCE = 30.0
 LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
 
-LONG_AGO = "0/1"
-"""The LSN for a start that no backup has."""
-
 NO_TOKEN = "00000000-0000-0000-0000-000000000000"
-"""The token for it."""
+"""The token for a start that no backup has."""
+
+ADMIN_SHUTDOWN = "57P01"
+UNKNOWN = frozenset({SqlState.QUERY_CANCELED.value, ADMIN_SHUTDOWN, CONNECTION_FAILURE})
+"""SQLSTATEs after which an operation has either taken place or left no trace: which one, the caller is not told."""
 
 
-class Violation(AssertionError):  # noqa: N818 - it is a finding, not an error
-    """The system did what no state of the model allows."""
+class UnknownOutcome(Violation):
+    """Nobody knows whether the operation took place: a violation, unless somebody interfered with it."""
 
 
+class Here(threading.local):
+    """What belongs to one thread."""
+
+    event: Event | None = None
+    """What it is doing."""
+
+
+Restarter = Callable[["Client", str, Hazard | None], Session]
+"""Restarts the server of a client whose sessions have ended, in that way; returns an administrator's session."""
+
+
+def restart_server(client: "Client", kind: str, hazard: Hazard | None) -> Session:
+    """The usual way; where backups survive, it returns when they are back."""
+    if client.implementation.durable:
+        return durable.restart(client.cluster, kind, hazard)
+    client.cluster.restart(kind)
+    return client.cluster.connect()
+
+
+@final
 class Client:
-    """Sessions on a cluster of its own, for one example at a time: ``begin`` makes all new, ``end`` clears up."""
+    """Sessions on a cluster of its own, for one example at a time: ``begin`` makes all new, ``end`` clears up.
 
-    def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
+    The implementation is installed there. Who needs another way to number starts, or to restart the server, passes it
+    in.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        implementation: Implementation,
+        start_points: StartPoints | None = None,
+        restarter: Restarter = restart_server,
+    ) -> None:
         self.cluster = cluster
         self.implementation = implementation
-        self.admin = cluster.connect()
-        self.last_lsn = 0
+        self.start_points = start_points or StartPoints()
+        self.restarter = restarter
+        self.connect_administrators(cluster.connect())
         self.tokens: dict[str, str] = {}
         """Of starts, by their LSNs; where starts have none, the LSN is all that a fence can name."""
         self.starts: dict[str, str] = {}
         """The same the other way round."""
-        self.event: Event | None = None
+        self._here = Here()
         self.sessions: list[Session | None] = []
         self.now = 0
         self.frozen = False
@@ -90,12 +125,6 @@ class Client:
         there are any."""
         self.roles: tuple[Role, ...] | None = None
         """The roles as they are; None: something has changed since they were made."""
-        self.prepare()
-
-    def prepare(self) -> None:
-        """What a new cluster needs once."""
-        for statement in self.implementation.prepare:
-            self.admin.execute(statement)
         prepare_probe(self.admin)
         self.tablespaces = self.admin.execute(
             "SELECT oid::text FROM pg_tablespace WHERE spcname !~ '^pg_' ORDER BY oid"
@@ -121,7 +150,7 @@ class Client:
     def begin_history(self) -> None:
         """From here on it is recorded what happens, start points are numbered, and time is counted."""
         self.history = History()
-        self.lsns: list[str] = [LONG_AGO]
+        self.start_points.begin()
         self.stopped: dict[tuple[str, int], Row] = {}
         self.now = 0
         self.freeze()
@@ -154,8 +183,11 @@ class Client:
     # One operation
 
     def perform(self, operation: Operation) -> Outcome:
-        """Carries out one operation and reports what came of it; raises Violation."""
-        self.event = event = Event(operation, self.signature(operation), time.monotonic())
+        """Carries out one operation and reports what came of it; raises Violation.
+
+        Several threads may do so at once.
+        """
+        self._here.event = event = Event(operation, self.signature(operation), time.monotonic())
         self.history.events.append(event)
         try:
             event.outcome = Ok(self.carry_out(operation))
@@ -164,7 +196,7 @@ class Client:
             event.outcome = Failed(self.known_state(error))
         finally:
             event.completed = time.monotonic()
-            self.event = None
+            self._here.event = None
         return event.outcome
 
     def signature(self, operation: Operation) -> str:
@@ -177,7 +209,9 @@ class Client:
         return f"session {number} ({role})"
 
     def known_state(self, error: SqlError) -> SqlState:
-        """The SQLSTATE, if the model knows it."""
+        """The SQLSTATE, if the model knows it; raises UnknownOutcome if it leaves open what has happened."""
+        if error.sqlstate in UNKNOWN:
+            raise UnknownOutcome(f"nobody knows whether the operation took place: {error}") from error
         try:
             return SqlState(error.sqlstate)
         except ValueError:
@@ -259,28 +293,17 @@ class Client:
 
     def note(self, text: str) -> None:
         """Adds what is done now to the history, if it belongs to an operation."""
-        if self.event is not None:
-            self.event.sql.append(text)
+        if self._here.event is not None:
+            self._here.event.sql.append(text)
 
     def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
-        """A start; its start point must lie after every other."""
-        lsn = self.begin_backup(number, by, label, ttl, fast)
+        """A start; returns the number of its start point."""
+        lsn, token = (*self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0], None)[:2]
         if lsn is None:
             return None
-        if lsn_to_int(lsn) <= self.last_lsn:
-            raise Violation(f"the start point {lsn} does not lie after that of an earlier backup")
-        self.last_lsn = lsn_to_int(lsn)
-        self.lsns.append(lsn)
-        return len(self.lsns) - 1
-
-    def begin_backup(
-        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
-    ) -> str | None:
-        """A start; returns its LSN."""
-        lsn, token = (*self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0], None)[:2]
-        if lsn is not None and token is not None:
+        if token is not None:
             self.learn_token(lsn, str(token))
-        return lsn  # type: ignore[no-any-return]
+        return self.start_points.returned(lsn)
 
     def learn_token(self, lsn: str, token: str) -> None:
         """The start with that LSN has this token; raises Violation if it has another, or another start has it."""
@@ -301,12 +324,8 @@ class Client:
 
     def fence(self, start_point: int | None) -> dict[str, str | None]:
         """The parameters that name a start: those of no start, if there is none of that number."""
-        lsn = None if start_point is None else self.lsn(start_point)
+        lsn = None if start_point is None else self.start_points.lsn(start_point)
         return {"start_lsn": lsn, "token": None if lsn is None else self.tokens.get(lsn, NO_TOKEN)}
-
-    def lsn(self, start_point: int) -> str:
-        """The LSN of a start; an old one, if there is none of that number."""
-        return self.lsns[start_point] if start_point < len(self.lsns) else LONG_AGO
 
     def read_stop(self, raw: Row) -> StopRow:
         """What a stop returned, its label file held to what any backup of a primary must say.
@@ -328,10 +347,9 @@ class Client:
         mapped = [(line.partition(" ")[0],) for line in sorted((tablespace_map or "").splitlines())]
         if wrong or mapped != self.tablespaces or not self.points_in_order(label_file, lsn):
             raise Violation(f"the stop at {lsn} returned {label_file} and the tablespace map {tablespace_map!r}")
-        start_point = self.start_point(label_file.start_lsn)
         return StopRow(
             label_file.label,
-            start_point,
+            self.start_points.number(label_file.start_lsn),
             restorable=True,
             control_file=control_file is not None,
             repeated=repeated,
@@ -346,12 +364,6 @@ class Client:
     def wal_file(self, lsn: str) -> str:
         """The name of the WAL segment that holds an LSN."""
         return segment_name(self.timeline, lsn_to_int(lsn) // self.segment_size, self.segment_size)
-
-    def start_point(self, lsn: str) -> int:
-        """The number of a start point; raises Violation if no start returned it."""
-        if lsn not in self.lsns:
-            raise Violation(f"no start of this example returned the start point {lsn}")
-        return self.lsns.index(lsn)
 
     # The view
 
@@ -370,7 +382,7 @@ class Client:
             raise Violation(f"a start has its token when it has its start point: {raw}")
         if token and start_lsn is not None:
             self.learn_token(start_lsn, str(token[0]))
-        number = None if start_lsn is None else self.start_point(start_lsn)
+        number = None if start_lsn is None else self.start_points.number(start_lsn)
         if state == "stopped" and self.stopped.get((label, number or 0), (stop_lsn,))[0] != stop_lsn:
             raise Violation(f"the stop returned another end than {stop_lsn}, which the view shows")
         return BackupRow(
@@ -416,12 +428,10 @@ class Client:
         """
         self.note(f"-- the server is restarted ({kind}{f', {hazard}' if hazard else ''})")
         self.close_all()
+        self.connect_administrators(self.restarter(self, kind, hazard))
         if self.implementation.durable:
-            self.admin = durable.restart(self.cluster, kind, hazard)
             self.compare_clock()
         else:
-            self.cluster.restart(kind)
-            self.admin = self.cluster.connect()
             self.freeze()
 
     def forget_all(self, kind: str) -> None:
@@ -431,12 +441,21 @@ class Client:
         if self.implementation.durable:
             durable.forget(self.cluster)
         self.cluster.start()
-        self.admin = durable.resumed(self.cluster) if self.implementation.durable else self.cluster.connect()
+        resumed = durable.resumed if self.implementation.durable else Cluster.connect
+        self.connect_administrators(resumed(self.cluster))
         self.freeze()
 
+    def connect_administrators(self, admin: Session) -> None:
+        """The server is up: this is an administrator's session, and a second one moves the clock.
+
+        That one may have to wait for a process that somebody holds, and the first one must be there to let it go.
+        """
+        self.admin = admin
+        self.timekeeper = self.cluster.connect()
+
     def close_all(self) -> None:
-        """Ends every session, the administrator's too, without waiting for the server."""
-        for session in (self.admin, *self.sessions):
+        """Ends every session, the administrators' too, without waiting for the server."""
+        for session in (self.admin, self.timekeeper, *self.sessions):
             if session is not None:
                 session.close()
         self.sessions = [None] * len(self.sessions)
@@ -468,11 +487,6 @@ class Client:
         self.timekeeper.execute(statement, parameters)
         self.now += seconds
 
-    @property
-    def timekeeper(self) -> Session:
-        """The session that moves the clock."""
-        return self.admin
-
     def seconds(self, shown: datetime | None) -> int | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
         if shown is None or not self.implementation.has_clock:
@@ -485,7 +499,7 @@ class Client:
     # Settings and roles
 
     def set(self, **values: object) -> None:
-        """Changes settings, and waits until every process has them."""
+        """Changes settings, and waits until every process has them, but for those in the middle of an operation."""
         names = self.implementation.settings
         wanted = {names[name]: in_configuration(name, value) for name, value in values.items()}
         for name, value in wanted.items():
@@ -494,7 +508,8 @@ class Client:
             return
         loaded_before = self.settings_loaded()
         self.cluster.configure(wanted)
-        self.cluster.reload(sessions=[self.admin, *self.idle_sessions()])
+        sessions = [session for session in (self.admin, self.timekeeper, *self.sessions) if session is not None]
+        self.cluster.reload(sessions=[session for session in sessions if not session.busy])
         if loaded_before is not None:
             self.cluster.wait_until(
                 lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
@@ -505,10 +520,6 @@ class Client:
         names = self.implementation.settings
         if names:
             self.set(**{name: value for name, value in settings._asdict().items() if name in names})
-
-    def idle_sessions(self) -> list[Session]:
-        """Those that can be asked something now: here, all."""
-        return [session for session in self.sessions if session is not None]
 
     def settings_loaded(self) -> datetime | None:
         """When the implementation's background worker last loaded its settings, as far as it tells."""

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from harness.clients.client import Client
-from harness.clients.history import Event
+from harness.clients.client import Client, UnknownOutcome
 from harness.clients.implementation import Implementation
+from harness.clients.start_points import AsLsns
 from harness.server.cluster import Cluster
 from harness.server.probes import forced_full_page_writes, live_backups
-from harness.server.session import CONNECTION_FAILURE, Session, SqlError
-from harness.server.wal import int_to_lsn, lsn_to_int
+from harness.server.session import Session
+from model.design import Settings
 from model.operations import (
     AddMember,
     DropRole,
@@ -24,19 +24,12 @@ from model.operations import (
     SetRetention,
     SetTtl,
 )
-from model.outcomes import Outcome, SqlState
-
-ADMIN_SHUTDOWN = "57P01"
-UNKNOWN = frozenset({SqlState.QUERY_CANCELED.value, ADMIN_SHUTDOWN, CONNECTION_FAILURE})
-"""SQLSTATEs after which an operation has either taken place or left no trace: which one, the caller is not told."""
+from model.outcomes import Ok, Outcome
+from model.state import Role
 
 EXCLUSIVE = SetLimit | SetTtl | SetPolicy | SetRetention | SetResults | Grant | Revoke | AddMember | DropRole
 """What reaches the processes of a server one after the other, by a reload or when they next look at a catalogue, so
 that beside other operations it is no single event: it waits until none is under way, and holds back the rest."""
-
-
-class UnknownOutcome(Exception):  # noqa: N818 - as Violation
-    """Nobody knows whether the operation took place."""
 
 
 class SharedExclusiveLock:
@@ -75,22 +68,26 @@ class SharedExclusiveLock:
                 self._changed.notify_all()
 
 
-class Crowd(Client):
-    """A client whose sessions act at the same time.
+class Crowd:
+    """Sessions of a client that act at the same time.
 
     A start point is its LSN as a number here, as the server said it: in which order several starts at once took
     theirs is for a checker of the history to say.
     """
 
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
-        self._here = threading.local()
+        self.client = Client(cluster, implementation, AsLsns())
         self._probe = threading.Lock()
         self.door = SharedExclusiveLock()
         self.over = threading.Event()
         """The rush is over, or something has gone wrong."""
         self.ceiling: int | None = None
         """More backups than this can not be live at once; None: no limit."""
-        super().__init__(cluster, implementation)
+
+    def begin(self, roles: tuple[Role, ...], sessions: int, settings: Settings) -> None:
+        """A fresh start: these roles, nobody connected, no backup, these settings."""
+        self.client.begin(roles, sessions, settings)
+        self.ceiling = settings.max_backups
 
     # One operation of many
 
@@ -98,48 +95,17 @@ class Crowd(Client):
         """Carries out one operation, whatever others do meanwhile; None: its outcome is unknown. Raises Violation."""
         with self.door.exclusive() if isinstance(operation, EXCLUSIVE) else self.door.shared():
             try:
-                return self.perform(operation)
+                outcome = self.client.perform(operation)
             except UnknownOutcome:
                 return None
+            if isinstance(operation, SetLimit) and isinstance(outcome, Ok):
+                self.limit(operation.max_backups)
+            return outcome
 
-    @property
-    def event(self) -> Event | None:
-        """What this thread is doing."""
-        return getattr(self._here, "event", None)
-
-    @event.setter
-    def event(self, event: Event | None) -> None:
-        self._here.event = event
-
-    def known_state(self, error: SqlError) -> SqlState:
-        """The SQLSTATE, if the model knows it; raises UnknownOutcome if it leaves open what has happened."""
-        if error.sqlstate in UNKNOWN:
-            raise UnknownOutcome from error
-        return super().known_state(error)
-
-    # Start points are LSNs
-
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
-        """A start; returns its start point."""
-        lsn = self.begin_backup(number, by, label, ttl, fast)
-        return None if lsn is None else lsn_to_int(lsn)
-
-    def lsn(self, start_point: int) -> str:
-        """A start point as SQL has it."""
-        return int_to_lsn(start_point)
-
-    def start_point(self, lsn: str) -> int:
-        """A start point as the history has it."""
-        return lsn_to_int(lsn)
-
-    # The limit
-
-    def set(self, **values: object) -> None:
-        """Changes settings, and notes how many backups may be live from now on: a lower limit ends none."""
-        super().set(**values)
-        if "max_backups" in values and self.implementation.view is not None:
-            live, limit = live_backups(self.admin, self.implementation.view), values["max_backups"]
-            self.ceiling = max(limit, live) if isinstance(limit, int) else None
+    def limit(self, max_backups: int | None) -> None:
+        """Notes how many backups may be live from now on: a lower limit ends none."""
+        live = live_backups(self.client.admin, str(self.client.implementation.view))
+        self.ceiling = None if max_backups is None else max(max_backups, live)
 
     # Core's hidden counter
 

@@ -7,14 +7,33 @@ in the bench tells them apart.
 
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from harness.machine.postgres import SetupError
+from harness.server.session import Session
 from model.design import DESIGNS, Design, OnRestart, StopPolicy
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
+
+
+class Capability(StrEnum):
+    """What an implementation may have beside the operations. All but the tokens are tested by the extension's names."""
+
+    EXTENSION = "extension"
+    """It is the extension of this project, with its names, its background process, its messages and its README."""
+    TOKENS = "tokens"
+    """A start has a token, by which it can be meant, and a stop says whether it is a repeated one."""
+    DURABLE_BACKUPS = "durable backups"
+    """A setting makes backups survive a restart of the server, by files that they are kept in."""
+    RESULT_LIMITS = "limits on results"
+    """Settings bound the results that are remembered, in number and in bytes."""
+    STARTERS = "starters"
+    """Background workers start the backups: so many at once as a setting says, and one waits for the next start."""
+    INSTRUMENTS = "instruments"
+    """Tests can hold an operation at injection points, limit its memory, and carry a backup's state out and in."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,10 @@ class Implementation:
     """Settings that its server starts with."""
     prepare: tuple[str, ...] = ()
     """Statements that a superuser runs once in a new database."""
+    prepare_instruments: tuple[str, ...] = ()
+    """The same for what only tests use, such as a clock that they move."""
+    capabilities: tuple[Capability, ...] = ()
+    """What it has beside the operations; tests that need more are skipped."""
     functions: tuple[str, ...] = ()
     """Signatures of the functions that EXECUTE is granted on."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -85,7 +108,9 @@ SHARED = Implementation(
     view="SELECT label, state, owner, start_lsn, start_time, expires_at, stop_lsn, stop_time, from_standby, token"
     ' FROM shared_backups ORDER BY label COLLATE "C"',
     preload="shared_backup",
-    prepare=("CREATE EXTENSION shared_backup", "CREATE EXTENSION shared_backup_instruments"),
+    prepare=("CREATE EXTENSION shared_backup",),
+    prepare_instruments=("CREATE EXTENSION shared_backup_instruments",),
+    capabilities=tuple(Capability),
     functions=(
         "shared_backup_start(text, boolean, interval)",
         "shared_backup_stop(text, boolean, uuid)",
@@ -114,6 +139,9 @@ DURABLE = replace(
 TABLES = ("design", "settings", "server_settings")
 """The fields that are tables."""
 
+LISTS = ("prepare", "prepare_instruments", "capabilities", "functions")
+"""The fields that are lists."""
+
 BUILT_IN = {"shared": SHARED, "durable": DURABLE, "stock": STOCK}
 
 
@@ -126,11 +154,18 @@ def without_instruments(implementation: Implementation) -> Implementation:
         implementation,
         settings={name: setting for name, setting in implementation.settings.items() if name != "max_results"},
         name=f"{implementation.name} (release)",
-        prepare=tuple(statement for statement in implementation.prepare if "instruments" not in statement),
+        prepare_instruments=(),
+        capabilities=tuple(one for one in implementation.capabilities if one is not Capability.INSTRUMENTS),
         freeze_clock=None,
         advance_clock=None,
         settings_loaded=None,
     )
+
+
+def install(implementation: Implementation, session: Session) -> None:
+    """Runs what a superuser runs once in a new database; raises SqlError."""
+    for statement in (*implementation.prepare, *implementation.prepare_instruments):
+        session.execute(statement)
 
 
 def find_implementation(name_or_path: str) -> Implementation:
@@ -162,18 +197,24 @@ def checked(path: Path, table: dict[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in known:
             raise SetupError(f'{path}: there is no field "{key}"; the fields are {", ".join(known)}.')
-        wanted = list if key in ("prepare", "functions") else dict if key in TABLES else str
+        wanted = list if key in LISTS else dict if key in TABLES else str
         if not isinstance(value, wanted):
             raise SetupError(f'{path}: "{key}" must be a {"table" if wanted is dict else wanted.__name__}.')
     for key in ("name", "design", "start", "stop"):
         if key not in table:
             raise SetupError(f'{path}: the field "{key}" is missing.')
-    return {
-        **table,
-        "design": design_of(path, table["design"]),
-        "prepare": tuple(table.get("prepare", ())),
-        "functions": tuple(table.get("functions", ())),
-    }
+    lists = {key: tuple(table.get(key, ())) for key in LISTS}
+    lists["capabilities"] = tuple(capability(path, name) for name in lists["capabilities"])
+    return {**table, **lists, "design": design_of(path, table["design"])}
+
+
+def capability(path: Path, name: str) -> Capability:
+    """The capability of that name; raises SetupError."""
+    try:
+        return Capability(name)
+    except ValueError:
+        known = ", ".join(Capability)
+        raise SetupError(f'{path}: there is no capability "{name}"; the capabilities are {known}.') from None
 
 
 def design_of(path: Path, table: dict[str, Any]) -> Design:

@@ -1,18 +1,15 @@
 """A controller: sessions whose operations stop between two phases, each going on when it is told to."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.clients.client import PATIENCE, Client, Violation
-from harness.clients.history import Event
+from harness.clients.client import PATIENCE, Client
 from harness.clients.implementation import Implementation
+from harness.clients.start_points import NumberedLater
 from harness.server.cluster import Cluster
 from harness.server.injection_points import InjectionPoints
-from harness.server.session import Session
-from harness.server.wal import int_to_lsn, lsn_to_int
-from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
+from model.operations import Abort, Advance, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
 
 BOUNDARIES: Mapping[type[Operation], tuple[str, ...]] = {
@@ -33,13 +30,12 @@ class AtBoundary:
     place: Place
 
 
-class PhaseController(Client):
-    """A client with several operations under way, each of which takes its next phase when it is told to."""
+class PhaseController:
+    """Several operations of a client under way, each of which takes its next phase when it is told to."""
 
     def __init__(self, cluster: Cluster, implementation: Implementation) -> None:
-        self._here = threading.local()
-        self._timekeeper = cluster.connect()
-        super().__init__(cluster, implementation)
+        self.start_points = NumberedLater()
+        self.client = Client(cluster, implementation, self.start_points)
         self.threads = ThreadPoolExecutor()
         self.under_way: dict[Operation, Future[Outcome]] = {}
         self.at_boundary: dict[Operation, Place] = {}
@@ -49,18 +45,7 @@ class PhaseController(Client):
     @property
     def points(self) -> InjectionPoints:
         """The injection points of the server."""
-        return InjectionPoints(self.admin)
-
-    @property
-    def event(self) -> Event | None:
-        """What this thread is doing."""
-        return getattr(self._here, "event", None)
-
-    @event.setter
-    def event(self, event: Event | None) -> None:
-        self._here.event = event
-
-    # Operations under way
+        return InjectionPoints(self.client.admin)
 
     def hold_between_phases(self, operations: Sequence[Operation], reaper_at: str | None = None) -> list[Place]:
         """From now on these operations stop between their phases, and the reaper at a point; returns where."""
@@ -89,7 +74,7 @@ class PhaseController(Client):
         if place:
             self.points.wakeup(*place)
         else:
-            self.under_way[operation] = self.threads.submit(self.perform, operation)
+            self.under_way[operation] = self.threads.submit(self.client.perform, operation)
         future = self.under_way[operation]
         if goal is not None and self.points.arrived(*goal, over=future.done, others=others):
             self.at_boundary[operation] = goal
@@ -98,37 +83,3 @@ class PhaseController(Client):
             self.points.arrived(self.reaper_at, over=future.done)
             return Ok()
         return future.result(PATIENCE)
-
-    # Some things are different here
-
-    def idle_sessions(self) -> list[Session]:
-        """Those that are not in the middle of an operation."""
-        busy = [getattr(operation, "session", None) for operation in self.at_boundary]
-        return [session for number, session in enumerate(self.sessions) if session is not None and number not in busy]
-
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
-        """A start; returns its start point, which ``number_start_point`` will give its number."""
-        return lsn_to_int(str(self.begin_backup(number, by, label, ttl, fast)))
-
-    def number_start_point(self, start_point: int, number: int) -> None:
-        """The start point was the one of that number to be taken; raises Violation if that can not be."""
-        self.lsns += [""] * (number + 1 - len(self.lsns))
-        self.lsns[number] = int_to_lsn(start_point)
-        known = [lsn for lsn in self.lsns if lsn]
-        if sorted(set(known), key=lsn_to_int) != known:
-            raise Violation(f"start points must rise in the order in which they are taken, and they are {known}")
-
-    @property
-    def timekeeper(self) -> Session:
-        """A session of its own: it may have to wait until the reaper is let go."""
-        return self._timekeeper
-
-    def restart(self, kind: str, hazard: Hazard | None = None) -> None:
-        """Restarts the server."""
-        super().restart(kind, hazard)
-        self._timekeeper = self.cluster.connect()
-
-    def forget_all(self, kind: str) -> None:
-        """Restarts the server in such a way that it remembers no backup."""
-        super().forget_all(kind)
-        self._timekeeper = self.cluster.connect()

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from harness.building.build import Build
-from harness.clients.implementation import Implementation
+from harness.clients.implementation import Implementation, install
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.programs import address, run_program, start_program
@@ -70,8 +70,8 @@ def open_with_workload(
     """
     with open_cluster(build, settings=settings, archive=True) as cluster:
         session = cluster.connect()
-        for statement in implementation.prepare if implementation else ():
-            session.execute(statement)
+        if implementation:
+            install(implementation, session)
         for statement in SCHEMA:
             session.execute(statement)
         if tablespace:

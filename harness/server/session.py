@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -67,6 +68,11 @@ class Session:
     def usable(self) -> bool:
         """Whether statements can be sent: False once the session was closed or found broken."""
         return not self._connection.closed
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement is under way, in another thread."""
+        return self._connection.info.transaction_status is TransactionStatus.ACTIVE
 
     def execute(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """The statement's rows (none, if it returns nothing); raises SqlError.

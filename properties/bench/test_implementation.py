@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.clients.implementation import DURABLE, SHARED, STOCK, find_implementation, load
+from harness.clients.implementation import (
+    DURABLE,
+    SHARED,
+    STOCK,
+    Capability,
+    find_implementation,
+    load,
+    without_instruments,
+)
 from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT
 from model.design import StopPolicy
@@ -42,6 +50,21 @@ def test_a_design_is_a_named_one_with_differences(tmp_path: Path) -> None:
     assert design.settings.result_retention == 0
 
 
+def test_only_what_is_named_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(MINIMAL)
+    assert load(file).capabilities == ()
+    file.write_text(MINIMAL.replace("[design]", 'capabilities = ["tokens"]\n[design]'))
+    assert load(file).capabilities == (Capability.TOKENS,)
+
+
+def test_users_have_all_but_the_instruments() -> None:
+    released = without_instruments(SHARED)
+    assert (released.prepare, released.prepare_instruments) == (SHARED.prepare, ())
+    assert {*SHARED.capabilities} - {*released.capabilities} == {Capability.INSTRUMENTS}
+    assert not released.has_clock
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -54,6 +77,8 @@ def test_a_design_is_a_named_one_with_differences(tmp_path: Path) -> None:
         (MINIMAL + 'settings = {stop_policy = "nobody"}\n', "the design is wrong"),
         (MINIMAL + "settings = {limit = 1}\n", "the design is wrong"),
         (MINIMAL.replace("[design]", 'prepare = "CREATE"\n[design]'), '"prepare" must be a list'),
+        (MINIMAL.replace("[design]", 'capabilities = "tokens"\n[design]'), '"capabilities" must be a list'),
+        (MINIMAL.replace("[design]", 'capabilities = ["wings"]\n[design]'), 'there is no capability "wings"'),
     ],
 )
 def test_a_wrong_file_gets_one_sentence(tmp_path: Path, text: str, says: str) -> None:

@@ -126,7 +126,7 @@ class CrowdPlan:
 
     def beginning(self, crowd: Crowd) -> Cluster:
         """The model's state before anything has happened."""
-        settings = crowd.implementation.design.settings
+        settings = crowd.client.implementation.design.settings
         settings = settings._replace(max_backups=self.limit, stop_policy=self.policy)
         return initial(settings, ROLES, len(self.roles))
 
@@ -233,8 +233,8 @@ def administrate(crowd: Crowd, plan: CrowdPlan) -> None:
 
 def cancel(crowd: Crowd, plan: CrowdPlan, doings: Doings, blows: list[Blow]) -> None:
     """Cancels whatever one or the other member is doing: it takes place, or leaves no trace."""
-    session = crowd.cluster.connect()
-    numbers = {member.pid: number for number, member in enumerate(crowd.sessions[: plan.members]) if member}
+    session, members = crowd.client.cluster.connect(), crowd.client.sessions[: plan.members]
+    numbers = {member.pid: number for number, member in enumerate(members) if member}
     while not crowd.over.wait(PAUSE):
         with crowd.door.shared():  # who is alone there, is not disturbed
             for (pid,) in session.execute(BUSY, (list(numbers),)):
@@ -248,7 +248,7 @@ def cancel(crowd: Crowd, plan: CrowdPlan, doings: Doings, blows: list[Blow]) -> 
 
 def watch(crowd: Crowd, readings: list[Reading]) -> None:
     """Reads the view all the time: never may it show more live backups than are allowed."""
-    session, view = crowd.cluster.connect(), str(crowd.implementation.view)
+    session, view = crowd.client.cluster.connect(), str(crowd.client.implementation.view)
     while not crowd.over.is_set():
         with crowd.door.shared():
             live, ceiling = live_backups(session, view), crowd.ceiling
@@ -263,7 +263,7 @@ def watch(crowd: Crowd, readings: list[Reading]) -> None:
 
 def take_stock_backups(crowd: Crowd, session: int) -> None:
     """Core's own backups in a session of their own: each is started and stopped, and meanwhile forces full pages."""
-    probe = crowd.cluster.connect()
+    probe = crowd.client.cluster.connect()
     while not crowd.over.is_set():
         succeed(crowd, StockStart(session, f"stock {session}"))
         forced = crowd.forces_full_pages(probe)
@@ -276,8 +276,9 @@ def take_stock_backups(crowd: Crowd, session: int) -> None:
 def run_pg_basebackup(crowd: Crowd) -> None:
     """pg_basebackup again and again; what it writes is thrown away."""
     options = ("--pgdata=-", "--format=tar", "--wal-method=none", "--checkpoint=fast")
+    cluster = crowd.client.cluster
     while not crowd.over.is_set():
-        process = start_program(crowd.cluster, "pg_basebackup", *options, *address(crowd.cluster))
+        process = start_program(cluster, "pg_basebackup", *options, *address(cluster))
         said = process.communicate(timeout=60)[1]
         if process.returncode != 0:
             raise Violation(f"pg_basebackup was disturbed: {said}")
@@ -289,7 +290,7 @@ def run_pg_basebackup(crowd: Crowd) -> None:
 def settle(crowd: Crowd, plan: CrowdPlan) -> None:
     """Everybody has ended: nothing may be left half done, and a fresh start and stop must work; raises Violation."""
     live = []
-    for row in crowd.rows():
+    for row in crowd.client.rows():
         if row.state in ("starting", "stopping"):
             raise Violation(f"nobody is at work any more, and the view shows {row}")
         live += [row.label] if row.state == "active" else []
@@ -306,7 +307,7 @@ def settle(crowd: Crowd, plan: CrowdPlan) -> None:
 
 def expect_forced(crowd: Crowd, expected: bool, when: str) -> None:
     """Core's hidden counter is above zero, or it is not; raises Violation."""
-    if crowd.forces_full_pages(crowd.admin) != expected:
+    if crowd.forces_full_pages(crowd.client.admin) != expected:
         raise Violation(f"core {'does not force' if expected else 'still forces'} full-page writes {when}")
 
 
@@ -314,5 +315,5 @@ def succeed(crowd: Crowd, operation: Operation) -> None:
     """An operation that nothing others do may make fail; raises Violation."""
     outcome = crowd.act(operation)
     if not isinstance(outcome, Ok):
-        said = crowd.history.events[-1].said
+        said = crowd.client.history.events[-1].said
         raise Violation(f"{operation} failed, and nothing was in its way: {said}")

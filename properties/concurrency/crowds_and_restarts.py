@@ -87,16 +87,17 @@ def bring_down(crowd: Crowd, plan: CrowdPlan) -> None:
     """The server goes down, whatever anybody is doing."""
     sleep(Random(plan.seed).uniform(SHORTEST, LONGEST))
     restart = Event(Restart(how(plan)), "the world", monotonic(), sql=[f"-- the server is restarted ({how(plan)})"])
-    crowd.history.events.append(restart)
-    crowd.cluster.go_down(how(plan))
+    crowd.client.history.events.append(restart)
+    crowd.client.cluster.go_down(how(plan))
 
 
 def come_up(crowd: Crowd, plan: CrowdPlan) -> None:
     """It comes up again, with its backups; raises Violation."""
-    restart = next(event for event in crowd.history.events if isinstance(event.operation, Restart))
-    crowd.close_all()
-    crowd.admin = durable.start(crowd.cluster)
+    client = crowd.client
+    restart = next(event for event in client.history.events if isinstance(event.operation, Restart))
+    client.close_all()
+    client.connect_administrators(durable.start(client.cluster))
     restart.completed, restart.outcome = monotonic(), Ok()
-    crowd.compare_clock()
-    live = [row.label for row in crowd.rows() if row.state == "active"]
+    client.compare_clock()
+    live = [row.label for row in client.rows() if row.state == "active"]
     expect_forced(crowd, bool(live), f"after the restart, with {len(live)} live backups in the view")

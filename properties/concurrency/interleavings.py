@@ -138,19 +138,20 @@ class Replay:
         self, controller: PhaseController, scope: Scope, schedule: Schedule, runs: list[Run], reaper_at: str | None
     ) -> None:
         self.controller = controller
+        self.client = controller.client
         self.calls = scope.calls()
         self.schedule = schedule
         self.runs = runs
         """What may come of it, as far as it agrees with what has been seen."""
         self.reaper_at = reaper_at
-        controller.begin_history()
+        self.client.begin_history()
         for operation in scope.before():
-            outcome = self.numbered(controller.perform(operation), Ok(len(controller.lsns)))
+            outcome = self.numbered(self.client.perform(operation), Ok(len(controller.start_points.lsns)))
             assert not isinstance(outcome, AtBoundary)
-            controller.history.events[-1].outcome = outcome
+            self.client.history.events[-1].outcome = outcome
         self.said: list[str] = []
         """What every phase has come to, in words."""
-        self.script = [controller.history.script()]
+        self.script = [self.client.history.script()]
 
     def play(self, exactly: bool = False) -> None:
         """The whole schedule; raises Violation. ``exactly``: core's counter at the end is held to its very number."""
@@ -184,7 +185,7 @@ class Replay:
             wanted = " or ".join(map(in_words, expected))
             raise Violation(f"{call}\n  {in_words(came_to)}\n  expected: {wanted}")
         self.runs = [run for run, one in zip(self.runs, expected, strict=True) if one == came_to]
-        shown = self.controller.rows()
+        shown = self.client.rows()
         agreeing = [run for run in self.runs if view(run[position].cluster) == shown]
         if not agreeing:
             wanted = "\nor\n  ".join(str(view(run[position].cluster)) for run in self.runs)
@@ -204,35 +205,35 @@ class Replay:
         if isinstance(came_to, Ok) and isinstance(came_to.value, int):
             for one in expected:
                 if isinstance(one, Ok) and isinstance(one.value, int):
-                    self.controller.number_start_point(came_to.value, one.value)
+                    self.controller.start_points.told(came_to.value, one.value)
                     return one
         return came_to
 
     def compare_counter(self, cluster: Cluster) -> None:
         """Core's hidden counter at the end, and once more when nothing is left; raises Violation."""
         self.expect_forced(cluster.running_backups > 0, f"with {cluster.running_backups} backups running")
-        self.controller.clear()
+        self.client.clear()
         if cluster.running_backups > 0:
             self.expect_forced(False, "after every backup was stopped, aborted or expired")
 
     def expect_exactly_none(self) -> None:
         """Core's counter is not even below zero, which shows only when the next backup starts; raises Violation."""
-        if lowered_too_often(self.controller.admin):
+        if lowered_too_often(self.client.admin):
             raise Violation("core was released more often than backups were started, with the aborts of what was left")
 
     def expect_forced(self, expected: bool, when: str) -> None:
         """Core counts backups, or none; raises Violation."""
-        if forced_full_page_writes(self.controller.admin) != expected:
+        if forced_full_page_writes(self.client.admin) != expected:
             raise Violation(f"core {'does not force' if expected else 'still forces'} full-page writes {when}")
 
     # For a person to read
 
     def tell(self, call: Operation, place: Place | None, result: str) -> None:
         """Puts down what has happened."""
-        who = self.controller.signature(call)
+        who = self.client.signature(call)
         self.said.append(f"{len(self.said) + 1}. {who}: {call}: {result}")
         if place is None:
-            event = next(event for event in reversed(self.controller.history.events) if event.operation == call)
+            event = next(event for event in reversed(self.client.history.events) if event.operation == call)
             self.script += [f"-- {who}:", *(text if text.startswith("--") else f"{text};" for text in event.sql)]
             self.script.append(f"--   {result}")
         else:

@@ -16,9 +16,8 @@ from harness.building.build import Build
 from harness.clients.client import Violation
 from harness.clients.crowd import Crowd
 from harness.clients.history import Event, History
-from harness.clients.implementation import DURABLE, SHARED, UNFENCED, Implementation
+from harness.clients.implementation import DURABLE, UNFENCED, Implementation
 from harness.schema.campaign import Answer, Linearized
-from harness.server.cluster import open_cluster
 from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
 from properties.concurrency import crowds_and_restarts
@@ -30,7 +29,7 @@ from properties.recording.at_once import counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
 from properties.support.lockstep import ROLES
-from properties.support.servers import server_settings
+from properties.support.servers import installed_server
 
 pytestmark = pytest.mark.server
 
@@ -48,22 +47,18 @@ Carry = Callable[[Crowd, CrowdPlan, Watched], None]
 
 
 @pytest.fixture(scope="module")
-def crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+def crowd(
+    instrumented: Build, implementation: Implementation, multi_session: None, observable: None
+) -> Iterator[Crowd]:
     """A crowd on a cluster of its own."""
-    if implementation.design.session_bound:
-        pytest.skip("the design is session-bound: no session can touch another's backup")
-    if implementation.view is None or not implementation.has_clock:
-        pytest.skip("without a view, and a clock that tests can move, there is too little to compare")
-    with open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+    with installed_server(instrumented, implementation) as cluster:
         yield Crowd(cluster, implementation)
 
 
 @pytest.fixture(scope="module")
-def durable_crowd(instrumented: Build, implementation: Implementation) -> Iterator[Crowd]:
+def durable_crowd(instrumented: Build, durable_backups: None) -> Iterator[Crowd]:
     """A crowd whose backups survive restarts."""
-    if implementation not in (SHARED, DURABLE):
-        pytest.skip("only the extension has durable backups")
-    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+    with installed_server(instrumented, DURABLE) as cluster:
         yield Crowd(cluster, DURABLE)
 
 
@@ -101,6 +96,7 @@ def look(
 ) -> None:
     """Explains a number of histories; ``share``: of the profile's."""
     saved = tmp_path / "history.jsonl"
+    client = crowd.client
     found: dict[CrowdPlan, Exception] = {}  # another run of the same plan would take another course
     examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
@@ -113,22 +109,22 @@ def look(
         with tally.example():
             try:
                 carry_out(crowd, plan, watched)
-                crowd.end()
+                client.end()
                 save(crowd, plan, saved)
                 explain(crowd, plan, tally, saved)
-                tally.keep_timeline(best_part(crowd.history, watched))
+                tally.keep_timeline(best_part(client.history, watched))
             except Exception as error:
                 save(crowd, plan, saved)
                 inexplicable = error.concerns if isinstance(error, InexplicableError) else lambda event: False
-                tally.keep_timeline(failed_part(crowd.history, watched, inexplicable))
+                tally.keep_timeline(failed_part(client.history, watched, inexplicable))
                 tally.saved.append(saved.read_text(encoding="utf-8"))
                 error.add_note(f"To check the history again:\npython -m properties.concurrency.linearize {saved}")
                 found[plan] = error
-                crowd.recover()
+                client.recover()
                 raise
             finally:
-                tally.steps += len(crowd.history.events)
-                tally.keep(crowd.history, failed=plan in found)
+                tally.steps += len(client.history.events)
+                tally.keep(client.history, failed=plan in found)
 
     check()
     counts = counted_histories(tally.linearized)
@@ -137,8 +133,8 @@ def look(
 
 def save(crowd: Crowd, plan: CrowdPlan, file: Path) -> None:
     """Keeps the history, to be checked again."""
-    design, first = crowd.implementation.design, plan.beginning(crowd)
-    file.write_text(written(design, first, calls_of(crowd.history)), encoding="utf-8")
+    design, first = crowd.client.implementation.design, plan.beginning(crowd)
+    file.write_text(written(design, first, calls_of(crowd.client.history)), encoding="utf-8")
 
 
 def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
@@ -146,10 +142,11 @@ def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
 
     If that was not found out, the history, which is in the file ``saved``, is kept.
     """
-    if found := breach(crowd.history, plan.limit):
+    client = crowd.client
+    if found := breach(client.history, plan.limit):
         raise Violation(found)
-    calls = calls_of(crowd.history)
-    answer = linearize(crowd.implementation.design, plan.beginning(crowd), calls)
+    calls = calls_of(client.history)
+    answer = linearize(client.implementation.design, plan.beginning(crowd), calls)
     tally.linearized.append(
         Linearized(
             operations=len(calls),
@@ -164,7 +161,7 @@ def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
     if isinstance(answer, Unexplained):
         words = {
             (event.invoked, event.operation): f"{event.who}: {event.operation}: {came_of(event.outcome)}"
-            for event in crowd.history.events
+            for event in client.history.events
         }
         raise InexplicableError(answer.window, told(answer.window, words))
 
@@ -176,9 +173,9 @@ def calls_of(history: History) -> list[Call]:
 
 def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:
     """Of two labels that one session uses in turn, never both are live: not even in a view that takes long to read."""
-    implementation = crowd.implementation
+    client, implementation = crowd.client, crowd.client.implementation
     crowd.begin(ROLES, 0, implementation.design.settings)
-    session = crowd.cluster.connect()
+    session = client.cluster.connect()
     live = (
         f"SELECT label FROM ({implementation.view}) AS shown"
         " WHERE label IN ('a', 'b') AND state IN ('starting', 'active', 'stopping')"
@@ -197,7 +194,7 @@ def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:
 
     def read() -> None:
         while not crowd.over.is_set():
-            shown = crowd.admin.execute(live)
+            shown = client.admin.execute(live)
             if len(shown) > 1:
                 raise Violation(
                     f"the view showed {shown} at once, and one session used these labels one after the other"
@@ -210,17 +207,18 @@ def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:
             crowd.rush([take_turns], [read])
         finally:
             session.close()
-            crowd.recover()
+            client.recover()
 
 
 def test_what_became_of_an_operation_whose_connection_was_lost_is_unknown(crowd: Crowd) -> None:
     """... and the crowd goes on; the linearizer may take it either way."""
-    crowd.begin(ROLES, 1, crowd.implementation.design.settings)
+    client = crowd.client
+    crowd.begin(ROLES, 1, client.implementation.design.settings)
     crowd.act(Connect(0, "root"))
-    session = crowd.sessions[0]
+    session = client.sessions[0]
     assert session is not None
-    crowd.admin.execute("SELECT pg_terminate_backend(%s, 30000)", (session.pid,))
+    client.admin.execute("SELECT pg_terminate_backend(%s, 30000)", (session.pid,))
     assert crowd.act(ListBackups(0)) is None
-    assert crowd.history.events[-1].outcome is None
-    assert crowd.history.events[-1].said
-    crowd.end()
+    assert client.history.events[-1].outcome is None
+    assert client.history.events[-1].said
+    client.end()

@@ -11,9 +11,8 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Violation
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, Implementation
 from harness.clients.phases import PhaseController
-from harness.server.cluster import open_cluster
 from harness.server.settings import STARTS_AT_ONCE
 from model.design import SHARED as DESIGN
 from model.design import Design
@@ -23,7 +22,7 @@ from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
 from properties.concurrency.interleavings import NAME_LABELS, ROLES, SESSION_ROLES, Replay, Scope, connections, scopes
 from properties.recording.tally import Tally
-from properties.support.servers import server_settings
+from properties.support.servers import installed_server
 
 OTHERS = ("expiry", "raised limit", "lowered limit", "revoke")
 PAIRS = [*combinations_with_replacement(NAME_LABELS, 2), *((kind, other) for kind in NAME_LABELS for other in OTHERS)]
@@ -79,18 +78,16 @@ def test_only_calls_at_once_meet_someone_at_work() -> None:
 
 
 @pytest.fixture(scope="module")
-def phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
-    if implementation.start != SHARED.start:
-        pytest.skip("the implementation has no points where its operations can be held")
-    with open_cluster(instrumented, settings={**server_settings(implementation), **STARTS_AT_ONCE}) as cluster:
+def phases(instrumented: Build, implementation: Implementation, instruments: None) -> Iterator[PhaseController]:
+    with installed_server(instrumented, implementation, STARTS_AT_ONCE) as cluster:
         yield PhaseController(cluster, implementation)
 
 
 @pytest.fixture(scope="module")
-def durable_phases(instrumented: Build, implementation: Implementation) -> Iterator[PhaseController]:
-    if implementation != SHARED:
-        pytest.skip("only the extension has durable backups to test beside those that are not")
-    with open_cluster(instrumented, settings={**server_settings(DURABLE), **STARTS_AT_ONCE}) as cluster:
+def durable_phases(
+    instrumented: Build, instruments: None, durable_backups: None, forgetful: None
+) -> Iterator[PhaseController]:
+    with installed_server(instrumented, DURABLE, STARTS_AT_ONCE) as cluster:
         yield PhaseController(cluster, DURABLE)
 
 
@@ -99,7 +96,7 @@ def controller(phases: PhaseController) -> Iterator[PhaseController]:
     """With all sessions connected."""
     connect(phases)
     yield phases
-    phases.end()
+    phases.client.end()
 
 
 @pytest.fixture
@@ -107,13 +104,13 @@ def durable_controller(durable_phases: PhaseController) -> Iterator[PhaseControl
     """The same, where backups survive restarts."""
     connect(durable_phases)
     yield durable_phases
-    durable_phases.end()
+    durable_phases.client.end()
 
 
 def connect(controller: PhaseController) -> None:
-    controller.begin(ROLES, len(SESSION_ROLES), controller.implementation.design.settings)
+    controller.client.begin(ROLES, len(SESSION_ROLES), controller.client.implementation.design.settings)
     for connection in connections():
-        controller.perform(connection)
+        controller.client.perform(connection)
 
 
 Case = tuple[Scope, Schedule, list[Run]]
@@ -134,7 +131,7 @@ def replay(controller: PhaseController, tally: Tally, cases: Sequence[Case], rea
                 tally.steps += len(schedule)
                 tally.interleavings[scope.order(f"the reaper held at {reaper_at}" if reaper_at else "")] += 1
         except BaseException as failure:
-            tally.keep(controller.history, failed=True)
+            tally.keep(controller.client.history, failed=True)
             recover(controller)
             if isinstance(failure, Violation):
                 again(controller, cases[max(position - 1, 0) : position + 1], reaper_at)
@@ -154,7 +151,7 @@ def again(controller: PhaseController, cases: Sequence[Case], reaper_at: str | N
 def recover(controller: PhaseController) -> None:
     """Makes all new after a failure."""
     controller.release_all()
-    controller.recover()
+    controller.client.recover()
     connect(controller)
 
 
@@ -162,7 +159,7 @@ def recover(controller: PhaseController) -> None:
 @pytest.mark.parametrize("kinds", PAIRS, ids=" / ".join)
 def test_two_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     states = ("absent", "active") if profile == "dev" else ("absent", "active", "stopped")
-    replay(controller, tally, cases_of(controller.implementation.design, scopes(kinds, states)))
+    replay(controller, tally, cases_of(controller.client.implementation.design, scopes(kinds, states)))
 
 
 @pytest.mark.server
@@ -175,7 +172,7 @@ def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
     replay(
         controller,
         tally,
-        cases_of(controller.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
+        cases_of(controller.client.implementation.design, scopes((kind, "expiry"), ("absent", "active", "stopped"))),
         reaper_at,
     )
 
@@ -185,7 +182,7 @@ def test_a_backup_has_expired_for_everybody_before_the_reaper_has_noticed(
 def test_three_at_once(kinds: tuple[str, ...], profile: str, controller: PhaseController, tally: Tally) -> None:
     everything = scopes(kinds, ("absent", "active"))
     small = [scope for scope in everything if len({*scope.labels}) == 1 or (profile == "gate" and scope.limit == 1)]
-    design = controller.implementation.design
+    design = controller.client.implementation.design
     cases = cases_of(design, everything if profile == "nightly" else small)
     replay(controller, tally, cases)
     if left := len(cases_of(design, everything)) - len(cases):

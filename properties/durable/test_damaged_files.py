@@ -13,7 +13,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, resumed, state_files
@@ -24,7 +23,7 @@ from properties.durable.lockstep import LONG_GAP
 from properties.durable.losses import check_released, open_server
 from properties.recording.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 START = "SELECT shared_backup_start(%s, true)"
 STOP = "SELECT lsn, labelfile, controlfile FROM shared_backup_stop(%s, false)"
@@ -55,9 +54,7 @@ numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has state files")
+def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         yield open_server(instrumented, stack, **LONG_GAP)
 

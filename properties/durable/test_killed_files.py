@@ -10,7 +10,6 @@ from functools import partial
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.faults.nemesis import KILL_OF_THE_POSTMASTER, Fault
 from harness.server import durable
 from harness.server.cluster import open_cluster
@@ -31,13 +30,11 @@ from properties.faults.trials import Case, survive_all
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 
 @pytest.fixture(scope="module")
-def killing(instrumented: Build, implementation: Implementation) -> Iterator[Killing]:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has state files")
+def killing(instrumented: Build, durable_backups: None) -> Iterator[Killing]:
     with open_cluster(instrumented, settings={**PROBED, **durable.SETTINGS, **LONG_GAP}) as cluster:
         killing = Killing(cluster)
         add_tablespace(cluster, killing.admin, "space")  # so that a stop hands out a map of tablespaces, too

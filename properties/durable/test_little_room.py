@@ -6,7 +6,6 @@ from contextlib import ExitStack
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster
 from harness.server.durable import configured, resumed
 from harness.server.session import SqlError
@@ -15,7 +14,7 @@ from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall, bring_d
 from properties.durable.losses import ABSENCE, LABEL, check_lost, open_server, with_settings
 from properties.recording.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 CALLS = (
     "SELECT FROM shared_backups",
@@ -34,9 +33,7 @@ SECONDS = "SELECT pg_sleep(2.5)"
 
 
 @pytest.fixture
-def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
+def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         yield open_server(instrumented, stack, **LONG_GAP, max_logical_replication_workers="0")
 

@@ -7,7 +7,6 @@ extension's over the restart; their stop succeeds, and the copy does not recover
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -17,8 +16,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.client import Client
-from harness.clients.implementation import SHARED, STOCK, UNFENCED, Implementation
+from harness.clients.client import Client, Restarter, restart_server
+from harness.clients.implementation import STOCK, UNFENCED, Implementation
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
@@ -35,10 +34,9 @@ from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import SqlError
-from model.design import OnRestart
 from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
-from properties.durable.catalogue import CARRY_IN, CATALOGUE, CatalogueClient, FallingClient
+from properties.durable.catalogue import CARRY_IN, CATALOGUE, carry_without_a_restart, carrying, falling
 from properties.durable.lockstep import Fall, archiving, bring_down_and_up
 from properties.faults.expectations import DYING
 from properties.recording.tally import Tally
@@ -66,12 +64,6 @@ def server(instrumented: Build, implementation: Implementation) -> Iterator[Clus
         yield server
 
 
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has instruments that carry its state")
-
-
 @contextmanager
 def in_step(client: Client, tally: Tally) -> Iterator[Lockstep]:
     """One example."""
@@ -94,10 +86,7 @@ def test_a_restart_forgets_a_running_backup(
     server: Cluster, implementation: Implementation, tally: Tally, fall: Fall
 ) -> None:
     """... of whatever kind it is: there is nothing to stop, nothing in the view, and core does not count it."""
-    if implementation.design.on_restart is not OnRestart.FORGET:
-        pytest.skip("the design keeps its backups over a restart")
-    client = FallingClient(server, replace(implementation, prepare=()))
-    client.fall = fall
+    client = Client(server, implementation, restarter=falling(fall))
     with in_step(client, tally) as lockstep:
         start_and_restart(lockstep, fall.kind)
         lockstep.probe()
@@ -140,7 +129,7 @@ def test_a_restart_ends_a_backup_of_core_s_own(
 def test_the_hint_tells_since_when_the_server_is_up(
     server: Cluster, implementation: Implementation, only_the_extension: None, tally: Tally, kind: RestartKind
 ) -> None:
-    client = Client(server, replace(implementation, prepare=()))
+    client = Client(server, implementation)
     with in_step(client, tally) as lockstep:
         before = start_and_restart(lockstep, kind)
         refused = refusal_of(client, implementation.stop, {"label": LABEL, "wait": False, **UNFENCED})
@@ -168,26 +157,26 @@ def start_and_restart(lockstep: Lockstep, kind: RestartKind) -> datetime:
 
 @pytest.mark.parametrize("fall", Fall)
 def test_keeping_the_state_over_a_restart_is_not_enough(
-    server: Cluster, only_the_extension: None, tally: Tally, fall: Fall
+    server: Cluster, instruments: None, tally: Tally, fall: Fall
 ) -> None:
     """The stop succeeds, with the original start point, and the copy's recovery PANICs at the restart's checkpoint."""
-
-    def restart(lockstep: Lockstep) -> None:
-        assert isinstance(lockstep.client, CatalogueClient)
-        lockstep.client.fall = fall
-        lockstep.step(Restart(fall.kind))
-
-    take_and_restore(server, tally, f"catalogue, across {fall}", SurvivalCase(CATALOGUE.name, (fall,)), restart)
+    take_and_restore(
+        server,
+        tally,
+        f"catalogue, across {fall}",
+        SurvivalCase(CATALOGUE.name, (fall,)),
+        lambda lockstep: lockstep.step(Restart(fall.kind)),
+        carrying(falling(fall)),
+    )
     for restore in tally.restores:
         assert "online backup was canceled" in restore.said, "it was refused, and for another reason"
 
 
-def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, only_the_extension: None, tally: Tally) -> None:
+def test_keeping_the_state_does_no_harm_by_itself(server: Cluster, instruments: None, tally: Tally) -> None:
     """The negative control: the same without a restart, and the copy is restored whole."""
 
     def carry(lockstep: Lockstep) -> None:
-        assert isinstance(lockstep.client, CatalogueClient)
-        lockstep.client.carry_without_a_restart()
+        carry_without_a_restart(lockstep.client)
         lockstep.compare_view()
 
     take_and_restore(server, tally, "catalogue, carried without a restart", SurvivalCase(CATALOGUE.name), carry)
@@ -199,6 +188,7 @@ def take_and_restore(
     scenario: str,
     survival_case: SurvivalCase,
     interruption: Callable[[Lockstep], object],
+    restarter: Restarter = restart_server,
 ) -> None:
     """Backups of the design ``catalog`` with an interruption; what comes of them is for its model to say."""
     moments = st.just(HALFWAY) | st.integers(0, LAST)
@@ -208,7 +198,7 @@ def take_and_restore(
     @settings(max_examples=examples, phases=(Phase.reuse, Phase.generate))
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
-        client = CatalogueClient(server, CATALOGUE)
+        client = Client(server, CATALOGUE, restarter=restarter)
         with temporary_folder() as folder, in_step(client, tally) as lockstep:
             with full_page_writes(client):
                 lockstep.step(Connect(STARTER, "root"))
@@ -251,14 +241,14 @@ def full_page_writes(client: Client) -> Iterator[None]:
 # The instruments
 
 
-def test_only_who_may_do_anything_may_carry_a_state(server: Cluster, only_the_extension: None) -> None:
+def test_only_who_may_do_anything_may_carry_a_state(server: Cluster, instruments: None) -> None:
     session = server.connect()
     query = "SELECT proname, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc WHERE proname ~ '_carry_'"
     assert sorted(session.execute(query)) == [("shared_backup_carry_in", False), ("shared_backup_carry_out", False)]
     session.close()
 
 
-def test_only_a_carried_state_is_carried_in(server: Cluster, only_the_extension: None) -> None:
+def test_only_a_carried_state_is_carried_in(server: Cluster, instruments: None) -> None:
     session = server.connect()
     session.execute("SELECT shared_backup_start('one', true), shared_backup_start('two', true)")
     state = bytes(session.execute("SELECT shared_backup_carry_out('one')")[0][0])

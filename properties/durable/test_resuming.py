@@ -5,7 +5,6 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.restore.workload import big_update
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR
@@ -14,17 +13,13 @@ from model.operations import Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, durable_server
 from properties.recording.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 BEGUN, HELD = "resume-begun", "resume-held"
 
 
-def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(
-    instrumented: Build, implementation: Implementation, tally: Tally
-) -> None:
+def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(instrumented: Build, tally: Tally) -> None:
     """It is read after the next start, and the backup goes on."""
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
     with durable_server(instrumented, tally, LONG_GAP) as here:
         server, backups, chance = here.origin, here.backups, Random(1)
         backups.start("a")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, configured, resumed, state_files
 from harness.server.injection_points import InjectionPoints
@@ -22,7 +21,7 @@ from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall
 from properties.durable.losses import ABSENCE, LABEL, check_lost, check_released, open_server
 from properties.recording.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 START = "SELECT shared_backup_start('a', true, '1 hour')"
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop('a', false)"
@@ -50,9 +49,7 @@ WHILE = "SELECT pg_sleep(0.3)"
 
 
 @pytest.fixture
-def server(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has state files")
+def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         yield open_server(instrumented, stack, **LONG_GAP)
 

@@ -6,13 +6,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from harness.clients.client import LONG_AGO, PATIENCE, Client, Violation, interval, with_values
+from harness.clients.client import PATIENCE, Client, Violation, interval, with_values
 from harness.clients.history import Event
 from harness.clients.implementation import UNFENCED, Implementation
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import lowered_too_often
 from harness.server.session import Row
-from harness.server.wal import lsn_to_int
 from model.design import Design
 from model.explore import ROOT
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop
@@ -151,7 +150,7 @@ def play(client: Client, lockstep: Lockstep, cut: Cut) -> str:
         said = f"was {'answered' if answered else 'cut off'} at {cut.point}"
         raise Violation(f"{operation}\n  {said}, and afterwards the view shows\n  {shown}\nexpected\n  {wanted}")
     lockstep.model = agreeing[0]
-    client.lsns += [LONG_AGO] * (lockstep.model.start_points + 1 - len(client.lsns))  # taken, and never told
+    client.start_points.untold(lockstep.model.start_points)
     backup = lockstep.model.backup(LABEL)
     state = "absent" if backup is None else backup.state.value
     lockstep.probe()
@@ -201,6 +200,5 @@ def in_sql(implementation: Implementation, operation: Operation) -> tuple[str, d
 def number_start_points(client: Client) -> None:
     """A start that was cut off has told nobody its start point, and the view may."""
     for row in client.admin.execute(str(client.implementation.view)):
-        if row[3] is not None and row[3] not in client.lsns:
-            client.lsns.append(row[3])
-            client.last_lsn = lsn_to_int(row[3])
+        if row[3] is not None and row[3] not in client.start_points.lsns:
+            client.start_points.returned(row[3])

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.machine.processes import descendants
 from harness.server.cluster import open_cluster
 from harness.server.injection_points import InjectionPoints
@@ -16,7 +15,7 @@ from properties.faults.trials import FaultTrials
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("instruments")]
 
 PATIENCE = 30.0
 CYCLES = {"dev": 100, "gate": 500, "nightly": 10_000}
@@ -87,12 +86,8 @@ def cycle(trials: FaultTrials, number: int) -> None:
         trials.admin.execute(FORGET)
 
 
-def test_starts_that_reserve_one_label_at_once_leave_nothing(
-    instrumented: Build, implementation: Implementation, tally: Tally
-) -> None:
+def test_starts_that_reserve_one_label_at_once_leave_nothing(instrumented: Build, tally: Tally) -> None:
     """Each has found that it can be had, one has it, and the other has copied it for nothing."""
-    if implementation.start != SHARED.start:
-        pytest.skip("it limits the extension's memory")
     with open_cluster(instrumented) as cluster, tally.example():
         admin, *sessions = [cluster.connect() for _ in range(3)]
         admin.execute("CREATE EXTENSION shared_backup")
@@ -114,11 +109,7 @@ def test_starts_that_reserve_one_label_at_once_leave_nothing(
             session.close()
 
 
-def test_backups_come_and_go_and_leave_nothing(
-    instrumented: Build, implementation: Implementation, tally: Tally, profile: str
-) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("it counts the extension's processes")
+def test_backups_come_and_go_and_leave_nothing(instrumented: Build, tally: Tally, profile: str) -> None:
     cycles = CYCLES[profile]
     with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
         trials = FaultTrials(cluster)

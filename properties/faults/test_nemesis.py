@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.faults.nemesis import FAULTS, Fault
 from harness.schema.campaign import NO_POINT
 from harness.server import durable
@@ -35,23 +34,19 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @pytest.fixture(scope="module")
-def trials(instrumented: Build, implementation: Implementation) -> Iterator[FaultTrials]:
-    with fault_trials(instrumented, implementation) as trials:
+def trials(instrumented: Build, instruments: None) -> Iterator[FaultTrials]:
+    with fault_trials(instrumented) as trials:
         yield trials
 
 
 @pytest.fixture(scope="module")
-def durable_trials(instrumented: Build, implementation: Implementation) -> Iterator[FaultTrials]:
-    with fault_trials(instrumented, implementation, durable.SETTINGS) as trials:
+def durable_trials(instrumented: Build, instruments: None, durable_backups: None) -> Iterator[FaultTrials]:
+    with fault_trials(instrumented, durable.SETTINGS) as trials:
         yield trials
 
 
 @contextmanager
-def fault_trials(
-    build: Build, implementation: Implementation, changes: Mapping[str, str] = NOTHING
-) -> Iterator[FaultTrials]:
-    if implementation.start != SHARED.start:
-        pytest.skip("the points are a matter of the extension")
+def fault_trials(build: Build, changes: Mapping[str, str] = NOTHING) -> Iterator[FaultTrials]:
     settings = {**PROBED, "max_worker_processes": WORKERS, "shared_backup.max_starters": WORKERS, **changes}
     with open_cluster(build, settings=settings, archive=True) as cluster:
         yield FaultTrials(cluster)

@@ -7,7 +7,6 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Client
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster
 from harness.server.injection_points import (
     ABORTING,
@@ -60,11 +59,10 @@ LOST: dict[str, list[str]] = {"stop-core-ended": [], "start-requested": []}
 
 
 @pytest.fixture
-def points(implementation: Implementation, client: Client) -> Iterator[InjectionPoints]:
+def points(instruments: None, client: Client) -> Iterator[InjectionPoints]:
     """The points, none of them attached, on a server without backups; ``held`` is the label."""
-    if implementation.start != SHARED.start:
-        pytest.skip("the points are a matter of the extension")
     client.clear()
+    client.set_all(client.implementation.design.settings)
     points = InjectionPoints(client.admin)
     yield points
     points.detach()

@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
@@ -14,7 +13,7 @@ from properties.faults.expectations import DONE, GONE, UNDONE
 from properties.faults.trials import START, WORK, end_of, kind_of, label_of
 from properties.recording.tally import Tally
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("instruments")]
 
 PROMOTED = "55000"
 """What core says of a backup that began before the promotion."""
@@ -51,10 +50,8 @@ def promote_at(point: str, standby: Cluster) -> str:
     return end.sqlstate or "ok"
 
 
-def test_a_promotion_at_every_point(instrumented: Build, implementation: Implementation, tally: Tally) -> None:
+def test_a_promotion_at_every_point(instrumented: Build, tally: Tally) -> None:
     """The next backup is good, on the new timeline."""
-    if implementation.start != SHARED.start:
-        pytest.skip("the points are a matter of the extension")
     with open_cluster(instrumented) as primary:
         session = primary.connect()
         session.execute("CREATE EXTENSION shared_backup")

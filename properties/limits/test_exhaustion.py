@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, SHARED
 from harness.machine.postgres import identity
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
@@ -121,9 +121,9 @@ class Tight:
 
 
 @pytest.fixture
-def tight(request: pytest.FixtureRequest, instrumented: Build, implementation: Implementation) -> Iterator[Tight]:
-    if implementation != SHARED:
-        pytest.skip("the limit is a matter of the extension")
+def tight(
+    request: pytest.FixtureRequest, instrumented: Build, instruments: None, durable_backups: None
+) -> Iterator[Tight]:
     with open_cluster(instrumented, settings=server_settings(request.param)) as cluster:
         yield Tight(cluster)
 
@@ -225,12 +225,9 @@ def limit_address_space(cluster: Cluster, pid: int) -> None:
     subprocess.run(command, check=True, cwd="/", **identity(cluster.user))
 
 
-def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(
-    instrumented: Build, implementation: Implementation, tally: Tally
-) -> None:
+@pytest.mark.usefixtures("instruments", "result_limits")
+def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(instrumented: Build, tally: Tally) -> None:
     """It finds that when core has ended its backup already; whether or not it succeeds, all others go on."""
-    if implementation != SHARED:
-        pytest.skip("results are a matter of the extension")
     settings = {**server_settings(SHARED), "shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
     with open_cluster(instrumented, settings=settings) as cluster, tally.example():
         tight, caller = Tight(cluster), cluster.connect()

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, SHARED
 from harness.machine.processes import stopped
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
@@ -17,7 +17,7 @@ from harness.server.tablespaces import add_tablespace
 from model.operations import Hazard
 from properties.support.servers import server_settings
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("result_limits", "durable_backups", "instruments")]
 PATIENCE = 30.0
 
 LABEL = "x" * 1000
@@ -35,12 +35,6 @@ AT_ONCE, ROUNDS = 10, 30
 START = "SELECT shared_backup_start(%s, true, '1 h')"
 STOP = "SELECT lsn, labelfile FROM shared_backup_stop(%s, false)"
 FORGOTTEN = 'shared backup "{}" has ended and was forgotten early'
-
-
-@pytest.fixture(autouse=True)
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the settings are the extension's")
 
 
 @pytest.fixture(params=[SHARED, DURABLE], ids=["shared", "durable"])

@@ -10,7 +10,6 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
@@ -18,7 +17,7 @@ from harness.server.session import Pending, Session, SqlError
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("starters", "instruments")]
 PATIENCE = 30.0
 
 START = "SELECT shared_backup_start(%s, %s)"
@@ -49,12 +48,6 @@ COUNT = "EXPLAIN (ANALYZE, TIMING off, FORMAT json) SELECT count(*) FROM dirty"
 ROUNDS = {"dev": 20, "gate": 100, "nightly": 1000}
 """Starts of each session."""
 SESSIONS = 8
-
-
-@pytest.fixture(autouse=True)
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the background workers are a matter of the extension")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE
 from harness.server.cluster import open_cluster
 from harness.server.injection_points import InjectionPoints
 from properties.support.servers import server_settings
@@ -16,10 +16,9 @@ RENEW = "SELECT shared_backup_renew('a', '1 h')"
 NAMES = ("Change", "Registry", "Starter", "Reaper", "Table", "Area", "File")
 
 
-def test_a_wait_for_a_state_file_is_called_that(instrumented: Build, implementation: Implementation) -> None:
+@pytest.mark.usefixtures("durable_backups", "instruments")
+def test_a_wait_for_a_state_file_is_called_that(instrumented: Build) -> None:
     """One process is held when it has written a file, which it does under the file's lock; others wait for that."""
-    if implementation.start != SHARED.start:
-        pytest.skip("the locks are the extension's")
     with open_cluster(instrumented, settings=server_settings(DURABLE)) as server:
         admin, first, second = server.connect(), server.connect(), server.connect()
         admin.execute("CREATE EXTENSION shared_backup")

@@ -9,24 +9,17 @@ from dataclasses import dataclass
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.machine.processes import stopped, wait_gone
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("starters", "instruments")]
 PATIENCE = 30.0
 
 START = "SELECT shared_backup_start('nightly', true)"
 ABORT = "SELECT shared_backup_abort('nightly')"
-
-
-@pytest.fixture(autouse=True)
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the warm worker is a matter of the extension")
 
 
 @dataclass(frozen=True)

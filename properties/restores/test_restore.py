@@ -216,14 +216,13 @@ def test_a_copy_made_after_core_was_released_is_not_restored(
         tally.steps += 4
 
 
+@pytest.mark.usefixtures("tokens")
 @pytest.mark.parametrize("stray", [False, True], ids=["by its owner", "by somebody in mid-copy, then by its owner"])
 def test_a_stop_tells_whether_the_copy_is_covered(
     instrumented: Build, implementation: Implementation, tally: Tally, stray: bool
 ) -> None:
     """Stopped in mid-copy, by a role that may, with the right token: the owner's stop returns the same files, and says
     that it is a repeated one, with a stop point before the end of the copy. And that copy is not restored."""
-    if "%(token)s" not in implementation.stop:
-        pytest.skip("starts have no token here, nor do stops say whether they are repeated")
     with tally.example(), restore_server(instrumented, implementation, full_page_writes=False) as here:
 
         def stop(token: str) -> Row:

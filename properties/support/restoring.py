@@ -12,7 +12,7 @@ from harness.schema.campaign import Restore, SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.controldata import CONTROL_FILE, has_checksums
 from harness.server.session import Session
-from properties.recording.tally import Restore, Tally, attempt
+from properties.recording.tally import Tally, attempt
 
 NO_CHECKPOINT = "could not locate a valid checkpoint record"
 TORN = "invalid page|checksum verification failed"

@@ -1,19 +1,21 @@
 """The server under test, its builds and its clients, as fixtures; and what a test asks of the design under test."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from harness.building.build import Build, Flavour, build
 from harness.clients.client import Client
-from harness.clients.implementation import DURABLE, SHARED, STOCK, Implementation, find_implementation
+from harness.clients.implementation import DURABLE, STOCK, Capability, Implementation, find_implementation, install
 from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
 from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import Session
+from model.design import OnRestart
 
 PROBED = {"full_page_writes": "off"}
 """Settings under which core's hidden counter can be read from outside."""
@@ -73,10 +75,22 @@ def release(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
     return build(postgres, Flavour.RELEASE, workdir, sanitize=sanitize)
 
 
+@contextmanager
+def installed_server(
+    build: Build, implementation: Implementation, more_settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Cluster]:
+    """A server with the implementation, on which core's hidden counter can be read."""
+    with open_cluster(build, settings={**server_settings(implementation), **more_settings}) as cluster:
+        session = cluster.connect()
+        install(implementation, session)
+        session.close()
+        yield cluster
+
+
 @pytest.fixture(scope="session")
 def cluster(instrumented: Build, implementation: Implementation) -> Iterator[Cluster]:
-    """A server with the implementation, on which core's hidden counter can be read."""
-    with setting_up(), open_cluster(instrumented, settings=server_settings(implementation)) as cluster:
+    """A server with the implementation under test."""
+    with setting_up(), installed_server(instrumented, implementation) as cluster:
         yield cluster
 
 
@@ -104,11 +118,9 @@ def stock(instrumented: Build) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def durable(instrumented: Build, implementation: Implementation) -> Iterator[Client]:
+def durable(instrumented: Build, durable_backups: None, forgetful: None) -> Iterator[Client]:
     """A client of the extension whose backups survive restarts, on a server of its own."""
-    if implementation != SHARED:
-        pytest.skip("only the extension has durable backups to test beside those that are not")
-    with open_cluster(instrumented, settings=server_settings(DURABLE)) as cluster:
+    with installed_server(instrumented, DURABLE) as cluster:
         yield Client(cluster, DURABLE)
 
 
@@ -119,22 +131,74 @@ def copies() -> Iterator[Path]:
         yield folder
 
 
+# What a test asks of the implementation: others skip it, for the reason given
+
+
+def need(implementation: Implementation, capability: Capability, reason: str) -> None:
+    """Skips what cannot be tested without this."""
+    if capability not in implementation.capabilities:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def only_the_extension(implementation: Implementation) -> None:
+    """For what the extension says, how it is packaged, and what it does by itself."""
+    need(implementation, Capability.EXTENSION, "it is about the extension, and this is not it")
+
+
+@pytest.fixture(scope="session")
+def tokens(implementation: Implementation) -> None:
+    """For what is known of a start by its token."""
+    need(implementation, Capability.TOKENS, "starts have no token, nor do stops say whether they are repeated")
+
+
 @pytest.fixture(scope="session")
 def durable_backups(implementation: Implementation) -> None:
-    """For what only the extension promises, whichever of its designs is chosen; others skip it."""
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension has durable backups")
+    """For what durable backups promise, whether or not they are the ones under test."""
+    need(implementation, Capability.DURABLE_BACKUPS, "no setting makes backups survive a restart of the server")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def result_limits(implementation: Implementation) -> None:
+    """For what becomes of results beyond a limit."""
+    need(implementation, Capability.RESULT_LIMITS, "no setting bounds the results that are remembered")
+
+
+@pytest.fixture(scope="session")
+def starters(implementation: Implementation) -> None:
+    """For the background workers that start backups."""
+    need(implementation, Capability.STARTERS, "no background workers start the backups")
+
+
+@pytest.fixture(scope="session")
+def instruments(implementation: Implementation) -> None:
+    """For what is held at an injection point, or runs out of memory, or has its state carried away."""
+    need(implementation, Capability.INSTRUMENTS, "there are no injection points, nor other instruments")
+
+
+@pytest.fixture(scope="session")
+def observable(implementation: Implementation) -> None:
+    """For what is compared in the view, and by times."""
+    if implementation.view is None or not implementation.has_clock:
+        pytest.skip("without a view, and a clock that tests can move, there is too little to compare")
+
+
+@pytest.fixture(scope="session")
+def expiring(implementation: Implementation) -> None:
+    """For what only a design promises whose backups may have a time to live."""
+    if not implementation.design.expiry:
+        pytest.skip("the design knows no time to live")
+
+
+@pytest.fixture(scope="session")
 def multi_session(implementation: Implementation) -> None:
-    """For what only a design promises whose backups outlive their session; others skip it."""
+    """For what only a design promises whose backups outlive their session."""
     if implementation.design.session_bound:
         pytest.skip("the design is session-bound: a backup ends with its session, and no other can stop it")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def forgetful(implementation: Implementation) -> None:
-    """For what only a design promises whose backups end with the server; others skip it."""
-    if implementation.durable:
-        pytest.skip("the design is durable: backups survive a restart of the server")
+    """For what only a design promises whose backups end with the server."""
+    if implementation.design.on_restart is not OnRestart.FORGET:
+        pytest.skip("the design keeps its backups over a restart of the server")

@@ -11,7 +11,6 @@ from shutil import copyfile
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation
 from harness.machine.scratch import program_folder
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import Session
@@ -26,10 +25,8 @@ SHORT, LONG = "3 s", "1 h"
 
 
 @pytest.fixture
-def server(release: Build, implementation: Implementation) -> Iterator[tuple[Cluster, Path]]:
+def server(release: Build, only_the_extension: None) -> Iterator[tuple[Cluster, Path]]:
     """A server of the release flavour, and the file that says by how much its clock is wrong."""
-    if implementation != SHARED:
-        pytest.skip("the clock is the extension's")
     with wrong_clock(release) as (build, offset), open_cluster(build) as server:
         yield server, offset
 

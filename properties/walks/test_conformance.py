@@ -4,10 +4,9 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Client
-from harness.clients.implementation import SHARED, Implementation, without_instruments
-from harness.server.cluster import open_cluster
+from harness.clients.implementation import SHARED, without_instruments
 from properties.recording.tally import Tally
-from properties.support.servers import PROBED
+from properties.support.servers import installed_server
 from properties.walks.conformance import walk
 
 pytestmark = pytest.mark.server
@@ -26,10 +25,8 @@ def test_core_conforms_to_the_session_bound_design(stock: Client, tally: Tally) 
     walk(stock, tally, share=0.25)
 
 
-def test_the_release_flavour_conforms_without_a_clock(
-    release: Build, implementation: Implementation, tally: Tally
-) -> None:
-    if implementation != SHARED:
-        pytest.skip("only the extension has a release flavour of its own")
-    with open_cluster(release, settings=PROBED) as cluster:
-        walk(Client(cluster, without_instruments(SHARED)), tally, share=0.25)
+@pytest.mark.usefixtures("only_the_extension", "forgetful")
+def test_the_release_flavour_conforms_without_a_clock(release: Build, tally: Tally) -> None:
+    implementation = without_instruments(SHARED)
+    with installed_server(release, implementation) as cluster:
+        walk(Client(cluster, implementation), tally, share=0.25)

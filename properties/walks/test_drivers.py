@@ -16,11 +16,12 @@ import pytest
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.labelfile import parse_label_file
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.session import Session
-from harness.server.wal import lsn_to_int, parse_label_file
+from harness.server.wal import lsn_to_int
 from model.operations import Hazard
 from properties.support.servers import server_settings
 

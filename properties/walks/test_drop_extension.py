@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from psycopg.errors import Diagnostic
 
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster
 from harness.server.session import Session
 
@@ -33,11 +32,9 @@ ABORT = "SELECT shared_backup_abort('nightly')"
 
 @pytest.fixture
 def database(
-    cluster: Cluster, clean_session: Session, implementation: Implementation
+    cluster: Cluster, only_the_extension: None, clean_session: Session
 ) -> Iterator[tuple[Session, psycopg.Connection, list[Warned]]]:
     """A session in the database that the bench uses; a connection to another one, and the warnings there."""
-    if implementation.start != SHARED.start:
-        pytest.skip("there is no extension")
     clean_session.execute("CREATE DATABASE other")
     with listening(cluster, "other") as (connection, warnings):
         connection.execute("CREATE SCHEMA gone")

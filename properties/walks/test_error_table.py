@@ -15,13 +15,13 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Client
-from harness.clients.implementation import SHARED, Implementation
+from harness.clients.implementation import SHARED
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Pending, Session, SqlError
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 PATIENCE = 30.0
 
 START = "SELECT shared_backup_start('a', true)"
@@ -38,12 +38,6 @@ FENCED = (
 """With a token that no backup has, nor a start that has yet to be given one: that has zeroes."""
 LIST = "SELECT * FROM shared_backups"
 FUNCTIONS = (START, STOP, ABORT, RENEW)
-
-
-@pytest.fixture(autouse=True)
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the error table is the extension's")
 
 
 @pytest.fixture

@@ -7,20 +7,13 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Client
-from harness.clients.implementation import SHARED, Implementation
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session
 from properties.support.servers import PROBED
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 PATIENCE = 30.0
-
-
-@pytest.fixture(autouse=True)
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("how backups expire is a matter of the extension")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.clients.implementation import SHARED, UNFENCED, Implementation
+from harness.clients.implementation import UNFENCED, Implementation
 from harness.clients.labelfile import parse_label_file
 from harness.server.cluster import Cluster
 from harness.server.session import Session, SqlError
@@ -39,9 +39,7 @@ forbidden = (st.just("") | with_control | too_long).filter(lambda label: bad_lab
 
 
 @pytest.fixture
-def session(clean_session: Session, implementation: Implementation) -> Session:
-    if implementation.design.session_bound:
-        pytest.skip("core's functions take any label")
+def session(multi_session: None, clean_session: Session) -> Session:
     return clean_session
 
 
@@ -109,10 +107,8 @@ def test_control_characters_are_those_of_unicode() -> None:
 
 
 @pytest.fixture
-def other_encodings(cluster: Cluster, session: Session, implementation: Implementation) -> Iterator[None]:
+def other_encodings(cluster: Cluster, only_the_extension: None, session: Session) -> Iterator[None]:
     """The databases ``latin1`` and ``ascii`` with the extension."""
-    if implementation != SHARED:
-        pytest.skip("how labels are kept across encodings is a matter of the extension")
     for name, encoding in (("latin1", "LATIN1"), ("ascii", "SQL_ASCII")):
         session.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
         inside = cluster.connect(dbname=name)

@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import SHARED, Implementation, without_instruments
+from harness.clients.implementation import SHARED, without_instruments
 from harness.machine.project import EXTENSION
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
@@ -43,12 +43,6 @@ class Lines:
     after: str
     abort: str
     renew: str
-
-
-@pytest.fixture
-def only_the_extension(implementation: Implementation) -> None:
-    if implementation.start != SHARED.start:
-        pytest.skip("the README is that of the extension")
 
 
 @pytest.fixture

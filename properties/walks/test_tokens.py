@@ -1,37 +1,34 @@
 """A token names a start: whoever has it means that backup, as long as there is anything of it, and no other ever."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, SHARED, Implementation, install
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import Row, Session, SqlError
 from model.operations import RestartKind
 from properties.recording.tally import Tally
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "tokens", "durable_backups")]
 GIVEN: dict[str, Any] = {"label": "nightly", "fast": True, "ttl": None, "wait": False}
 
 
 @pytest.fixture(scope="module", params=[SHARED, DURABLE], ids=lambda by: by.name)
-def by(request: pytest.FixtureRequest, implementation: Implementation) -> Implementation:
+def by(request: pytest.FixtureRequest) -> Implementation:
     """The extension, with its backups in shared memory only and with state files."""
-    if implementation.start != SHARED.start:
-        pytest.skip("only the extension's starts have tokens")
     chosen: Implementation = request.param
-    return replace(chosen, prepare=("CREATE EXTENSION shared_backup",))
+    return chosen
 
 
 @pytest.fixture(scope="module")
 def server(instrumented: Build, by: Implementation) -> Iterator[Cluster]:
     """A server with the extension."""
     with open_cluster(instrumented, settings={"shared_preload_libraries": "shared_backup", **by.server_settings}) as it:
-        it.connect().execute(by.prepare[0])
+        install(by, it.connect())
         yield it
 
 

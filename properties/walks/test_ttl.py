@@ -24,11 +24,7 @@ zones = st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "America/St_Joh
 
 
 @pytest.fixture
-def session(clean_session: Session, implementation: Implementation) -> Session:
-    if not implementation.design.expiry:
-        pytest.skip("the design knows no time to live")
-    if not implementation.has_clock:
-        pytest.skip("without a clock that stands still, a deadline cannot be compared exactly")
+def session(expiring: None, observable: None, clean_session: Session) -> Session:
     return clean_session
 
 
