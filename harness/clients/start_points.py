@@ -57,7 +57,7 @@ class NumberedLater(StartPoints):
     def told(self, start_point: int, number: int) -> None:
         """What a start returned was the start point of that number; raises Violation if that can not be."""
         self.lsns += [""] * (number + 1 - len(self.lsns))
-        self.lsns[number] = in_sql(start_point)
+        self.lsns[number] = int_to_lsn(start_point)
         known = [lsn for lsn in self.lsns if lsn]
         if sorted(set(known), key=lsn_to_int) != known:
             raise Violation(f"start points must rise in the order in which they are taken, and they are {known}")
@@ -72,13 +72,8 @@ class AsLsns(StartPoints):
 
     def lsn(self, number: int) -> str:
         """The number as an LSN."""
-        return in_sql(number)
+        return int_to_lsn(number)
 
     def number(self, lsn: str) -> int:
         """The LSN as a number."""
         return lsn_to_int(lsn)
-
-
-def in_sql(start_point: int) -> str:
-    """An LSN as SQL has it."""
-    return int_to_lsn(start_point)

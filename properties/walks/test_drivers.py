@@ -15,7 +15,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.client import Client
-from harness.clients.implementation import DURABLE, SHARED, Implementation
+from harness.clients.implementation import DURABLE, SHARED, Implementation, install
 from harness.clients.labelfile import parse_label_file
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
@@ -286,8 +286,7 @@ def test_the_life_of_a_backup(cluster: Cluster, admin: Session, read: Read, ttl:
 def test_backups_after_a_restart(instrumented: Build) -> None:
     with open_cluster(instrumented, settings=server_settings(DURABLE)) as server:
         admin = server.connect()
-        for statement in SHARED.prepare:
-            admin.execute(statement)
+        install(SHARED, admin)
         admin.execute(str(SHARED.freeze_clock))
         begun = {"endless": start(admin, "endless"), "leased": start(admin, "leased", "2 hours")}
         begun["leased"]["expires_at"] = begun["leased"]["start_time"] + LEASE
