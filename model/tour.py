@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from model.design import Design, StopPolicy
@@ -214,7 +215,8 @@ def concerned(cluster: Cluster, operation: Operation) -> Backup | None:
 # The tour
 
 
-def tour(design: Design, hazards: tuple[Hazard, ...] = ()) -> dict[TransitionClass, Path]:
+@cache
+def tour(design: Design, hazards: tuple[Hazard, ...] = ()) -> Mapping[TransitionClass, Path]:
     """Every class that is reachable with these hazards, and a shortest history that ends with a transition of it.
 
     A history begins with ``beginning(design)`` and makes its connections itself.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import permutations
 
 import pytest
@@ -252,6 +253,12 @@ MUTANTS_OF_DURABLE: dict[str, tuple[str, str, Callable[..., object]]] = {
 """The same for mutants of what becomes of backups in a restart, where there are state files."""
 
 
+@cache
+def broken_without_a_mutant(scope: Scope) -> set[str]:
+    """The promises that the model as it is breaks."""
+    return set(explore(scope).broken)
+
+
 @pytest.mark.parametrize("mutant", [*MUTANTS, *MUTANTS_OF_DURABLE])
 def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
     name, function, replacement = (MUTANTS | MUTANTS_OF_DURABLE)[mutant]
@@ -268,7 +275,7 @@ def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: st
         policies=tuple(StopPolicy),
         sessions=1,
     )
-    assert name not in explore(scope, promises=(promise,)).broken
+    assert name not in broken_without_a_mutant(scope)
     monkeypatch.setattr(transition, function, replacement)
     assert name in explore(scope, promises=(promise,)).broken
 
