@@ -40,7 +40,7 @@ from model.operations import (
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.promises import Transition
 from model.state import BackupState, Cluster, initial
-from model.tour import ROLES, SESSIONS, TransitionClass, beginning, classes_on, classify, scopes, tour, walk_plan
+from model.tour import ROLES, SESSIONS, beginning, classes_on, classify, scopes, tour, walk_plan
 from model.transition import DONE, run, view
 from properties.support import strategies
 
@@ -199,12 +199,6 @@ def test_what_is_lost_is_said_to_be_lost_as_long_as_a_result_is_kept(
 
 
 # The tour
-
-
-@cache
-def tour_of(name: str) -> Mapping[TransitionClass, tuple[Operation, ...]]:
-    """The tour of a design."""
-    return tour(DESIGNS[name], HAZARDS)
 
 
 @pytest.mark.parametrize("name", ["stock", "shared", "thread", "durable"])
