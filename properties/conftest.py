@@ -5,10 +5,9 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from harness.alarms import raised
 from harness.build import Build, Flavour, build
@@ -18,16 +17,9 @@ from harness.implementation import DURABLE, SHARED, STOCK, Implementation, find_
 from harness.postgres import Postgres, SetupError, find_postgres
 from harness.session import Session
 from properties.at_once import faults_in_words, histories_in_words, interleavings_in_words
+from properties.profiles import remember
 from properties.tally import Tally
 
-COMMON: dict[str, Any] = {
-    "deadline": None,  # a server's speed is a matter for the benchmarks
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    "print_blob": True,
-}
-settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
-settings.register_profile("gate", max_examples=600, stateful_step_count=40, derandomize=True, database=None, **COMMON)
-settings.register_profile("nightly", max_examples=20_000, stateful_step_count=60, **COMMON)
 settings.load_profile("dev")
 
 PROBED = {"full_page_writes": "off"}
@@ -44,6 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--profile"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    remember(item.config.getoption("--profile"), item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.build import Build
@@ -23,6 +23,7 @@ from harness.scratch import scratch_folder
 from harness.session import Session, SqlError
 from properties.durable import LONG_GAP
 from properties.losses import check_released, open_server
+from properties.profiles import UNSHRUNK
 from properties.tally import Tally
 
 pytestmark = pytest.mark.server
@@ -225,7 +226,7 @@ def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, pat
     """Wherever it is in a file, and whatever the file tells of."""
     flips = st.tuples(st.integers(0, 10_000), st.integers(0, 7))
 
-    @settings(max_examples=200 if patient else 3, phases=[Phase.generate])
+    @settings(max_examples=200 if patient else 3, phases=UNSHRUNK)
     @given(st.lists(flips, min_size=BATCH, max_size=BATCH))
     def damage(flipped: list[tuple[int, int]]) -> None:
         with tally.example():
@@ -392,7 +393,7 @@ def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: 
 
 
 def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, patient: bool) -> None:
-    @settings(max_examples=500 if patient else 5, phases=[Phase.generate])
+    @settings(max_examples=500 if patient else 5, phases=UNSHRUNK)
     @given(st.integers(0, 10_000), st.integers(0, 7))
     def damage(position: int, bit: int) -> None:
         check_unvouched(server, tally, lambda file: flip(file, position, bit))

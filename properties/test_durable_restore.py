@@ -11,7 +11,7 @@ from enum import StrEnum
 from random import Random
 
 import pytest
-from hypothesis import Phase, given, note, settings
+from hypothesis import given, note, settings
 
 from harness.build import Build
 from harness.cluster import Cluster
@@ -27,6 +27,7 @@ from properties.crossings import UNPROTECTED, Course, Plan, Taken, looking, plan
 from properties.durable import LONG_GAP, Durable, Fall, Scene, archiving, change, scene
 from properties.handmade import TORN, control_file_of_another, standby_label
 from properties.losses import FULL_PAGE_WRITES
+from properties.profiles import UNSHRUNK
 from properties.restoring import check_refusal, check_restore
 from properties.tally import Tally
 
@@ -76,7 +77,7 @@ def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build,
     examples = min(100, max(2, settings.default.max_examples // 75))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=[Phase.generate])
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: Plan) -> None:
         gap = LONG_GAP if any(one.held for one in plan.crossings) else {}

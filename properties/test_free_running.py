@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
 from harness.build import Build
@@ -27,6 +27,7 @@ from properties.conftest import server_settings
 from properties.crowds import Plan, carry_out, plans
 from properties.linearize import came_of, told
 from properties.overlap import breach
+from properties.profiles import UNSHRUNK
 from properties.recorded import written
 from properties.tally import Tally
 from properties.timeline import Watched, best_part, failed_part
@@ -103,7 +104,7 @@ def look(
     found: dict[Plan, Exception] = {}  # another run of the same plan would take another course
     examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
-    @settings(max_examples=max(2, examples), phases=[Phase.generate])
+    @settings(max_examples=max(2, examples), phases=UNSHRUNK)
     @given(drawn)
     def check(plan: Plan) -> None:
         if plan in found:

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import pytest
-from hypothesis import Phase, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from harness.build import Build
@@ -21,6 +21,7 @@ from harness.snapshot import Pace
 from harness.workload import Step, checkpoint, finish_prepared, open_transactions, prepare_transaction, transfers
 from properties.beside import copy_while
 from properties.durable import Fall, Scene, change, scene, what_it_remembers
+from properties.profiles import UNSHRUNK
 from properties.restoring import check_restore
 from properties.tally import Tally
 
@@ -225,7 +226,7 @@ def test_a_backup_is_restored_whatever_settings_its_restarts_changed(instrumente
     examples = min(60, max(2, settings.default.max_examples // 100))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=[Phase.generate])
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: Plan) -> None:
         note(f"{plan}")

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.build import Build
@@ -36,6 +36,7 @@ from properties.comparison import Comparison
 from properties.conftest import server_settings
 from properties.durable import Fall, archiving, bring_down_and_up
 from properties.passages import Passage
+from properties.profiles import UNSHRUNK
 from properties.restoring import check_restore
 from properties.tally import Tally
 
@@ -244,7 +245,7 @@ def take_and_restore(
     examples = max(1, settings.default.max_examples // 600)  # type: ignore[union-attr]
 
     # what takes a second each is not made smaller: it is small
-    @settings(max_examples=examples, phases=(Phase.reuse, Phase.generate))
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = CatalogueClient(server, CATALOGUE)
