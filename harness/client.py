@@ -9,7 +9,7 @@ bytes.
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from psycopg.sql import Literal
 
@@ -237,6 +237,8 @@ class Client:
                 self.administrate(f"GRANT {group} TO {role}")
             case DropRole(role):
                 self.administrate(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+            case _:
+                assert_never(operation)
         return None
 
     # Statements

@@ -31,6 +31,7 @@ HARNESS_TESTS = {
     "test_assert_build.py",
     "test_campaign.py",
     "test_profiles.py",
+    "test_conventions.py",
     "test_bench_gate.py",
     "test_report.py",
     "test_overlap.py",
