@@ -34,14 +34,12 @@ def server_environment(tools: Tools, postgres: Postgres) -> dict[str, str]:
         "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0",  # a process of PostgreSQL leaves its memory to the system
         "UBSAN_OPTIONS": "abort_on_error=1:print_stacktrace=1",
     }
+    program, around = postgres.binary("postgres"), postgres.environment() | environment
     try:
-        command = [postgres.binary("postgres"), "--version"]
-        subprocess.run(
-            command, env=postgres.environment() | environment, check=True, capture_output=True, timeout=PATIENCE
-        )
+        subprocess.run([program, "--version"], env=around, check=True, capture_output=True, timeout=PATIENCE)
     except (subprocess.SubprocessError, OSError) as error:
         raise SetupError(
-            f"{command[0]} does not run with libasan loaded before it ({type(error).__name__}): "
+            f"{program} does not run with libasan loaded before it ({type(error).__name__}): "
             "use another PostgreSQL for --sanitize, such as the bundled one."
         ) from None
     return environment

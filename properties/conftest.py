@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from harness import logs
 from harness.alarms import raised
 from harness.build import Build, Flavour, build
 from harness.client import Client
@@ -38,8 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--profile"))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     remember(item.config.getoption("--profile"), item.nodeid)
+    logs.mark()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,6 +78,15 @@ def cache_folder() -> Path:
 def server_settings(implementation: Implementation) -> dict[str, str]:
     """The settings of the server that most properties share, beside the bench's own."""
     return {**PROBED, "shared_preload_libraries": implementation.preload or "", **implementation.server_settings}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what its servers have logged, which goes when they go."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"The end of the log of server {name}", tail) for name, tail in logs.tails()]
+    return report
 
 
 @contextmanager

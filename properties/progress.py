@@ -169,6 +169,8 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
     file = Path("failures", failure_file(one))
     test = one.test.rpartition("::")[2].partition("[")[0]
     console.print(Text(f"\nAll of it:     {folder / file}", style="dim"), soft_wrap=True)
+    for decorator in one.same_again:
+        console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
     console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)
 
 

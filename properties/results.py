@@ -1,8 +1,9 @@
 """``results.json``: what a campaign leaves in its results folder, for people, for CI, and for the reports.
 
-Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed, and in ``histories/`` an
-example of each property that keeps one, as JSON lines (``harness.history``): the smallest that failed, or else the most
-varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for ``python -m properties.linearize``.
+Beside it are ``junit.xml``, a file in ``failures/`` for each property that failed or crashed (with the ends of its
+servers' logs), and in ``histories/`` an example of each property that keeps one, as JSON lines (``harness.history``):
+the smallest that failed, or else the most varied. Where that was to be linearized, ``histories/*.calls.jsonl`` is for
+``python -m properties.linearize``.
 
 Beside the circumstances of the run (``harness.results``) it has:
 
@@ -41,6 +42,8 @@ Beside the circumstances of the run (``harness.results``) it has:
     ``linearized``        histories, a list: ``operations``, ``sessions``, ``unknown`` (operations of unknown
                           outcome), ``answer`` (explained, undecided or unexplained)
     ``classes``           seen: transition classes; reachable: how many it undertook to see; missing: those it did not
+    ``same_again``        decorators with which Hypothesis tries again what failed, a list: above the function with
+                          @given, or the class of a machine
     ``failure``           the file with everything about the failure, relative to the folder
     ``history``           the file with an example's history, relative to the folder; null: none was kept
     ``timeline``          the file with a part of a concurrent history (``properties.timeline``), relative to the
@@ -145,7 +148,8 @@ def failure_text(one: Property, results: dict[str, Any]) -> str:
         f"{results['implementation']['name']} on PostgreSQL {results['postgresql']['version']}, "
         f"profile {results['profile']}, {results['when']}\n"
         f"\n{one.finding}\n"
-        f"\n===== All that pytest says =====\n\n{one.report}"
+        + "".join(f"\nTo try the same again: {decorator}\n" for decorator in one.same_again)
+        + f"\n===== All that pytest says =====\n\n{one.report}"
     )
 
 
@@ -221,6 +225,7 @@ def property_in_json(one: Property) -> dict[str, Any]:
             "reachable": len(tally.reachable),
             "missing": in_order(tally.missing()),
         },
+        "same_again": one.same_again,
         "failure": f"failures/{failure_file(one)}" if one.report else None,
         "history": history_file(one) if shown_history(one) else None,
         "timeline": timeline_file(one) if shown_timeline(one) else None,

@@ -6,6 +6,7 @@ the checker itself, means that it *crashed*; and one that looked at nothing, or 
 not hold because pytest let it pass.
 """
 
+import re
 import time
 import traceback
 import zlib
@@ -30,6 +31,7 @@ HARNESS_TESTS = {
     "test_alarms.py",
     "test_assert_build.py",
     "test_campaign.py",
+    "test_failures.py",
     "test_profiles.py",
     "test_conventions.py",
     "test_bench_gate.py",
@@ -39,6 +41,9 @@ HARNESS_TESTS = {
 """Tests of the bench itself: they belong to ``nox -s tests`` and say nothing about an implementation."""
 
 LONGEST_REASON = 200  # letters
+
+SAME_AGAIN = re.compile(r"@reproduce_failure\('[^']*', b'[^']*'\)|@seed\(\d+\)")
+"""Decorators with which Hypothesis tries the same again, as it names them."""
 
 FINDINGS = (AssertionError, pytest.fail.Exception, SqlError)
 """Exceptions by which a property says that it does not hold; any other is an error of its own."""
@@ -76,8 +81,10 @@ class Property:
     tally: Tally | None = None
     finding: str = ""
     """The essential part of a failure: the message, and the history to try by hand."""
+    same_again: list[str] = field(default_factory=list)
+    """Decorators with which Hypothesis tries again what failed."""
     report: str = ""
-    """All that pytest says of a failure."""
+    """All that pytest says of a failure, with the ends of its servers' logs."""
 
     @property
     def name(self) -> str:
@@ -221,7 +228,9 @@ def judge(one: Property, report: pytest.TestReport, error: BaseException | None)
 def judge_failure(one: Property, report: pytest.TestReport, error: BaseException | None) -> None:
     """A failure found by the property, or its own breakdown; the first finding is not covered up by what follows it."""
     causes = list(leaves(error)) if error else []
-    one.report += all_that_is_said(report)
+    said = all_that_is_said(report)
+    one.report += said
+    one.same_again = [*dict.fromkeys([*one.same_again, *SAME_AGAIN.findall(said)])]
     if one.verdict is Verdict.FAILS:
         return
     found = [cause for cause in causes if isinstance(cause, FINDINGS)] if report.when == "call" else []
@@ -332,7 +341,7 @@ def essence(error: BaseException) -> str:
         return message
     if not isinstance(error, AssertionError | pytest.fail.Exception):
         message = f"{type(error).__name__}: {message}"
-    notes = [note for note in getattr(error, "__notes__", []) if "reproduce_failure" not in note]
+    notes = [note for note in getattr(error, "__notes__", []) if not SAME_AGAIN.search(note)]
     return "\n".join([message, *notes, *place(error)])
 
 
@@ -346,6 +355,6 @@ def place(error: BaseException) -> Iterator[str]:
 
 
 def all_that_is_said(report: pytest.TestReport) -> str:
-    """Everything that pytest has on a failure: the traceback, and what was printed and logged."""
+    """Everything that pytest has on a failure: the traceback, what was printed, and what servers have logged."""
     sections = "".join(f"\n----- {title} -----\n{text}\n" for title, text in report.sections if text.strip())
     return f"{report.longreprtext}\n{sections}\n"
