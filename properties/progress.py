@@ -24,8 +24,9 @@ STYLES = {
     Verdict.SKIPPED: "yellow",
     Verdict.CRASHED: "bold magenta",
     Verdict.INTERRUPTED: "yellow",
+    Verdict.NOT_RUN: "yellow",
 }
-BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
+BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.NOT_RUN, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
 """What the cases of a property amount to: the last of these that one of them has."""
 LONGEST_FINDING = 120  # lines shown of a failure; the rest is in its file
 MOST_CLASSES = 30  # names of missing classes that are shown

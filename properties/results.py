@@ -20,7 +20,7 @@ Beside the circumstances of the run (``harness.results``) it has:
     ``group``             what it is about
     ``test``              pytest's node id
     ``description``       more about it; may be empty
-    ``verdict``           holds, fails, skipped, crashed or interrupted
+    ``verdict``           holds, fails, skipped, crashed, interrupted, or not run (after a failure that stopped the run)
     ``reason``            why it does not hold, in one line; empty if it does
     ``seconds``           with set-up and clearing up
     ``examples``          how many were tried; null if it does not count

@@ -33,6 +33,7 @@ HARNESS_TESTS = {
     "test_campaign.py",
     "test_failures.py",
     "test_profiles.py",
+    "test_stopping.py",
     "test_conventions.py",
     "test_bench_gate.py",
     "test_report.py",
@@ -44,6 +45,8 @@ LONGEST_REASON = 200  # letters
 
 SAME_AGAIN = re.compile(r"@reproduce_failure\('[^']*', b'[^']*'\)|@seed\(\d+\)")
 """Decorators with which Hypothesis tries the same again, as it names them."""
+
+STOPPED = "it stopped at the first failure, and the rest was not run"
 
 FINDINGS = (AssertionError, pytest.fail.Exception, SqlError)
 """Exceptions by which a property says that it does not hold; any other is an error of its own."""
@@ -59,6 +62,8 @@ class Verdict(StrEnum):
     """An error in the set-up or in the checker itself."""
     INTERRUPTED = "interrupted"
     """It did not come to its end, or never began."""
+    NOT_RUN = "not run"
+    """The campaign stopped at a failure before."""
 
 
 @dataclass
@@ -137,6 +142,8 @@ class Recorder:
     """When what is running began (monotonic)."""
     interrupted: bool = False
     """By Ctrl-C or a signal."""
+    stopped: bool = False
+    """At the first failure, as it was told to, and before all had been run."""
     setup_error: str = ""
     """One sentence, if the bench could not be set up."""
     internal_error: str = ""
@@ -152,7 +159,9 @@ class Recorder:
             return Verdict.CRASHED, self.setup_error or f"pytest broke down: {last_line(self.internal_error)}"
         for bad in (Verdict.FAILS, Verdict.CRASHED, Verdict.INTERRUPTED):
             if bad in verdicts:
-                return bad, told(verdicts)
+                return bad, STOPPED if self.stopped else told(verdicts)
+        if self.stopped:
+            return Verdict.INTERRUPTED, STOPPED
         if not verdicts:
             return Verdict.FAILS, "no property was found to run"
         if Verdict.HOLDS not in verdicts:
@@ -202,6 +211,14 @@ class Recorder:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.running = None
         self.finished(self.by_test[nodeid])
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not session.shouldfail:
+            return
+        left = [one for one in self.properties if one.verdict is Verdict.INTERRUPTED]
+        for one in left:
+            one.verdict, one.reason = Verdict.NOT_RUN, "the campaign stopped at its first failure"
+        self.stopped = bool(left) or not self.by_test
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if isinstance(excinfo.value, pytest.exit.Exception):

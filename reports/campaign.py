@@ -19,8 +19,8 @@ from reports.run import Run, read_run
 from reports.survival import End, read_refusal
 
 SCHEMA = 1
-HOLDS, SKIPPED = "holds", "skipped"
-VERDICTS = (HOLDS, "fails", SKIPPED, "crashed", "interrupted")
+HOLDS, SKIPPED, NOT_RUN = "holds", "skipped", "not run"
+VERDICTS = (HOLDS, "fails", SKIPPED, "crashed", "interrupted", NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Property:
 
     @property
     def bad(self) -> bool:
-        """It does not hold, and was not skipped either."""
-        return self.verdict not in (HOLDS, SKIPPED)
+        """It does not hold, and was not left out either."""
+        return self.verdict not in (HOLDS, SKIPPED, NOT_RUN)
 
 
 @dataclass(frozen=True)

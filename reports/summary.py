@@ -100,6 +100,8 @@ def of_campaign(campaign: Campaign | None) -> Iterator[str]:
         + (f"; only `-k {campaign.selection}`" if campaign.selection else "")
         + ")."
     )
+    if campaign.reason and campaign.reason != campaign.told:
+        yield f"Why: {campaign.reason.rstrip('.')}."
     if campaign.bad:
         rows = [(one.verdict, f"{one.group}: {one.name}", one.reason) for one in campaign.bad]
         yield table(["verdict", "property", "why"], rows)
