@@ -27,7 +27,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def verify(session: nox.Session) -> None:
-    """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, --sanitize."""
+    """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, --sanitize, -x."""
     install(session, servers=True)
     run(session, "python", "-m", "properties.campaign", *session.posargs)
 

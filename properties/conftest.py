@@ -4,10 +4,11 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+from harness.server import logs
 from harness.server.alarms import raised
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.recording.tally import Tally
-from properties.support.profiles import exhaustive, profile, pytest_addoption, pytest_configure  # noqa: F401
+from properties.support.profiles import exhaustive, profile, pytest_addoption, pytest_configure, remember  # noqa: F401
 from properties.support.servers import (  # noqa: F401
     clean_session,
     client,
@@ -34,6 +35,12 @@ from properties.support.servers import (  # noqa: F401
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    remember(item.config.getoption("--profile"), item.nodeid)
+    logs.mark()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
     """A server that crashed is a finding, whether or not the property noticed; what it noticed is told beside it."""
@@ -57,6 +64,15 @@ def fail_if_alarmed() -> None:
     """Fails if a server has raised an alarm since somebody last asked."""
     if alarms := raised():
         pytest.fail("\n\n".join(alarms), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what its servers have logged, which goes when they go."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"The end of the log of server {name}", tail) for name, tail in logs.tails()]
+    return report
 
 
 @pytest.fixture

@@ -106,6 +106,8 @@ def of_campaign(campaign: Campaign | None) -> Iterator[str]:
         + (f"; only `-k {campaign.selection}`" if campaign.selection else "")
         + ")."
     )
+    if campaign.reason and campaign.reason != told(campaign):
+        yield f"Why: {campaign.reason.rstrip('.')}."
     if found := bad(campaign):
         rows = [(one.verdict, f"{one.group}: {one.name}", one.reason) for one in found]
         yield table(["verdict", "property", "why"], rows)

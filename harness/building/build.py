@@ -67,7 +67,7 @@ def build(
     extension does not compile.
     """
     tools = find_tools(postgres)
-    environment = server_environment(tools) if sanitize else {}
+    environment = server_environment(tools, postgres) if sanitize else {}
     tools = sanitized(tools) if sanitize else tools
     files = read_sources(sources)
     kept = workdir.absolute() / _key(postgres, flavour, tools, files)

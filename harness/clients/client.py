@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, final
+from typing import Any, assert_never, final
 
 from psycopg.sql import Literal
 
@@ -272,6 +272,8 @@ class Client:
                 self.administrate(f"GRANT {group} TO {role}")
             case DropRole(role):
                 self.administrate(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+            case _:
+                assert_never(operation)
         return None
 
     # Statements

@@ -19,6 +19,8 @@ class Verdict(StrEnum):
     """An error in the set-up or in the checker itself."""
     INTERRUPTED = "interrupted"
     """It did not come to its end, or never began."""
+    NOT_RUN = "not run"
+    """The campaign stopped at a failure before."""
 
 
 # What a property counts
@@ -165,7 +167,10 @@ class Property(Struct, frozen=True, kw_only=True):
     linearized: tuple[Linearized, ...] = ()
     classes: Classes
     failure: str | None = None
-    """The file with everything about the failure, relative to the folder."""
+    """The file with everything about the failure, relative to the folder; it ends with what the servers logged."""
+    same_again: tuple[str, ...] = ()
+    """Decorators with which Hypothesis tries again what failed: above the function with @given, or the class of a
+    machine."""
     history: str | None = None
     """The file with an example's events, relative to the folder; null: none was kept."""
     timeline: str | None = None
@@ -173,8 +178,8 @@ class Property(Struct, frozen=True, kw_only=True):
 
     @property
     def bad(self) -> bool:
-        """It does not hold, and was not skipped either."""
-        return self.verdict not in (Verdict.HOLDS, Verdict.SKIPPED)
+        """It does not hold, and was not left out either."""
+        return self.verdict not in (Verdict.HOLDS, Verdict.SKIPPED, Verdict.NOT_RUN)
 
 
 # All properties together

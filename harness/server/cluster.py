@@ -20,6 +20,7 @@ from harness.machine.postgres import SetupError, identity, server_user
 from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, wait_gone
 from harness.machine.scratch import check_socket_path, scratch_folder
 from harness.server.alarms import Watch
+from harness.server.logs import Log
 from harness.server.node import PORT, give, initialise, make_node, replicate
 from harness.server.session import Session, SqlError
 from harness.server.settings import DEFAULTS, include_settings, write_settings
@@ -59,6 +60,7 @@ class Cluster:
         check_socket_path(self.folder / f".s.PGSQL.{PORT}")
         write_settings(self.data_dir, self.settings, self.user)
         self._watch = Watch(self.log_file, self.data_dir)
+        self._log = Log(self.folder.name, self.log_file)
 
     # Connecting
 
@@ -245,6 +247,7 @@ class Cluster:
         if pid is not None:
             self._ended(pid)
         self._watch.close()
+        self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -281,7 +284,7 @@ def open_standby(primary: Cluster, *, settings: Mapping[str, str] | None = None)
 
     Once it is promoted it archives where its primary does.
     """
-    folder = scratch_folder() / str(next(_numbers))
+    folder = scratch_folder() / f"standby{next(_numbers)}"
     node = replicate(primary.node, folder)
     include_settings(Path(node.data_dir))
     everything = {**primary.settings, "unix_socket_directories": str(folder), **(settings or {})}

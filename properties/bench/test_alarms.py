@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.building.build import Build, Flavour, build
-from harness.machine.postgres import SetupError, find_postgres
+from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import ROOT
 from harness.server.alarms import LINES, TOLD, Watch, raised
 from harness.server.cluster import Cluster, open_cluster
@@ -129,10 +129,10 @@ def test_the_core_file_of_a_refusal_is_none(watch: Watch) -> None:
 # On a server
 
 
-def misbehaving(folder: Path, *, sanitize: bool = False) -> Build:
+def misbehaving(postgres: Postgres, folder: Path, *, sanitize: bool = False) -> Build:
     """A build of an extension with one function, which does what it is told."""
     write_toy(folder, "CREATE FUNCTION misbehave(int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n", FUNCTION)
-    return build(find_postgres(), Flavour.RELEASE, folder / "cache", sources=folder, sanitize=sanitize)
+    return build(postgres, Flavour.RELEASE, folder / "cache", sources=folder, sanitize=sanitize)
 
 
 def misbehave(cluster: Cluster, how: int) -> None:
@@ -145,8 +145,8 @@ def misbehave(cluster: Cluster, how: int) -> None:
 
 
 @pytest.mark.server
-def test_a_server_that_crashes_raises_the_alarm(tmp_path: Path) -> None:
-    with open_cluster(misbehaving(tmp_path)) as cluster:
+def test_a_server_that_crashes_raises_the_alarm(postgres: Postgres, tmp_path: Path) -> None:
+    with open_cluster(misbehaving(postgres, tmp_path)) as cluster:
         misbehave(cluster, 0)
         (alarm,) = raised()
         assert "was terminated by signal 6: Aborted" in alarm
@@ -154,15 +154,15 @@ def test_a_server_that_crashes_raises_the_alarm(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_a_server_that_is_discarded_at_once_raises_the_alarm(tmp_path: Path) -> None:
-    with open_cluster(misbehaving(tmp_path)) as cluster:
+def test_a_server_that_is_discarded_at_once_raises_the_alarm(postgres: Postgres, tmp_path: Path) -> None:
+    with open_cluster(misbehaving(postgres, tmp_path)) as cluster:
         misbehave(cluster, 0)
     assert len(raised()) == 1
 
 
 @pytest.mark.server
-def test_killing_a_server_is_no_crash_of_it(tmp_path: Path) -> None:
-    with open_cluster(misbehaving(tmp_path)) as cluster:
+def test_killing_a_server_is_no_crash_of_it(postgres: Postgres, tmp_path: Path) -> None:
+    with open_cluster(misbehaving(postgres, tmp_path)) as cluster:
         session = cluster.connect()  # kept: one that nobody keeps ends by itself
         os.kill(session.pid, signal.SIGKILL)
         cluster.wait_until(lambda: "terminated by signal 9" in cluster.log_since(0), 10, "the postmaster to say so")
@@ -173,9 +173,9 @@ def test_killing_a_server_is_no_crash_of_it(tmp_path: Path) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize(("how", "says"), [(1, "signed integer overflow"), (2, "stack-buffer-overflow")])
-def test_sanitizers_raise_the_alarm(tmp_path: Path, how: int, says: str) -> None:
+def test_sanitizers_raise_the_alarm(postgres: Postgres, tmp_path: Path, how: int, says: str) -> None:
     try:
-        built = misbehaving(tmp_path, sanitize=True)
+        built = misbehaving(postgres, tmp_path, sanitize=True)
     except SetupError as error:
         pytest.skip(str(error))
     with open_cluster(built) as cluster:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from harness.building.build import Build, Flavour, build
-from harness.machine.postgres import find_postgres
+from harness.machine.postgres import Postgres
 from harness.machine.processes import descendants, hear_signals, runs
 from harness.machine.project import ROOT
 from harness.server.cluster import Cluster, ClusterError, open_cluster, open_standby
@@ -32,11 +32,11 @@ Datum answer(PG_FUNCTION_ARGS) { PG_RETURN_INT32(42); }
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Build:
+def toy(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A build of an extension with one function: these tests are about the harness, not about backups."""
     declared = "CREATE FUNCTION answer() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n"
     folder = write_toy(tmp_path_factory.mktemp("toy"), declared, FUNCTION)
-    return build(find_postgres(), Flavour.RELEASE, folder / "cache", sources=folder)
+    return build(postgres, Flavour.RELEASE, folder / "cache", sources=folder)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,10 @@ def test_reload_reaches_idle_sessions(cluster: Cluster) -> None:
         assert session.execute("SHOW bench.note") == [(setting,)]
     cluster.configure({"cluster_name": None, "bench.note": None})
     cluster.reload()
+
+
+def test_the_server_is_the_one_that_was_named(cluster: Cluster, postgres: Postgres) -> None:
+    assert value(cluster, "SHOW server_version") == postgres.version_string
 
 
 def test_archive(cluster: Cluster) -> None:
@@ -216,7 +220,7 @@ from pathlib import Path
 from harness.building.build import Build, Flavour
 from harness.server.cluster import open_cluster
 from harness.machine.postgres import find_postgres
-build = Build(find_postgres(), Flavour.RELEASE, Path("/"), {})
+build = Build(find_postgres(sys.argv[2]), Flavour.RELEASE, Path("/"), {})
 with open_cluster(build) as cluster:
     session = cluster.connect()
     segment = (cluster.data_dir / "postmaster.pid").read_text().splitlines()[6].split()[1]
@@ -261,12 +265,12 @@ def scratch() -> Iterator[Path]:
 
 
 @pytest.fixture
-def open_elsewhere(scratch: Path) -> Iterator[OpenElsewhere]:
+def open_elsewhere(scratch: Path, postgres: Postgres) -> Iterator[OpenElsewhere]:
     """Opens a cluster in a process of its own."""
     with contextlib.ExitStack() as ends:
 
         def start(what: str) -> Elsewhere:
-            elsewhere = start_elsewhere(scratch, what)
+            elsewhere = start_elsewhere(scratch, postgres, what)
             ends.enter_context(elsewhere.process)
             ends.callback(elsewhere.process.terminate)
             return elsewhere
@@ -274,11 +278,11 @@ def open_elsewhere(scratch: Path) -> Iterator[OpenElsewhere]:
         yield start
 
 
-def start_elsewhere(scratch: Path, what: str) -> Elsewhere:
+def start_elsewhere(scratch: Path, postgres: Postgres, what: str) -> Elsewhere:
     """See the fixture."""
     environment = os.environ | {"BENCH_SCRATCH": str(scratch), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, what],
+        [sys.executable, "-c", SCRIPT, what, str(postgres.pg_config)],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

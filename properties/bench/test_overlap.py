@@ -1,5 +1,7 @@
 """Counting backups that were live for certain: what counts, what does not, and what is a breach of the limit."""
 
+import pytest
+
 from harness.clients.history import Event, History
 from model.operations import Abort, Advance, Operation, SetLimit, Start, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
@@ -47,3 +49,9 @@ def test_a_lower_limit_ends_no_backup_and_admits_none() -> None:
     lowered = (SetLimit(1), 3.2, 3.4, Ok())
     assert not breach(history(FIRST, SECOND, lowered), None)
     assert breach(history(FIRST, SECOND, lowered, (Start(2, "c"), 3.5, 4.0, Ok(300))), None)
+
+
+def test_an_operation_that_is_not_known_is_not_passed_over() -> None:
+    unknown = (object(), 2.5, 2.8, Ok())
+    with pytest.raises(AssertionError, match="object"):
+        breach(history(FIRST, unknown, SECOND), 1)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from harness.building.build import BuildError, Flavour, build
 from harness.building.compiler import compiler_flags, find_compiler, find_make
 from harness.machine import postgres as postgres_module
 from harness.machine.install import relocated
-from harness.machine.postgres import SetupError, find_postgres, server_user
+from harness.machine.postgres import Postgres, SetupError, find_postgres, server_user
 from harness.machine.project import ROOT
 from harness.machine.scratch import check_socket_path, scratch_folder, scratch_parent
 from harness.server.settings import quote
@@ -207,8 +207,8 @@ def facts(pg_config: Path) -> dict[str, str]:
     return {key: value for key, separator, value in lines if separator}
 
 
-def test_flags_that_the_compiler_lacks_are_left_out() -> None:
-    flags = compiler_flags(find_compiler(find_postgres()), "-O2 -Wall -Wno-such-warning-anywhere -Wsuch-a-warning")
+def test_flags_that_the_compiler_lacks_are_left_out(postgres: Postgres) -> None:
+    flags = compiler_flags(find_compiler(postgres), "-O2 -Wall -Wno-such-warning-anywhere -Wsuch-a-warning")
     assert {"-O2", "-Wall", "-fPIC"} <= set(flags.split())
     assert "-Wsuch-a-warning" not in flags.split()
 
@@ -221,41 +221,41 @@ def toy(tmp_path: Path) -> Path:
     return write_toy(folder)
 
 
-def test_sources_missing(tmp_path: Path) -> None:
+def test_sources_missing(postgres: Postgres, tmp_path: Path) -> None:
     with pytest.raises(SetupError) as raised:
-        build(find_postgres(), Flavour.RELEASE, tmp_path / "cache", sources=tmp_path / "nowhere")
+        build(postgres, Flavour.RELEASE, tmp_path / "cache", sources=tmp_path / "nowhere")
     assert "no sources of the extension" in sentence(raised)
 
 
-def test_sources_do_not_compile(tmp_path: Path, toy: Path) -> None:
+def test_sources_do_not_compile(postgres: Postgres, tmp_path: Path, toy: Path) -> None:
     (toy / "shared_backup.c").write_text("int main(void) { return 1 }\n")
     with pytest.raises(BuildError, match=r"does not compile against PostgreSQL .*: shared_backup\.c:1") as raised:
-        build(find_postgres(), Flavour.RELEASE, tmp_path / "cache", sources=toy)
+        build(postgres, Flavour.RELEASE, tmp_path / "cache", sources=toy)
     assert "\n" not in str(raised.value)
     assert "make" in raised.value.log
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_cache_that_cannot_be_written_to(tmp_path: Path, toy: Path) -> None:
+def test_cache_that_cannot_be_written_to(postgres: Postgres, tmp_path: Path, toy: Path) -> None:
     (tmp_path / "cache").touch()
     with pytest.raises(SetupError) as raised:
-        build(find_postgres(), Flavour.RELEASE, tmp_path / "cache" / "below", sources=toy)
+        build(postgres, Flavour.RELEASE, tmp_path / "cache" / "below", sources=toy)
     assert "cannot be written to" in sentence(raised)
 
 
-def test_nothing_stale_counts_as_built(tmp_path: Path, toy: Path) -> None:
-    found, cache = find_postgres(), tmp_path / "cache"
+def test_nothing_stale_counts_as_built(postgres: Postgres, tmp_path: Path, toy: Path) -> None:
+    cache = tmp_path / "cache"
     for name in ("shared_backup.so", "shared_backup.o"):
         (toy / name).write_text("left over from another build")
     before = sorted(path.name for path in toy.iterdir())
-    first = build(found, Flavour.RELEASE, cache, sources=toy)
+    first = build(postgres, Flavour.RELEASE, cache, sources=toy)
     library = library_of(first.stage)
     assert library.read_bytes().startswith(b"\x7fELF")
     built = library.stat().st_mtime_ns
-    assert library_of(build(found, Flavour.RELEASE, cache, sources=toy).stage).stat().st_mtime_ns == built
+    assert library_of(build(postgres, Flavour.RELEASE, cache, sources=toy).stage).stat().st_mtime_ns == built
     (toy / "shared_backup.c").write_text('#include "postgres.h"\n#include "fmgr.h"\n\nPG_MODULE_MAGIC;\nint added;\n')
-    assert build(found, Flavour.RELEASE, cache, sources=toy).stage.name != first.stage.name
-    assert build(found, Flavour.INSTRUMENTED, cache, sources=toy).stage.name != first.stage.name
+    assert build(postgres, Flavour.RELEASE, cache, sources=toy).stage.name != first.stage.name
+    assert build(postgres, Flavour.INSTRUMENTED, cache, sources=toy).stage.name != first.stage.name
     assert sorted(path.name for path in toy.iterdir()) == before
 
 

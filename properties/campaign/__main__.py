@@ -1,6 +1,6 @@
 """The main job: every property against a real server, with progress, a verdict and a results folder.
 
-    nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml]
+    nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
 2 the bench could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described
@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="build the extension with sanitizers of undefined behaviour and addresses",
     )
+    result.add_argument(
+        "-x", "--exitfirst", action="store_true", help="stop at the first failure: what comes after it is not run"
+    )
     return result
 
 
@@ -93,6 +96,7 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
             "--override-ini=junit_family=xunit1",  # has the properties that tests record
             "--override-ini=junit_suite_name=shared-backup",
             "--continue-on-collection-errors",
+            *["--exitfirst"] * chosen.exitfirst,
             *options(chosen),
         ],
     )

@@ -8,9 +8,32 @@ whatever explanation there is for each single operation.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import assert_never
 
 from harness.clients.history import Event, History
-from model.operations import Abort, Advance, SetLimit, Start, Stop
+from model.operations import (
+    Abort,
+    AddMember,
+    Advance,
+    Connect,
+    Disconnect,
+    DropRole,
+    Grant,
+    ListBackups,
+    Renew,
+    Restart,
+    Revoke,
+    Rollback,
+    SetLimit,
+    SetPolicy,
+    SetResults,
+    SetRetention,
+    SetTtl,
+    Start,
+    StockStart,
+    StockStop,
+    Stop,
+)
 from model.outcomes import Failed, Ok, StopRow
 
 
@@ -65,13 +88,22 @@ def may_end(event: Event, start: Event, label: str, start_point: int) -> bool:
     """May the operation have ended the backup? One that had completed before the start was invoked has not."""
     if event.completed is not None and event.completed < start.invoked:
         return False
-    match event:
-        case Event(outcome=Failed()):
-            return False
-        case Event(operation=Stop(), outcome=Ok(StopRow() as row)):
+    if isinstance(event.outcome, Failed):
+        return False
+    match event.operation:
+        case Stop() if isinstance(event.outcome, Ok) and isinstance(row := event.outcome.value, StopRow):
             return (row.label, row.start_point) == (label, start_point) and not row.repeated
-        case Event(operation=Stop() | Abort() as operation):
-            return operation.label == label
-        case Event(operation=Advance()):
+        case Stop(label=named) | Abort(label=named):
+            return named == label
+        case Advance():
             return True
-    return False
+        case Restart():  # crowds are restarted only when their backups survive it
+            return False
+        case Start() | Renew() | Rollback() | ListBackups() | StockStart() | StockStop() | Connect() | Disconnect():
+            return False
+        case SetLimit() | SetTtl() | SetPolicy() | SetRetention() | SetResults():
+            return False
+        case Grant() | Revoke() | AddMember() | DropRole():
+            return False
+        case _:
+            assert_never(event.operation)

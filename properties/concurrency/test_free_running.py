@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
 from harness.building.build import Build
@@ -29,6 +29,7 @@ from properties.recording.at_once import counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
 from properties.support.lockstep import ROLES
+from properties.support.profiles import UNSHRUNK
 from properties.support.servers import installed_server
 
 pytestmark = pytest.mark.server
@@ -100,7 +101,7 @@ def look(
     found: dict[CrowdPlan, Exception] = {}  # another run of the same plan would take another course
     examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
-    @settings(max_examples=max(2, examples), phases=[Phase.generate])
+    @settings(max_examples=max(2, examples), phases=UNSHRUNK)
     @given(drawn)
     def check(plan: CrowdPlan) -> None:
         if plan in found:

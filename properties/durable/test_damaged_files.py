@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
@@ -22,6 +22,7 @@ from harness.server.session import Session, SqlError
 from properties.durable.lockstep import LONG_GAP
 from properties.durable.losses import check_released, open_server
 from properties.recording.tally import Tally
+from properties.support.profiles import UNSHRUNK
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
@@ -221,7 +222,7 @@ def test_a_bit_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exh
     """Wherever it is in a file, and whatever the file tells of."""
     flips = st.tuples(st.integers(0, 10_000), st.integers(0, 7))
 
-    @settings(max_examples=200 if exhaustive else 3, phases=[Phase.generate])
+    @settings(max_examples=200 if exhaustive else 3, phases=UNSHRUNK)
     @given(st.lists(flips, min_size=BATCH, max_size=BATCH))
     def damage(flipped: list[tuple[int, int]]) -> None:
         with tally.example():
@@ -382,7 +383,7 @@ def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: 
 
 
 def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exhaustive: bool) -> None:
-    @settings(max_examples=500 if exhaustive else 5, phases=[Phase.generate])
+    @settings(max_examples=500 if exhaustive else 5, phases=UNSHRUNK)
     @given(st.integers(0, 10_000), st.integers(0, 7))
     def damage(position: int, bit: int) -> None:
         check_unvouched(server, tally, lambda file: flip(file, position, bit))

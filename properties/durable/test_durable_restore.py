@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import Phase, given, note, settings
+from hypothesis import given, note, settings
 
 from harness.building.build import Build
 from harness.restore.restore import BackupFiles, restored
@@ -33,6 +33,7 @@ from properties.durable.lockstep import (
 )
 from properties.durable.losses import FULL_PAGE_WRITES, PageWrites
 from properties.recording.tally import Tally
+from properties.support.profiles import UNSHRUNK
 from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
@@ -69,7 +70,7 @@ def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build,
     examples = min(100, max(2, settings.default.max_examples // 75))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=[Phase.generate])
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: CrossingsPlan) -> None:
         gap = LONG_GAP if any(one.held for one in plan.crossings) else {}

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import pytest
-from hypothesis import Phase, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
@@ -28,6 +28,7 @@ from harness.server.controldata import CHECKSUMS, NONCE, control_data
 from harness.server.session import Session
 from properties.durable.lockstep import DurableServer, Fall, change, durable_server, what_it_remembers
 from properties.recording.tally import Tally
+from properties.support.profiles import UNSHRUNK
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
 
@@ -232,7 +233,7 @@ def test_a_backup_is_restored_whatever_settings_its_restarts_changed(instrumente
     examples = min(60, max(2, settings.default.max_examples // 100))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=[Phase.generate])
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: SettingsPlan) -> None:
         note(f"{plan}")

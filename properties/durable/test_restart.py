@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
@@ -41,6 +41,7 @@ from properties.durable.lockstep import Fall, archiving, bring_down_and_up
 from properties.faults.expectations import DYING
 from properties.recording.tally import Tally
 from properties.support.lockstep import Lockstep
+from properties.support.profiles import UNSHRUNK
 from properties.support.restoring import check_restore
 from properties.support.servers import server_settings
 
@@ -195,7 +196,7 @@ def take_and_restore(
     examples = max(1, settings.default.max_examples // 600)  # type: ignore[union-attr]
 
     # what takes a second each is not made smaller: it is small
-    @settings(max_examples=examples, phases=(Phase.reuse, Phase.generate))
+    @settings(max_examples=examples, phases=UNSHRUNK)
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = Client(server, CATALOGUE, restarter=restarter)

@@ -194,7 +194,8 @@ def in_sql(implementation: Implementation, operation: Operation) -> tuple[str, d
             return str(implementation.abort), {"label": label, **UNFENCED}
         case Renew(_, label, ttl):
             return str(implementation.renew), {"label": label, "ttl": interval(ttl), **UNFENCED}
-    raise AssertionError(f"nobody holds {operation}")
+        case _:
+            raise AssertionError(f"nobody holds {operation}")
 
 
 def number_start_points(client: Client) -> None:

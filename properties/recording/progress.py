@@ -25,8 +25,9 @@ STYLES = {
     Verdict.SKIPPED: "yellow",
     Verdict.CRASHED: "bold magenta",
     Verdict.INTERRUPTED: "yellow",
+    Verdict.NOT_RUN: "yellow",
 }
-BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
+BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.NOT_RUN, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
 """What the cases of a property amount to: the last of these that one of them has."""
 LONGEST_FINDING = 120  # lines shown of a failure; the rest is in its file
 MOST_CLASSES = 30  # names of missing classes that are shown
@@ -170,6 +171,8 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
     file = Path("failures", failure_file(one))
     test = one.test.rpartition("::")[2].partition("[")[0]
     console.print(Text(f"\nAll of it:     {folder / file}", style="dim"), soft_wrap=True)
+    for decorator in one.same_again:
+        console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
     console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)
 
 

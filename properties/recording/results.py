@@ -91,7 +91,8 @@ def failure_text(one: Property, results: Campaign) -> str:
         f"{results.implementation.name} on PostgreSQL {results.postgresql.version}, "
         f"profile {results.profile}, {results.when}\n"
         f"\n{one.finding}\n"
-        f"\n===== All that pytest says =====\n\n{one.report}"
+        + "".join(f"\nTo try the same again: {decorator}\n" for decorator in one.same_again)
+        + f"\n===== All that pytest says =====\n\n{one.report}"
     )
 
 
@@ -155,6 +156,7 @@ def recorded(one: Property) -> schema.Property:
         linearized=tuple(tally.linearized),
         classes=schema.Classes(tuple(sorted(tally.classes)), len(tally.reachable), tuple(sorted(tally.missing()))),
         failure=f"failures/{failure_file(one)}" if one.report else None,
+        same_again=tuple(one.same_again),
         history=history_file(one) if shown_history(one) else None,
         timeline=timeline_file(one) if shown_timeline(one) else None,
     )

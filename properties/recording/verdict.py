@@ -6,6 +6,7 @@ the checker itself, means that it *crashed*; and one that looked at nothing, or 
 not hold because pytest let it pass.
 """
 
+import re
 import time
 import traceback
 import zlib
@@ -27,6 +28,11 @@ BENCH_TESTS = "bench"
 """The folder of the tests of the bench itself, which say nothing of an implementation: ``nox -s tests`` runs them."""
 
 LONGEST_REASON = 200  # letters
+
+SAME_AGAIN = re.compile(r"@reproduce_failure\('[^']*', b'[^']*'\)|@seed\(\d+\)")
+"""Decorators with which Hypothesis tries the same again, as it names them."""
+
+STOPPED = "it stopped at the first failure, and the rest was not run"
 
 FINDINGS = (AssertionError, pytest.fail.Exception, SqlError)
 """Exceptions by which a property says that it does not hold; any other is an error of its own."""
@@ -52,8 +58,10 @@ class Property:
     tally: Tally | None = None
     finding: str = ""
     """The essential part of a failure: the message, and the history to try by hand."""
+    same_again: list[str] = field(default_factory=list)
+    """Decorators with which Hypothesis tries again what failed."""
     report: str = ""
-    """All that pytest says of a failure."""
+    """All that pytest says of a failure, with the ends of its servers' logs."""
 
     @property
     def name(self) -> str:
@@ -96,6 +104,8 @@ class Recorder:
     """When what is running began (monotonic)."""
     interrupted: bool = False
     """By Ctrl-C or a signal."""
+    stopped: bool = False
+    """At the first failure, as it was told to, and before all had been run."""
     setup_error: str = ""
     """One sentence, if the bench could not be set up."""
     internal_error: str = ""
@@ -111,7 +121,9 @@ class Recorder:
             return Verdict.CRASHED, self.setup_error or f"pytest broke down: {last_line(self.internal_error)}"
         for bad in (Verdict.FAILS, Verdict.CRASHED, Verdict.INTERRUPTED):
             if bad in verdicts:
-                return bad, told(verdicts)
+                return bad, STOPPED if self.stopped else told(verdicts)
+        if self.stopped:
+            return Verdict.INTERRUPTED, STOPPED
         if not verdicts:
             return Verdict.FAILS, "no property was found to run"
         if Verdict.HOLDS not in verdicts:
@@ -162,6 +174,14 @@ class Recorder:
         self.running = None
         self.finished(self.by_test[nodeid])
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not session.shouldfail:
+            return
+        left = [one for one in self.properties if one.verdict is Verdict.INTERRUPTED]
+        for one in left:
+            one.verdict, one.reason = Verdict.NOT_RUN, "the campaign stopped at its first failure"
+        self.stopped = bool(left) or not self.by_test
+
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if isinstance(excinfo.value, pytest.exit.Exception):
             self.setup_error = str(excinfo.value.msg)
@@ -187,7 +207,9 @@ def judge(one: Property, report: pytest.TestReport, error: BaseException | None)
 def judge_failure(one: Property, report: pytest.TestReport, error: BaseException | None) -> None:
     """A failure found by the property, or its own breakdown; the first finding is not covered up by what follows it."""
     causes = list(leaves(error)) if error else []
-    one.report += all_that_is_said(report)
+    said = all_that_is_said(report)
+    one.report += said
+    one.same_again = [*dict.fromkeys([*one.same_again, *SAME_AGAIN.findall(said)])]
     if one.verdict is Verdict.FAILS:
         return
     found = [cause for cause in causes if isinstance(cause, FINDINGS)] if report.when == "call" else []
@@ -293,7 +315,7 @@ def essence(error: BaseException) -> str:
         return message
     if not isinstance(error, AssertionError | pytest.fail.Exception):
         message = f"{type(error).__name__}: {message}"
-    notes = [note for note in getattr(error, "__notes__", []) if "reproduce_failure" not in note]
+    notes = [note for note in getattr(error, "__notes__", []) if not SAME_AGAIN.search(note)]
     return "\n".join([message, *notes, *place(error)])
 
 
@@ -307,6 +329,6 @@ def place(error: BaseException) -> Iterator[str]:
 
 
 def all_that_is_said(report: pytest.TestReport) -> str:
-    """Everything that pytest has on a failure: the traceback, and what was printed and logged."""
+    """Everything that pytest has on a failure: the traceback, what was printed, and what servers have logged."""
     sections = "".join(f"\n----- {title} -----\n{text}\n" for title, text in report.sections if text.strip())
     return f"{report.longreprtext}\n{sections}\n"

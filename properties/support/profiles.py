@@ -1,18 +1,37 @@
 """How long to look: what Hypothesis is told for each profile, and the options that choose it and the server."""
 
+import os
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from harness.machine.project import ROOT
+
+FOUND = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ROOT / ".hypothesis")) / "examples"
+"""Where the examples are kept that failed, until they do not fail any more."""
+
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""For examples that take seconds each, or that leave their server as no other example expects it: what failed before is
+tried first, and what fails is not made smaller."""
 
 COMMON: dict[str, Any] = {
     "deadline": None,  # a server's speed is a matter for the benchmarks
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     "print_blob": True,
 }
+NIGHTLY: dict[str, Any] = {
+    "max_examples": 20_000,
+    "stateful_step_count": 60,
+    "derandomize": False,  # also where Hypothesis sees that it runs in CI, and would explore nothing
+}
+
 settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
 settings.register_profile("gate", max_examples=600, stateful_step_count=40, derandomize=True, database=None, **COMMON)
-settings.register_profile("nightly", max_examples=20_000, stateful_step_count=60, **COMMON)
+settings.register_profile("nightly", database=DirectoryBasedExampleDatabase(FOUND), **NIGHTLY, **COMMON)
 settings.load_profile("dev")
 
 
@@ -38,3 +57,16 @@ def profile(request: pytest.FixtureRequest) -> str:
 def exhaustive(profile: str) -> bool:
     """Is there time for everything?"""
     return profile == "nightly"
+
+
+def remember(profile: str, test: str) -> None:
+    """From here on, a profile that remembers what it has found keeps it for this test (pytest's name of it).
+
+    Several tests share a function that Hypothesis calls, and would share what it has found: the next of them throws
+    away what does not fail there.
+    """
+    known = settings.get_profile(profile)
+    if known.database is not None:
+        own = FOUND / sha256(test.encode()).hexdigest()[:16]
+        settings.register_profile(profile, known, database=DirectoryBasedExampleDatabase(own))
+        settings.load_profile(profile)
