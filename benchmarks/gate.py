@@ -130,7 +130,7 @@ def read_baseline(path: Path = BASELINE) -> dict[Key, Row]:
         return {row.key: row for row in msgspec.json.decode(path.read_bytes(), type=Stored).ratios}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, msgspec.DecodeError) as error:
         raise SetupError(
             f"The baseline {path} cannot be read ({error}): restore it, or write another with --save-baseline."
         ) from None

@@ -8,7 +8,7 @@ from harness.schema.run import Run, Scalar
 
 
 class Verdict(StrEnum):
-    """What became of a target: whether the median keeps it."""
+    """What became of a target."""
 
     MET = "met"
     MISSED = "missed"
@@ -20,6 +20,7 @@ class Spread(Struct, frozen=True, kw_only=True):
     """Samples, the median, and between which values nine in ten lie: in the samples' unit."""
 
     median: float = 0.0
+    """The 50th percentile."""
     p5: float = 0.0
     """The 5th percentile."""
     p95: float = 0.0
@@ -32,7 +33,9 @@ class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a ratio or a value is to be: one of both."""
 
     at_most: float | None = None
+    """Null: it may be as much as it will."""
     at_least: float | None = None
+    """Null: it may be as little as it will."""
 
     @property
     def bound(self) -> float:
@@ -53,7 +56,9 @@ class Ratio(Spread, frozen=True, kw_only=True):
     """How many times one candidate is the other, pair by pair."""
 
     candidate: str
+    """The one, by its name in ``candidates``."""
     against: str
+    """The other."""
     pairs: int
     """How many."""
     interval: tuple[float, float] | None = None
@@ -61,6 +66,7 @@ class Ratio(Spread, frozen=True, kw_only=True):
     target: Bounds | None = None
     """Null: it has none."""
     verdict: Verdict = Verdict.NONE
+    """Does the median keep the target?"""
 
 
 class Limit(Struct, frozen=True, kw_only=True):
@@ -69,8 +75,10 @@ class Limit(Struct, frozen=True, kw_only=True):
     value: str
     """Its name."""
     measured: float
+    """In the unit that its name tells."""
     target: Bounds
     verdict: Verdict
+    """Does it keep the target?"""
 
 
 class Benchmark(Struct, frozen=True, kw_only=True):
@@ -91,9 +99,11 @@ class Benchmark(Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
     """Numbers that are no samples, by name."""
     limits: tuple[Limit, ...] = ()
+    """Those of the values that have a target."""
     settings: dict[str, str] = {}
     """What its server's configuration says beside ``postgresql.settings``."""
     notes: tuple[str, ...] = ()
+    """Remarks."""
     skipped: str = ""
     """Why nothing was measured; empty if something was."""
 
@@ -102,6 +112,7 @@ class Target(Bounds, frozen=True, omit_defaults=True):
     """Bounds of a benchmark's ratio against another candidate, or of one of its values."""
 
     benchmark: str
+    """Its name."""
     against: str = ""
     """The other candidate of the ratio whose median is bounded."""
     value: str = ""

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.schema.run import Run
+from harness.schema.totals import Coverage, FaultTotals, HistoryTotals, InterleavingTotals, RefusalTotals, RestoreTotals
 from model.tour import TransitionClass
 
 
@@ -52,6 +53,7 @@ class Restore(Struct, frozen=True):
     """One attempt to restore a backup."""
 
     scenario: str
+    """What was done, in words."""
     restorable: bool
     """What the model says of it: the server is to recover from it, or to refuse; a copy that recovers and is not whole
     counts as refused."""
@@ -71,6 +73,7 @@ class Refusal(SurvivalCase, frozen=True, kw_only=True):
     """Stops that said no, of backups that went through the same."""
 
     sqlstate: str
+    """Of the error."""
     reason: str
     """The detail of the error, or its message if it has none."""
     refused: int
@@ -81,11 +84,13 @@ class Injections(Struct, frozen=True, kw_only=True):
     """Faults of a kind that struck operations under way at the same point."""
 
     fault: str
+    """Its name."""
     point: str
     """Where the operation was held, or ``NO_POINT``."""
     injected: int
+    """How often."""
     survived: int
-    """Afterwards all was well."""
+    """How often all was well afterwards."""
     told: dict[str, int] = {}
     """How often callers were told what, if it was survived: ``ok``, or an SQLSTATE."""
 
@@ -117,7 +122,9 @@ class Linearized(Struct, frozen=True, kw_only=True):
     """A concurrent history that was linearized."""
 
     operations: int
+    """How many it has."""
     sessions: int
+    """How many took part."""
     unknown: int = 0
     """Operations of which nobody knows whether they took place."""
     answer: Answer
@@ -127,6 +134,7 @@ class Classes(Struct, frozen=True):
     """Transition classes (operation, state of the label, relation of the caller, outcome; each a list of four)."""
 
     seen: tuple[TransitionClass, ...]
+    """Also those that it did not undertake to see."""
     reachable: int
     """How many the property undertook to see."""
     missing: tuple[TransitionClass, ...]
@@ -141,6 +149,7 @@ class Property(Struct, frozen=True, kw_only=True):
     sentence: str
     """Without the case."""
     case: str = ""
+    """Which of the cases that the sentence was checked for; empty: there is but one."""
     group: str
     """What it is about."""
     test: str
@@ -159,11 +168,16 @@ class Property(Struct, frozen=True, kw_only=True):
     stepping: float | None = None
     """Seconds spent in the steps and their checks."""
     steps_per_second: float | None = None
+    """``steps`` by ``stepping``; null: one of them is none."""
     notes: tuple[str, ...] = ()
+    """Remarks."""
     restores: tuple[Restore, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    """By what the backups went through, and why."""
     faults: tuple[Injections, ...] = ()
+    """By kind and point."""
     interleavings: tuple[Interleavings, ...] = ()
+    """By what was at once."""
     linearized: tuple[Linearized, ...] = ()
     classes: Classes
     failure: str | None = None
@@ -182,75 +196,8 @@ class Property(Struct, frozen=True, kw_only=True):
         return self.verdict not in (Verdict.HOLDS, Verdict.SKIPPED, Verdict.NOT_RUN)
 
 
-# All properties together
-
-
-class Coverage(Struct, frozen=True):
-    """The transition classes that properties undertook to see."""
-
-    percent: float | None
-    """Of them, seen; null: nothing was undertaken."""
-    reachable: int
-    seen: int
-    missing: tuple[TransitionClass, ...]
-
-
-class RestoreTotals(Struct, frozen=True, kw_only=True):
-    """Restores, counted."""
-
-    made: int = 0
-    restored: int = 0
-    """Whole, as the model said."""
-    refused: int = 0
-    """As the model said."""
-    against: int = 0
-    """The model said otherwise."""
-    torn_pages: int = 0
-    """In the copies that were restored whole: recovery mended them."""
-    median: float | None = None
-    """Seconds; null: none was made."""
-    longest: float | None = None
-
-
-class RefusalTotals(Struct, frozen=True):
-    """Stops that said no, counted."""
-
-    made: int = 0
-
-
-class FaultTotals(Struct, frozen=True):
-    """Faults, counted."""
-
-    kinds: int = 0
-    injected: int = 0
-    survived: int = 0
-
-
-class InterleavingTotals(Struct, frozen=True):
-    """Interleavings, counted."""
-
-    replayed: int = 0
-
-
-class HistoryTotals(Struct, frozen=True, kw_only=True):
-    """Histories that were linearized, counted."""
-
-    histories: int = 0
-    operations: int = 0
-    """In all."""
-    unknown: int = 0
-    """Operations of unknown outcome."""
-    longest: int = 0
-    """Operations."""
-    sessions: int = 0
-    """At most."""
-    explained: int = 0
-    undecided: int = 0
-    unexplained: int = 0
-
-
 class Hypothesis(Struct, frozen=True):
-    """The settings of a profile."""
+    """The settings of a profile, by Hypothesis's own names."""
 
     max_examples: int
     stateful_step_count: int
@@ -266,6 +213,7 @@ class Campaign(Run, frozen=True, kw_only=True):
     profile: str
     """dev, gate or nightly."""
     hypothesis: Hypothesis | None = None
+    """Null: not known."""
     properties: tuple[Property, ...]
     """In the order in which they ran."""
     coverage: Coverage
@@ -275,7 +223,7 @@ class Campaign(Run, frozen=True, kw_only=True):
     interleavings: InterleavingTotals = InterleavingTotals()
     linearized: HistoryTotals = HistoryTotals()
     examples: int | None = None
-    """Of all properties, as are the steps."""
+    """Of all properties, as the next three; see there."""
     steps: int | None = None
     stepping: float | None = None
     steps_per_second: float | None = None

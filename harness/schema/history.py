@@ -19,8 +19,9 @@ class Event(Struct, frozen=True, kw_only=True):
     who: str
     """The session and its role, or who else did it."""
     invoked: float
+    """When it was sent."""
     completed: float | None = None
-    """Null: never."""
+    """When its answer was there; null: never."""
     sql: tuple[str, ...] = ()
     """What was sent, with the values filled in."""
     outcome: str

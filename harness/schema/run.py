@@ -19,15 +19,18 @@ class Machine(Struct, frozen=True, kw_only=True):
     memory: int | None = None
     """Bytes."""
     os: str | None = None
+    """The distribution with its version."""
     kernel: str | None = None
     """Its release."""
     architecture: str | None = None
+    """As the kernel names it."""
 
 
 class Git(Struct, frozen=True):
     """What was tested, as far as git knows."""
 
     commit: str
+    """Its hash."""
     dirty: bool = False
     """Files differed from the commit."""
 
@@ -36,6 +39,7 @@ class Server(Struct, frozen=True):
     """PostgreSQL."""
 
     version: str
+    """As it says itself."""
     bundled: bool = False
     """It is the wheel's."""
     settings: dict[str, str] = {}
@@ -46,10 +50,11 @@ class Implementation(Struct, frozen=True, kw_only=True):
     """What was tested, as ``harness.clients.implementation`` describes it: null where there is no such thing."""
 
     name: str
+    """Of its own; several may have one design."""
     design: dict[str, Scalar | dict[str, Scalar]] = {}
     """Every choice; among them ``settings``, those it starts with."""
     start: str | None = None
-    """SQL, as are all operations."""
+    """SQL, as are the next seven."""
     stop: str | None = None
     abort: str | None = None
     renew: str | None = None

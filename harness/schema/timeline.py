@@ -12,6 +12,7 @@ class Reading(Struct, frozen=True, array_like=True):
     """What the view showed to one who did nothing but look: a list of three."""
 
     moment: float
+    """When it had been read."""
     live: int
     """Backups."""
     limit: int | None
@@ -22,6 +23,7 @@ class Blow(Struct, frozen=True, array_like=True):
     """What struck one session: a list of three."""
 
     moment: float
+    """When."""
     row: str
     """The session, as ``Event.row`` has it."""
     name: str
@@ -42,6 +44,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     unexplained: tuple[int, ...] = ()
     """Those of the events, by position, that no interleaving explains."""
     blows: tuple[Blow, ...] = ()
+    """Those that struck an operation of which it is not known whether it took place."""
     readings: tuple[Reading, ...] = ()
     """Those of the time of the part, and the last before."""
     worth: int = 0

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from harness.schema.campaign import Answer, FaultTotals, HistoryTotals, Injections, Linearized
+from harness.schema.campaign import Answer, Injections, Linearized
+from harness.schema.totals import FaultTotals, HistoryTotals
 
 
 class Injection(NamedTuple):

@@ -21,6 +21,7 @@ from harness.schema import campaign as schema
 from harness.schema.campaign import Campaign, Verdict
 from harness.schema.run import Run
 from harness.schema.timeline import Timeline
+from harness.schema.totals import InterleavingTotals, RefusalTotals
 from properties.recording import at_once, survival
 from properties.recording.tally import Tally, counted
 from properties.recording.verdict import Property, Recorder, coverage, failure_file, totals
@@ -110,9 +111,9 @@ def results_of(recorder: Recorder, profile: str, circumstances: Run) -> Campaign
         properties=tuple(map(recorded, recorder.properties)),
         coverage=coverage(recorder.properties),
         restores=counted(everything.restores),
-        refusals=schema.RefusalTotals(everything.refusals.total()),
+        refusals=RefusalTotals(everything.refusals.total()),
         faults=at_once.counted_faults(everything.faults),
-        interleavings=schema.InterleavingTotals(everything.interleavings.total()),
+        interleavings=InterleavingTotals(everything.interleavings.total()),
         linearized=at_once.counted_histories(everything.linearized),
         **counts(everything),
     )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from harness.clients.history import History
-from harness.schema.campaign import Linearized, Restore, RestoreTotals, SurvivalCase
+from harness.schema.campaign import Linearized, Restore, SurvivalCase
 from harness.schema.timeline import Timeline
+from harness.schema.totals import RestoreTotals
 from harness.server.session import SqlError
 from model.operations import Restart
 from model.outcomes import Ok

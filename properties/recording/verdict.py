@@ -19,7 +19,8 @@ import pytest
 
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
-from harness.schema.campaign import Coverage, Verdict
+from harness.schema.campaign import Verdict
+from harness.schema.totals import Coverage
 from harness.server.session import SqlError
 from model.tour import TransitionClass
 from properties.recording.tally import Tally
