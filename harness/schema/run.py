@@ -64,6 +64,10 @@ class Implementation(Struct, frozen=True, kw_only=True):
     settings_loaded: str | None = None
     prepare: tuple[str, ...] = ()
     """Statements that a superuser runs once in a new database."""
+    prepare_instruments: tuple[str, ...] = ()
+    """The same, for what tests have beside it."""
+    capabilities: tuple[str, ...] = ()
+    """What it has that not every implementation has."""
     functions: tuple[str, ...] = ()
     """Signatures of the functions that EXECUTE is granted on."""
     preload: str | None = None

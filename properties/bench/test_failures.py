@@ -8,7 +8,7 @@ import pytest
 from harness.building.build import Build
 from harness.machine.postgres import Postgres
 from harness.server.logs import KEPT, LINES, Log, mark, tails
-from properties.bench.test_campaign import Ended, campaign
+from properties.bench.made_campaigns import Ended, campaign
 
 SERVERS = """
 from harness.server.cluster import open_cluster, open_standby

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from properties.bench.test_campaign import Ended, campaign, command, ended
+from properties.bench.made_campaigns import Ended, campaign, command, ended
 
 SEARCHING = """
 import os

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from properties.bench.test_campaign import HOLDING, Ended, campaign
+from properties.bench.made_campaigns import HOLDING, Ended, campaign
 
 LEFT = "it stopped at the first failure, and the rest was not run"
 FAILING = "def test_one_is_even():\n    assert 1 % 2 == 0\n"

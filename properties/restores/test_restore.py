@@ -89,7 +89,10 @@ def restore_server(
     """A fresh one; all is gone when the block ends."""
     server = {"shared_preload_libraries": implementation.preload or "", **WRITES_OFTEN}
     server["full_page_writes"] = "on" if full_page_writes else "off"
-    with temporary_folder() as copies, open_with_workload(build, server, tablespace=tablespace) as origin:
+    with (
+        temporary_folder() as copies,
+        open_with_workload(build, server, implementation, tablespace=tablespace) as origin,
+    ):
         yield RestoreServer(Client(origin, implementation), copies)
 
 

@@ -1,0 +1,65 @@
+"""Campaigns over a folder of made-up properties, each in a process of its own and without a server."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.machine.project import ROOT
+
+PROGRAM = (
+    "import sys, pathlib; from properties.campaign.__main__ import main; "
+    "sys.exit(main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
+)
+PATIENCE = 60  # seconds for a campaign of a few made-up properties
+
+CONFTEST = "from properties.conftest import *\n"
+HOLDING = "def test_two_is_even():\n    '''Which is well known.'''\n    assert 2 % 2 == 0\n"
+
+
+@dataclass
+class Ended:
+    """A campaign that has ended."""
+
+    status: int
+    output: str
+    errors: str
+    results: Path
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Its results.json."""
+        return dict(json.loads((self.results / "latest" / "results.json").read_text()))
+
+    def one(self, sentence: str) -> dict[str, Any]:
+        """One of its properties."""
+        (found,) = [each for each in self.json["properties"] if each["name"] == sentence]
+        return dict(found)
+
+
+def written(folder: Path, **files: str) -> Path:
+    """A folder of properties."""
+    properties = folder / "made_up"
+    properties.mkdir()
+    for name, text in {"conftest": CONFTEST, **files}.items():
+        (properties / f"{name}.py").write_text(text)
+    return properties
+
+
+def command(folder: Path, properties: Path, *arguments: str) -> list[str]:
+    """The campaign as a program."""
+    start = [sys.executable, "-c", PROGRAM, str(properties), f"--results={folder / 'out'}", "--profile=dev"]
+    return [*start, *arguments]
+
+
+def campaign(folder: Path, *arguments: str, **files: str) -> Ended:
+    """Runs a campaign over such files, to its end."""
+    return ended(folder, command(folder, written(folder, **files), *arguments))
+
+
+def ended(folder: Path, program: list[str]) -> Ended:
+    """Runs a program that is a campaign, to its end."""
+    run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    return Ended(run.returncode, run.stdout, run.stderr, folder / "out")
