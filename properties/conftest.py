@@ -12,8 +12,9 @@ from hypothesis import settings
 from harness import logs
 from harness.alarms import raised
 from harness.build import Build, Flavour, build
+from harness.changes import put_back
 from harness.client import Client
-from harness.cluster import Cluster, open_cluster
+from harness.cluster import Cluster, open_cluster, servers
 from harness.implementation import DURABLE, SHARED, STOCK, Implementation, find_implementation
 from harness.postgres import Postgres, SetupError, find_postgres
 from harness.session import Session
@@ -163,10 +164,24 @@ def client(cluster: Cluster, implementation: Implementation) -> Client:
     return Client(cluster, implementation)
 
 
+@pytest.fixture(autouse=True)
+def settings_are_put_back() -> Iterator[None]:
+    """Whoever changes settings of a server that others use, too, puts them back, or fails, and they are put back."""
+    before = {server: dict(server.settings) for server in servers()}
+    yield
+    left: set[str] = set()
+    for server in set(servers()) & before.keys():
+        changed = {name for name, _ in server.settings.items() ^ before[server].items()} - server.varied
+        if changed:
+            put_back(server, {name: before[server].get(name) for name in changed})
+        left |= changed
+    assert not left, f"these settings of a shared server were not put back: {', '.join(sorted(left))}"
+
+
 @pytest.fixture
 def clean_session(cluster: Cluster, client: Client) -> Iterator[Session]:
-    """A session on the server while nobody else has a backup there; none is left behind."""
-    client.clear()
+    """A session on the server, with settings as they come, while nobody else has a backup there; it leaves none."""
+    client.afresh()
     session = cluster.connect()
     yield session
     session.close()

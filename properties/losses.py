@@ -10,6 +10,7 @@ import pytest
 
 from harness.build import Build
 from harness.cluster import Cluster, open_cluster
+from harness.durable import configured
 from harness.implementation import DURABLE
 from harness.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.scratch import scratch_folder
@@ -61,14 +62,12 @@ def with_settings(**settings: str) -> Callable[[Cluster], None]:
     """It is started with other settings, written to, and shut down again."""
 
     def happen(server: Cluster) -> None:
-        before = {name: server.settings.get(name) for name in settings}
-        server.configure(settings)
-        server.start()
-        session = server.connect()
-        transfers(session, Random(0))
-        session.close()
-        server.stop()
-        server.configure(before)
+        with configured(server, settings):
+            server.start()
+            session = server.connect()
+            transfers(session, Random(0))
+            session.close()
+            server.stop()
 
     return happen
 
@@ -95,8 +94,10 @@ def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: F
 def check_released(server: Cluster, session: Session) -> None:
     """Core counts no backup, and nothing is left of the reading of WAL."""
     set_full_page_writes(server, session, on=False)
-    assert not forced_full_page_writes(session), "core still counts a backup"
-    set_full_page_writes(server, session, on=True)
+    try:
+        assert not forced_full_page_writes(session), "core still counts a backup"
+    finally:
+        set_full_page_writes(server, session, on=True)
     assert session.execute(SLOTS) == [(0,)], "the slot that reserves WAL is still there"
 
 

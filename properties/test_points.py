@@ -80,7 +80,7 @@ def points(implementation: Implementation, client: Client) -> Iterator[Points]:
     """The points, none of them armed, on a server without backups; ``held`` is the label."""
     if implementation.start != SHARED.start:
         pytest.skip("the points are a matter of the extension")
-    client.clear()
+    client.afresh()
     points = Points(client.admin)
     yield points
     points.disarm()

@@ -33,6 +33,7 @@ HARNESS_TESTS = {
     "test_campaign.py",
     "test_failures.py",
     "test_profiles.py",
+    "test_shared_servers.py",
     "test_stopping.py",
     "test_conventions.py",
     "test_bench_gate.py",
