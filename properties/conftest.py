@@ -6,6 +6,8 @@ import pytest
 
 from harness.server import logs
 from harness.server.alarms import raised
+from harness.server.changes import put_back
+from harness.server.cluster import servers
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.recording.tally import Tally
 from properties.support.profiles import exhaustive, profile, pytest_addoption, pytest_configure, remember  # noqa: F401
@@ -73,6 +75,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [(f"The end of the log of server {name}", tail) for name, tail in logs.tails()]
     return report
+
+
+@pytest.fixture(autouse=True)
+def settings_are_put_back() -> Iterator[None]:
+    """Whoever changes settings of a server that others use, too, puts them back, or fails, and they are put back."""
+    before = {server: dict(server.settings) for server in servers()}
+    yield
+    left: set[str] = set()
+    for server in set(servers()) & before.keys():
+        changed = {name for name, _ in server.settings.items() ^ before[server].items()} - server.varied
+        if changed:
+            put_back(server, {name: before[server].get(name) for name in changed})
+        left |= changed
+    assert not left, f"these settings of a shared server were not put back: {', '.join(sorted(left))}"
 
 
 @pytest.fixture

@@ -180,6 +180,11 @@ class Client:
         if left := self.admin.execute(view):
             raise Violation(f"nothing should be open or remembered, and the view shows {left}")
 
+    def afresh(self) -> None:
+        """No backup is open or remembered, and the settings are the design's, whatever examples have made of them."""
+        self.clear()
+        self.set_all(self.implementation.design.settings)
+
     # One operation
 
     def perform(self, operation: Operation) -> Outcome:
@@ -501,11 +506,15 @@ class Client:
     # Settings and roles
 
     def set(self, **values: object) -> None:
-        """Changes settings, and waits until every process has them, but for those in the middle of an operation."""
+        """Changes settings, and waits until every process has them, but for those in the middle of an operation.
+
+        The next example begins by setting them, too.
+        """
         names = self.implementation.settings
         wanted = {names[name]: in_configuration(name, value) for name, value in values.items()}
         for name, value in wanted.items():
             self.note(f"ALTER SYSTEM SET {name} = '{value}'; SELECT pg_reload_conf()")
+        self.cluster.varied |= wanted.keys()
         if all(self.cluster.settings.get(name) == value for name, value in wanted.items()):
             return
         loaded_before = self.settings_loaded()

@@ -34,6 +34,7 @@ _numbers = itertools.count(1)
 _templates: dict[Path, Path] = {}
 _templates_lock = threading.Lock()
 _postmasters: set[int] = set()
+_servers: list["Cluster"] = []
 
 
 class ClusterError(Exception):
@@ -56,6 +57,8 @@ class Cluster:
         self.log_file = self.folder / "log"
         self.archive_dir = archive_dir
         self.settings: dict[str, str] = dict(settings)
+        self.varied: set[str] = set()
+        """Settings that are not put back: whoever depends on one of them sets it first."""
         self._postmaster: subprocess.Popen[bytes] | None = None
         check_socket_path(self.folder / f".s.PGSQL.{PORT}")
         write_settings(self.data_dir, self.settings, self.user)
@@ -303,12 +306,20 @@ def serve(
     yield from _run(Cluster(build, node, settings, archive_dir))
 
 
+def servers() -> tuple[Cluster, ...]:
+    """All that have been started and whose blocks have not ended."""
+    return tuple(_servers)
+
+
 def _run(cluster: Cluster) -> Iterator[Cluster]:
     with _orderly_end():
         try:
             cluster.start()
+            _servers.append(cluster)
             yield cluster
         finally:
+            if cluster in _servers:
+                _servers.remove(cluster)
             cluster.discard()
 
 

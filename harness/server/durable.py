@@ -70,10 +70,12 @@ def start(cluster: Cluster, *, full_page_writes: bool = True) -> Session:
 
     It starts with full_page_writes on, without which no backup survives; later on that may be off, as it was.
     """
+    was = cluster.settings.get("full_page_writes")  # None: on
     with configured(cluster, {"full_page_writes": "on" if full_page_writes else "off"}):
         cluster.start()
     session = resumed(cluster)
-    set_full_page_writes(cluster, session, on=cluster.settings.get("full_page_writes") != "off")
+    set_full_page_writes(cluster, session, on=was != "off")
+    cluster.configure({"full_page_writes": was})
     return session
 
 

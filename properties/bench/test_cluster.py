@@ -19,7 +19,9 @@ from harness.building.build import Build, Flavour, build
 from harness.machine.postgres import Postgres
 from harness.machine.processes import descendants, hear_signals, runs
 from harness.machine.project import ROOT
+from harness.server.changes import changed
 from harness.server.cluster import Cluster, ClusterError, open_cluster, open_standby
+from harness.server.durable import configured
 from harness.server.session import SqlError
 from properties.bench.toy import write_toy
 
@@ -110,21 +112,16 @@ def test_start_after_someone_else_killed_the_postmaster(cluster: Cluster) -> Non
 
 def test_a_server_that_does_not_start_says_why(cluster: Cluster) -> None:
     cluster.stop()
-    cluster.configure({"max_connections": "0"})
-    with pytest.raises(ClusterError, match="max_connections"):
+    with configured(cluster, {"max_connections": "0"}), pytest.raises(ClusterError, match="max_connections"):
         cluster.start()
-    cluster.configure({"max_connections": "50"})
     cluster.start()
 
 
 def test_reload_reaches_idle_sessions(cluster: Cluster) -> None:
     session = cluster.connect()
     for setting in ("it's", "C:\\new", "plain"):
-        cluster.configure({"cluster_name": "shared", "bench.note": setting})
-        cluster.reload()
-        assert session.execute("SHOW bench.note") == [(setting,)]
-    cluster.configure({"cluster_name": None, "bench.note": None})
-    cluster.reload()
+        with changed(cluster, {"cluster_name": "shared", "bench.note": setting}):
+            assert session.execute("SHOW bench.note") == [(setting,)]
 
 
 def test_the_server_is_the_one_that_was_named(cluster: Cluster, postgres: Postgres) -> None:

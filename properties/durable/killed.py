@@ -97,6 +97,7 @@ class Killing(FaultTrials):
 
     def protect(self, *, on: bool) -> None:
         """Turns full_page_writes on, with which no backup is lost, or off, so that core's counter can be read."""
+        self.cluster.varied.add("full_page_writes")
         if on != (self.cluster.settings["full_page_writes"] == "on"):
             set_full_page_writes(self.cluster, self.admin, on=on)
 

@@ -94,8 +94,10 @@ def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: F
 def check_released(server: Cluster, session: Session) -> None:
     """Core counts no backup, and nothing is left of the reading of WAL."""
     set_full_page_writes(server, session, on=False)
-    assert not forced_full_page_writes(session), "core still counts a backup"
-    set_full_page_writes(server, session, on=True)
+    try:
+        assert not forced_full_page_writes(session), "core still counts a backup"
+    finally:
+        set_full_page_writes(server, session, on=True)
     assert session.execute(SLOTS) == [(0,)], "the slot that reserves WAL is still there"
 
 

@@ -235,8 +235,10 @@ def under_load(
 def full_page_writes(client: Client) -> Iterator[None]:
     """Full-page writes are on, so that they are without a gap whatever core counts."""
     set_full_page_writes(client.cluster, client.admin, on=True)
-    yield
-    set_full_page_writes(client.cluster, client.admin, on=False)
+    try:
+        yield
+    finally:
+        set_full_page_writes(client.cluster, client.admin, on=False)
 
 
 # The instruments

@@ -61,8 +61,7 @@ LOST: dict[str, list[str]] = {"stop-core-ended": [], "start-requested": []}
 @pytest.fixture
 def points(instruments: None, client: Client) -> Iterator[InjectionPoints]:
     """The points, none of them attached, on a server without backups; ``held`` is the label."""
-    client.clear()
-    client.set_all(client.implementation.design.settings)
+    client.afresh()
     points = InjectionPoints(client.admin)
     yield points
     points.detach()

@@ -4,12 +4,13 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from random import Random
 
 import pytest
 
 from harness.building.build import Build
+from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
@@ -83,19 +84,9 @@ def points(user: Session) -> InjectionPoints:
     return InjectionPoints(user)
 
 
-@contextmanager
-def starters(server: Cluster, number: int) -> Iterator[None]:
+def starters(server: Cluster, number: int) -> AbstractContextManager[None]:
     """Within the block so many may be used at once."""
-    set_starters(server, str(number))
-    try:
-        yield
-    finally:
-        set_starters(server, None)
-
-
-def set_starters(server: Cluster, value: str | None) -> None:
-    server.configure({"shared_backup.max_starters": value})
-    server.reload()
+    return changed(server, {"shared_backup.max_starters": str(number)})
 
 
 def labels(session: Session) -> dict[str, str]:
@@ -296,19 +287,16 @@ def test_a_raised_limit_lets_those_go_on_who_wait(server: Cluster, user: Session
 
 def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session, points: InjectionPoints) -> None:
     """Not even for a moment: the postmaster is not asked for one."""
-    server.configure({"log_min_messages": "debug1"})
-    server.reload()
-    calls = submit_held(server, points, ("a",))
-    finish([submit(server, "another", FAST)])
-    server.wait_until(lambda: ("warm", None) in seen(user), PATIENCE, "a warm worker beside the one at work")
-    position = server.log_position()
-    calls += submit_held(server, points, ("b",))
-    for _ in range(2):  # it looks after its worker between two rounds
-        user.execute("SELECT shared_backup_reaper_settle()")
-        server.connect().close()  # the postmaster does what it was asked for first
-    assert 'background worker "shared_backup starter"' not in server.log_since(position)
-    server.configure({"log_min_messages": None})
-    server.reload()
+    with changed(server, {"log_min_messages": "debug1"}):
+        calls = submit_held(server, points, ("a",))
+        finish([submit(server, "another", FAST)])
+        server.wait_until(lambda: ("warm", None) in seen(user), PATIENCE, "a warm worker beside the one at work")
+        position = server.log_position()
+        calls += submit_held(server, points, ("b",))
+        for _ in range(2):  # it looks after its worker between two rounds
+            user.execute("SELECT shared_backup_reaper_settle()")
+            server.connect().close()  # the postmaster does what it was asked for first
+        assert 'background worker "shared_backup starter"' not in server.log_since(position)
     points.detach()
     finish(calls)
 
@@ -380,21 +368,18 @@ def test_no_start_is_left_behind(server: Cluster, user: Session, tally: Tally, p
                 session.execute("SELECT shared_backup_abort(%s)", (str(number),))
         session.close()
 
-    server.configure({"checkpoint_timeout": "30s", "checkpoint_completion_target": "0"})
-    server.reload()
-    user.execute("CHECKPOINT")
-    with ThreadPoolExecutor(SESSIONS) as threads, tally.example():
-        calls = [threads.submit(starts, number) for number in range(SESSIONS)]
-        limit = 1
-        while not all(call.done() for call in calls):
-            set_starters(server, str(limit))
-            limit = limit % 3 + 1
-            assert len(seen(user)) <= 3, f"at most 3 are allowed, and there are {seen(user)}"
-        for call in calls:
-            call.result()
-        tally.steps += SESSIONS * ROUNDS[profile]
-    server.configure({"checkpoint_timeout": "1h", "checkpoint_completion_target": None})
-    set_starters(server, None)
+    with changed(server, {"checkpoint_timeout": "30s", "checkpoint_completion_target": "0"}):
+        user.execute("CHECKPOINT")
+        with ThreadPoolExecutor(SESSIONS) as threads, tally.example():
+            calls = [threads.submit(starts, number) for number in range(SESSIONS)]
+            limit = 1
+            while not all(call.done() for call in calls):
+                with starters(server, limit):
+                    assert len(seen(user)) <= 3, f"at most 3 are allowed, and there are {seen(user)}"
+                limit = limit % 3 + 1
+            for call in calls:
+                call.result()
+            tally.steps += SESSIONS * ROUNDS[profile]
     assert labels(user) == {}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.machine.processes import stopped, wait_gone
+from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
@@ -48,6 +49,11 @@ def process(session: Session, backend_type: str) -> int:
 
 def states(session: Session) -> list[str]:
     return [row[0] for row in session.execute("SELECT state FROM shared_backups ORDER BY label")]
+
+
+def at_work(session: Session) -> bool:
+    """Has a worker taken a request? Until then, who asked may take it back, and the worker stays warm."""
+    return ("running",) in session.execute("SELECT state FROM shared_backup_starters")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +152,7 @@ def test_a_start_cancelled_in_the_warm_worker_leaves_no_trace(server: Cluster, u
     other = server.connect()
     with stopped(process(user, "checkpointer")):
         pending = other.submit(START)
-        server.wait_until(lambda: starters(user).warm_pid is None, PATIENCE, "the worker to take the request")
+        server.wait_until(lambda: at_work(user), PATIENCE, "the worker to take the request")
         pending.cancel()
         with pytest.raises(SqlError) as refusal:
             pending.result(PATIENCE)
@@ -161,7 +167,7 @@ def test_a_caller_that_dies_leaves_no_trace(server: Cluster, user: Session) -> N
     other = server.connect()
     with stopped(process(user, "checkpointer")):
         pending = other.submit(START)
-        server.wait_until(lambda: starters(user).warm_pid is None, PATIENCE, "the worker to take the request")
+        server.wait_until(lambda: at_work(user), PATIENCE, "the worker to take the request")
         user.execute("SELECT pg_terminate_backend(%s)", (other.pid,))
         with pytest.raises(SqlError):
             pending.result(PATIENCE)
@@ -182,14 +188,11 @@ def test_starts_go_on_when_the_reaper_dies(server: Cluster, user: Session) -> No
 def test_a_warm_worker_hears_of_a_reload(server: Cluster, user: Session) -> None:
     """Core writes the start time into the label file in log_timezone."""
     pid = warm(server, user)
-    server.configure({"log_timezone": "Asia/Tokyo"})
-    server.reload()
-    user.execute("SELECT pg_sleep(0.1)")
-    assert warm(server, user) == pid
-    user.execute(START)
-    text = user.execute("SELECT labelfile FROM shared_backup_stop('nightly', false)")[0][0]
-    server.configure({"log_timezone": "UTC"})
-    server.reload()
+    with changed(server, {"log_timezone": "Asia/Tokyo"}):
+        user.execute("SELECT pg_sleep(0.1)")
+        assert warm(server, user) == pid
+        user.execute(START)
+        text = user.execute("SELECT labelfile FROM shared_backup_stop('nightly', false)")[0][0]
     assert re.search(r"^START TIME: .* JST$", text, re.MULTILINE)
 
 

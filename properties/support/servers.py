@@ -102,8 +102,8 @@ def client(cluster: Cluster, implementation: Implementation) -> Client:
 
 @pytest.fixture
 def clean_session(cluster: Cluster, client: Client) -> Iterator[Session]:
-    """A session on the server while nobody else has a backup there; none is left behind."""
-    client.clear()
+    """A session on the server, with settings as they come, while nobody else has a backup there; it leaves none."""
+    client.afresh()
     session = cluster.connect()
     yield session
     session.close()

@@ -43,8 +43,7 @@ FUNCTIONS = (START, STOP, ABORT, RENEW)
 @pytest.fixture
 def admin(cluster: Cluster, client: Client) -> Iterator[Session]:
     """A superuser on a server without backups, with settings as they come."""
-    client.clear()
-    client.set_all(SHARED.design.settings)
+    client.afresh()
     session = cluster.connect()
     yield session
     session.close()

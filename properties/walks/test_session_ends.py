@@ -73,7 +73,7 @@ CAUSES: tuple[Cause, ...] = (
 @pytest.fixture
 def admin(cluster: Cluster, client: Client) -> Iterator[Session]:
     """A superuser, beside the role ``starter`` that may take backups."""
-    client.clear()
+    client.afresh()
     session = cluster.connect()
     session.execute("CREATE ROLE starter LOGIN")
     yield session
