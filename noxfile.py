@@ -2,7 +2,7 @@
 
     nox -s verify     the main job: the campaign against a real server, with a verdict
     nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
-    nox -s tests      the test suite
+    nox -s tests      the bench itself, and a short pass of everything
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
@@ -41,10 +41,13 @@ def cassert(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite; arguments go to pytest, but for --pg-config PATH, which chooses the server."""
+    """The bench's and the model's own tests, and a short pass of everything; with arguments, which go to pytest, those.
+
+    ``--pg-config PATH`` chooses the server.
+    """
     install(session, servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
-    run(session, "pytest", *arguments, env=environment)
+    run(session, "pytest", *(arguments or ["--profile=short"]), env=environment)
 
 
 @nox.session

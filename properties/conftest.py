@@ -10,7 +10,14 @@ from harness.server.changes import put_back
 from harness.server.cluster import servers
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.recording.tally import Tally
-from properties.support.profiles import exhaustive, profile, pytest_addoption, pytest_configure, remember  # noqa: F401
+from properties.support.profiles import (  # noqa: F401
+    exhaustive,
+    profile,
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    remember,
+)
 from properties.support.servers import (  # noqa: F401
     clean_session,
     client,

@@ -31,10 +31,10 @@ from harness.schema.campaign import Verdict
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.verdict import Recorder
+from properties.support.profiles import PROFILES
 from properties.support.servers import server_settings
 
 PROPERTIES = Path(__file__).parents[1]
-PROFILES = ("dev", "gate", "nightly")
 
 HOLDS, FAILS = 0, 1
 

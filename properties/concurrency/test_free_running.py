@@ -29,7 +29,7 @@ from properties.recording.at_once import counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
 from properties.support.lockstep import ROLES
-from properties.support.profiles import UNSHRUNK
+from properties.support.profiles import UNSHRUNK, examples
 from properties.support.servers import installed_server
 
 pytestmark = pytest.mark.server
@@ -99,9 +99,8 @@ def look(
     saved = tmp_path / "history.jsonl"
     client = crowd.client
     found: dict[CrowdPlan, Exception] = {}  # another run of the same plan would take another course
-    examples = int(settings.default.max_examples * share) // 15  # type: ignore[union-attr]
 
-    @settings(max_examples=max(2, examples), phases=UNSHRUNK)
+    @settings(max_examples=examples(share / 10, at_least=2), phases=UNSHRUNK)
     @given(drawn)
     def check(plan: CrowdPlan) -> None:
         if plan in found:

@@ -33,7 +33,7 @@ from properties.durable.lockstep import (
 )
 from properties.durable.losses import FULL_PAGE_WRITES, PageWrites
 from properties.recording.tally import Tally
-from properties.support.profiles import UNSHRUNK
+from properties.support.profiles import UNSHRUNK, examples
 from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 from properties.support.server_lockstep import copy_while
 
@@ -67,10 +67,9 @@ WRONG = {
 def test_a_durable_backup_is_restored_as_it_was_at_its_stop(instrumented: Build, tally: Tally) -> None:
     """Whatever restarts it has crossed, and whatever has been written meanwhile and in the gap after each of them."""
     counts: list[Course] = []
-    examples = min(100, max(2, settings.default.max_examples // 75))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=UNSHRUNK)
+    @settings(max_examples=examples(1 / 50, at_least=2, at_most=100), phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: CrossingsPlan) -> None:
         gap = LONG_GAP if any(one.held for one in plan.crossings) else {}

@@ -28,7 +28,7 @@ from harness.server.controldata import CHECKSUMS, NONCE, control_data
 from harness.server.session import Session
 from properties.durable.lockstep import DurableServer, Fall, change, durable_server, what_it_remembers
 from properties.recording.tally import Tally
-from properties.support.profiles import UNSHRUNK
+from properties.support.profiles import UNSHRUNK, examples
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
 
@@ -230,10 +230,9 @@ def test_all_settings_of_the_control_file_may_change_at_once(
 
 
 def test_a_backup_is_restored_whatever_settings_its_restarts_changed(instrumented: Build, tally: Tally) -> None:
-    examples = min(60, max(2, settings.default.max_examples // 100))  # type: ignore[union-attr]
 
     # what takes many seconds each is not made smaller: it is small
-    @settings(max_examples=examples, phases=UNSHRUNK)
+    @settings(max_examples=examples(1 / 60, at_least=2, at_most=60), phases=UNSHRUNK)
     @given(plans())
     def take_and_restore(plan: SettingsPlan) -> None:
         note(f"{plan}")

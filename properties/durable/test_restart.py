@@ -41,7 +41,7 @@ from properties.durable.lockstep import Fall, archiving, bring_down_and_up
 from properties.faults.expectations import DYING
 from properties.recording.tally import Tally
 from properties.support.lockstep import Lockstep
-from properties.support.profiles import UNSHRUNK
+from properties.support.profiles import UNSHRUNK, examples
 from properties.support.restoring import check_restore
 from properties.support.servers import server_settings
 
@@ -193,10 +193,9 @@ def take_and_restore(
 ) -> None:
     """Backups of the design ``catalog`` with an interruption; what comes of them is for its model to say."""
     moments = st.just(HALFWAY) | st.integers(0, LAST)
-    examples = max(1, settings.default.max_examples // 600)  # type: ignore[union-attr]
 
     # what takes a second each is not made smaller: it is small
-    @settings(max_examples=examples, phases=UNSHRUNK)
+    @settings(max_examples=examples(1 / 600), phases=UNSHRUNK)
     @given(moment=moments, pace=st.builds(Pace, seed=st.integers(0, 999)), seed=st.integers(0, 999))
     def check(moment: int, pace: Pace, seed: int) -> None:
         client = Client(server, CATALOGUE, restarter=restarter)

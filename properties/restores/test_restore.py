@@ -36,6 +36,7 @@ from harness.server.wal import lsn_to_int
 from properties.recording.tally import Tally
 from properties.restores.backups import BackupsPlan, Kind, plans, take_backups
 from properties.support.lockstep import Lockstep
+from properties.support.profiles import examples
 from properties.support.restoring import NO_CHECKPOINT, TORN, check_refusal, check_restore, label_file_by_hand
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
@@ -101,7 +102,7 @@ def test_a_backup_is_restored_as_it_was_at_its_stop(
 ) -> None:
     """Several at once, by ours, by core's functions and by pg_basebackup, in any order, under load: each is whole."""
 
-    @settings(max_examples=max(2, settings.default.max_examples // 50))  # type: ignore[union-attr]
+    @settings(max_examples=examples(1 / 40, at_least=2))
     @given(plans())
     def take_and_restore(plan: BackupsPlan) -> None:
         with (

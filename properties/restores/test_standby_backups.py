@@ -37,7 +37,7 @@ from harness.server.session import Session, SqlError
 from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
 from properties.recording.tally import Tally
-from properties.support.profiles import UNSHRUNK
+from properties.support.profiles import UNSHRUNK, examples
 from properties.support.restoring import TORN, check_refusal, check_restore
 from properties.support.server_lockstep import ServerLockstep, copy_while, live
 
@@ -102,9 +102,10 @@ def test_a_backup_of_a_standby_is_restored_as_it_was_at_its_stop(
     pair: Pair, implementation: Implementation, tally: Tally
 ) -> None:
     """The primary writes all the while, and the standby replays it."""
-    examples = max(2, settings.default.max_examples // 300)  # type: ignore[union-attr]
 
-    @settings(max_examples=examples, phases=UNSHRUNK)  # a few steps are short enough: no minutes of shrinking
+    @settings(
+        max_examples=examples(1 / 300, at_least=2), phases=UNSHRUNK
+    )  # a few steps are short enough: no minutes of shrinking
     @given(st.lists(st.sampled_from(STEPS), min_size=2, max_size=6), st.integers(0, 999), st.booleans())
     def take_and_restore(steps: list[Step], seed: int, to_the_end: bool) -> None:
         with tally.example(), temporary_folder() as folder:

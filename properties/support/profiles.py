@@ -23,14 +23,20 @@ COMMON: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     "print_blob": True,
 }
+WHOLE = {"bench", "spec"}
+"""Folders of properties that need no case left out to be run in little time."""
+
+PROFILES = ("short", "dev", "gate", "nightly")
+
 NIGHTLY: dict[str, Any] = {
     "max_examples": 20_000,
     "stateful_step_count": 60,
     "derandomize": False,  # also where Hypothesis sees that it runs in CI, and would explore nothing
 }
 
+settings.register_profile("short", max_examples=5, stateful_step_count=20, derandomize=True, database=None, **COMMON)
 settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
-settings.register_profile("gate", max_examples=600, stateful_step_count=40, derandomize=True, database=None, **COMMON)
+settings.register_profile("gate", max_examples=200, stateful_step_count=40, derandomize=True, database=None, **COMMON)
 settings.register_profile("nightly", database=DirectoryBasedExampleDatabase(FOUND), **NIGHTLY, **COMMON)
 settings.load_profile("dev")
 
@@ -38,7 +44,7 @@ settings.load_profile("dev")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench")
     group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
-    group.addoption("--profile", choices=["dev", "gate", "nightly"], default="dev", help="how long to look")
+    group.addoption("--profile", choices=PROFILES, default="dev", help="how long to look")
     group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
     group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
 
@@ -47,10 +53,31 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--profile"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The short pass takes the first case of each property on a server; the model's tests and the bench's are whole."""
+    if config.getoption("--profile") != "short":
+        return
+    kept: dict[tuple[Path, str], pytest.Item] = {}
+    for item in items:
+        whole = WHOLE.intersection(item.path.parts)
+        kept.setdefault((item.path, item.name if whole else getattr(item, "originalname", item.name)), item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept.values()])
+    items[:] = kept.values()
+
+
+def examples(share: float, at_least: int = 1, at_most: int | None = None) -> int:
+    """That share of the profile's number of examples, within limits: for examples that take longer than others."""
+    chosen = settings.default
+    assert chosen is not None
+    number = max(at_least, int(chosen.max_examples * share))
+    return number if at_most is None else min(number, at_most)
+
+
 @pytest.fixture(scope="session")
 def profile(request: pytest.FixtureRequest) -> str:
-    """How long to look: "dev", "gate" or "nightly"."""
-    return str(request.config.getoption("--profile"))
+    """How long to look: "dev" (the short pass, too), "gate" or "nightly"."""
+    chosen = str(request.config.getoption("--profile"))
+    return "dev" if chosen == "short" else chosen
 
 
 @pytest.fixture(scope="session")
