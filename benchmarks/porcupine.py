@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from model.calls import Call, deadline
 from model.design import Design
-from model.outcomes import Ok
+from model.outcomes import start_point
 from model.schedule import as_told, without_ghosts
-from model.startpoints import returned_by
+from model.startpoints import before
 from model.state import Cluster
 from model.transition import run
 
@@ -95,9 +95,9 @@ def linearizable(design: Design, cluster: Cluster, calls: Sequence[Call], budget
 
 def step(design: Design, cluster: Cluster, call: Call) -> Cluster | None:
     """The cluster after an operation, if it may have its outcome there."""
-    point = returned_by(call)
-    if isinstance(call.outcome, Ok) and point is not None and point > cluster.start_points:
-        cluster = cluster.with_core(point - 1, cluster.running_backups)
+    point = start_point(call.operation, call.outcome)
+    if point is not None and point > cluster.start_points:
+        cluster = cluster.with_core(before(point), cluster.running_backups)
     for reached, outcome in run(design, cluster, call.operation):
         if call.outcome and as_told(without_ghosts(call.operation, outcome), call.outcome) == call.outcome:
             return reached

@@ -22,6 +22,7 @@ from harness.probes import prepare_probe
 from harness.processes import wait_gone
 from harness.session import INFINITY, Parameters, Row, Session, SqlError
 from model.design import Settings
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     AddMember,
@@ -47,7 +48,7 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow, Value
 from model.state import Role
 
 PATIENCE = 30.0
@@ -182,7 +183,7 @@ class Client:
         except ValueError:
             raise Violation(f"an error that no operation may end with: {error}") from error
 
-    def carry_out(self, operation: Operation) -> object:
+    def carry_out(self, operation: Operation) -> Value:
         """The operation's value; raises SqlError."""
         match operation:
             case Start():
@@ -261,7 +262,9 @@ class Client:
         if self.event is not None:
             self.event.sql.append(text)
 
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
+    def start(
+        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
+    ) -> StartPoint | None:
         """A start; its start point must lie after every other."""
         lsn = self.begin_backup(number, by, label, ttl, fast)
         if lsn is None:
@@ -270,7 +273,7 @@ class Client:
             raise Violation(f"the start point {lsn} does not lie after that of an earlier backup")
         self.last_lsn = lsn_to_int(lsn)
         self.lsns.append(lsn)
-        return len(self.lsns) - 1
+        return StartPoint(len(self.lsns) - 1)
 
     def begin_backup(
         self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
@@ -298,12 +301,12 @@ class Client:
                 raise Violation(f"the stop answered {raw}, and {first} the first time")
         return row
 
-    def fence(self, start_point: int | None) -> dict[str, str | None]:
+    def fence(self, start_point: StartPoint | None) -> dict[str, str | None]:
         """The parameters that name a start: those of no start, if there is none of that number."""
         lsn = None if start_point is None else self.lsn(start_point)
         return {"start_lsn": lsn, "token": None if lsn is None else self.tokens.get(lsn, NO_TOKEN)}
 
-    def lsn(self, start_point: int) -> str:
+    def lsn(self, start_point: StartPoint) -> str:
         """The LSN of a start; an old one, if there is none of that number."""
         return self.lsns[start_point] if start_point < len(self.lsns) else LONG_AGO
 
@@ -348,11 +351,11 @@ class Client:
         per_file = 0x1_0000_0000 // self.segment_size
         return f"{self.timeline:08X}{segment // per_file:08X}{segment % per_file:08X}"
 
-    def start_point(self, lsn: str) -> int:
+    def start_point(self, lsn: str) -> StartPoint:
         """The number of a start point; raises Violation if no start returned it."""
         if lsn not in self.lsns:
             raise Violation(f"no start of this example returned the start point {lsn}")
-        return self.lsns.index(lsn)
+        return StartPoint(self.lsns.index(lsn))
 
     # The view
 
@@ -474,7 +477,7 @@ class Client:
         """The session that moves the clock."""
         return self.admin
 
-    def seconds(self, shown: datetime | None) -> int | None:
+    def seconds(self, shown: datetime | None) -> Time | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
         if shown is None or shown == INFINITY:
             return None
@@ -483,7 +486,7 @@ class Client:
         seconds = (shown - self.epoch).total_seconds()
         if seconds != int(seconds):
             raise Violation(f"{shown} is no time of a clock that moves by whole seconds from {self.epoch}")
-        return int(seconds)
+        return Time(int(seconds))
 
     # Settings and roles
 

@@ -12,6 +12,7 @@ from harness.implementation import Implementation
 from harness.labelfile import lsn_to_int
 from harness.probes import forced_full_page_writes, live_backups
 from harness.session import CONNECTION_FAILURE, Session, SqlError
+from model.numbers import StartPoint
 from model.operations import (
     AddMember,
     DropRole,
@@ -119,18 +120,20 @@ class Crowd(Client):
 
     # Start points are LSNs
 
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
+    def start(
+        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
+    ) -> StartPoint | None:
         """A start; returns its start point."""
         lsn = self.begin_backup(number, by, label, ttl, fast)
-        return None if lsn is None else lsn_to_int(lsn)
+        return None if lsn is None else self.start_point(lsn)
 
-    def lsn(self, start_point: int) -> str:
+    def lsn(self, start_point: StartPoint) -> str:
         """A start point as SQL has it."""
         return f"{start_point >> 32:X}/{start_point & 0xFFFF_FFFF:X}"
 
-    def start_point(self, lsn: str) -> int:
+    def start_point(self, lsn: str) -> StartPoint:
         """A start point as the history has it."""
-        return lsn_to_int(lsn)
+        return StartPoint(lsn_to_int(lsn))
 
     # The limit
 

@@ -12,6 +12,7 @@ from harness.implementation import Implementation
 from harness.labelfile import lsn_to_int
 from harness.points import Points
 from harness.session import Session
+from model.numbers import StartPoint
 from model.operations import Abort, Advance, Hazard, Operation, Start, Stop
 from model.outcomes import Ok, Outcome
 
@@ -106,11 +107,13 @@ class Stage(Client):
         busy = [getattr(operation, "session", None) for operation in self.standing]
         return [session for number, session in enumerate(self.sessions) if session is not None and number not in busy]
 
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
+    def start(
+        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
+    ) -> StartPoint | None:
         """A start; returns its start point, which ``number_start_point`` will give its number."""
-        return lsn_to_int(str(self.begin_backup(number, by, label, ttl, fast)))
+        return StartPoint(lsn_to_int(str(self.begin_backup(number, by, label, ttl, fast))))
 
-    def number_start_point(self, start_point: int, number: int) -> None:
+    def number_start_point(self, start_point: StartPoint, number: StartPoint) -> None:
         """The start point was the one of that number to be taken; raises Violation if that can not be."""
         self.lsns += [""] * (number + 1 - len(self.lsns))
         self.lsns[number] = f"{start_point >> 32:X}/{start_point & 0xFFFF_FFFF:X}"

@@ -44,7 +44,7 @@ from model.operations import (
 )
 from model.outcomes import Failed, Ok, Outcome, StopRow, stop_row
 from model.sightings import Sightings
-from model.startpoints import StartPoints
+from model.startpoints import StartPoints, before
 from model.state import Backup, Cluster
 from model.transition import Pending, Steps, end_backup, give_up, invoke, resume, view
 
@@ -341,7 +341,7 @@ class Search:
         return tuple(
             (after.with_core(self.points.counter_after(point, counter), after.running_backups), result)
             for point in self.points.choices(number, cluster)
-            for after, result in taken_by(cluster.with_core(point - 1, cluster.running_backups))
+            for after, result in taken_by(cluster.with_core(before(point), cluster.running_backups))
         )
 
     def ends_in_time(self, number: int, pending: Pending | None) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from model.design import SHARED, Design
-from model.explore import ALICE, ROOT
+from model.explore import ALICE, ROOT, STALE
 from model.linearize import Call
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     Advance,
@@ -90,7 +91,7 @@ class Simulation:
         """The next phase, or all that are left. Start points have gaps between them, as LSNs have."""
         assert actor.operation is not None
         self.cluster = self.cluster.with_core(
-            self.cluster.start_points + self.chance.randrange(3), self.cluster.running_backups
+            StartPoint(self.cluster.start_points + self.chance.randrange(3)), self.cluster.running_backups
         )
         if isinstance(actor.progress, Pending):
             steps = resume(self.design, self.cluster, actor.progress)
@@ -183,7 +184,7 @@ def busy(labels: Sequence[str], *, expiry: bool = False, stock: bool = False, ch
                 return Stop(session, label)
             case "fenced":
                 kind = chance.choice((Stop, Stop, Abort, Renew))
-                return kind(session, label, start_point=held.start_point if held else 0)
+                return kind(session, label, start_point=held.start_point if held else STALE)
             case "abort":
                 return Abort(session, label)
             case "renew":

@@ -12,6 +12,7 @@ from harness.stage import BOUNDARIES, Place, Stage, Standing
 from model.design import Design
 from model.explore import ALICE, BOB, ROOT
 from model.interleave import Run, Schedule, Step, in_turn, interleavings
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     Advance,
@@ -26,7 +27,7 @@ from model.operations import (
     Start,
     Stop,
 )
-from model.outcomes import Ok, Outcome
+from model.outcomes import Ok, Outcome, start_point
 from model.state import Cluster, initial
 from model.transition import Pending, run, view
 from properties.at_once import Order
@@ -143,7 +144,7 @@ class Replay:
         self.reaper_at = reaper_at
         stage.begin_history()
         for operation in scope.before():
-            outcome = self.numbered(stage.perform(operation), Ok(len(stage.lsns)))
+            outcome = self.numbered(operation, stage.perform(operation), Ok(StartPoint(len(stage.lsns))))
             assert not isinstance(outcome, Standing)
             stage.history.events[-1].outcome = outcome
         self.said: list[str] = []
@@ -175,8 +176,7 @@ class Replay:
         except (ClusterError, TimeoutError) as hanging:
             self.tell(call, place, "does not go on")
             raise Violation(f"{call}\n  does not go on: {hanging}") from None
-        if isinstance(call, Start):
-            came_to = self.numbered(came_to, *expected)
+        came_to = self.numbered(call, came_to, *expected)
         self.tell(call, place, in_words(came_to))
         if came_to not in expected:
             wanted = " or ".join(map(in_words, expected))
@@ -197,13 +197,16 @@ class Replay:
         phase = self.schedule[:position].count(step.call)
         return Standing((BOUNDARIES[type(operation)][phase], operation.label))
 
-    def numbered(self, came_to: Outcome | Standing, *expected: Outcome | Standing) -> Outcome | Standing:
+    def numbered(
+        self, call: Operation, came_to: Outcome | Standing, *expected: Outcome | Standing
+    ) -> Outcome | Standing:
         """The same with the number of a start point in its place, if one is expected; raises Violation."""
-        if isinstance(came_to, Ok) and isinstance(came_to.value, int):
-            for one in expected:
-                if isinstance(one, Ok) and isinstance(one.value, int):
-                    self.stage.number_start_point(came_to.value, one.value)
-                    return one
+        point = None if isinstance(came_to, Standing) else start_point(call, came_to)
+        for one in expected:
+            number = None if isinstance(one, Standing) else start_point(call, one)
+            if point is not None and number is not None:
+                self.stage.number_start_point(point, number)
+                return one
         return came_to
 
     def compare_counter(self, cluster: Cluster) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from harness.history import Event, History
+from model.numbers import StartPoint
 from model.operations import Abort, Advance, SetLimit, Start, Stop
 from model.outcomes import Failed, Ok, StopRow
 
@@ -19,7 +20,7 @@ class Certain:
     """A backup, and when it was live for certain."""
 
     label: str
-    start_point: int
+    start_point: StartPoint
     since: float
     until: float
 
@@ -58,7 +59,7 @@ def certain(events: Sequence[Event]) -> Iterator[Certain]:
             case Event(operation=Start(label=str(label)), outcome=Ok(int(point)), completed=float(since)):
                 until = min((other.invoked for other in events if may_end(other, event, label, point)), default=inf)
                 if since < until:
-                    yield Certain(label, point, since, until)
+                    yield Certain(label, StartPoint(point), since, until)
 
 
 def may_end(event: Event, start: Event, label: str, start_point: int) -> bool:

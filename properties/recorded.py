@@ -20,13 +20,24 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from types import GenericAlias
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import GenericAlias, UnionType
+from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from model.calls import Call, deadline
 from model.design import DESIGNS, SHARED, Design, OnRestart, Settings, StopPolicy, Storage
-from model.operations import Hazard, ListBackups, Operation, Restart, RestartKind, Rollback, SetPolicy, Start
-from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.numbers import StartPoint, Time
+from model.operations import (
+    Hazard,
+    ListBackups,
+    Operation,
+    Restart,
+    RestartKind,
+    Rollback,
+    SetPolicy,
+    Start,
+    Starting,
+)
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow, Value
 from model.state import Cluster, Role, initial
 from properties.concurrency import connected
 
@@ -149,11 +160,17 @@ def operation(line: Line) -> Operation:
     return made
 
 
-def value(operation: str, shown: Any) -> object:
+def value(operation: str, shown: Any) -> Value:
     """What an operation returned."""
     if operation == ListBackups.__name__:
         return tuple(map(backup_row, shown))
-    return checked(StopRow(**{"restorable": True, **shown})) if isinstance(shown, dict) else shown
+    if isinstance(shown, dict):
+        return checked(StopRow(**{"restorable": True, **shown}))
+    if not (shown is None or isinstance(shown, int)):
+        raise ValueError(f"{operation} can not return {shown!r}")
+    if shown is None:
+        return None
+    return StartPoint(shown) if issubclass(OPERATIONS[operation], Starting) else Time(shown)
 
 
 def backup_row(shown: Line) -> BackupRow:
@@ -166,9 +183,18 @@ def backup_row(shown: Line) -> BackupRow:
 def checked(made: Made) -> Made:
     """The same, if every part is of its kind."""
     for name, kind in get_type_hints(type(made)).items():
-        if not isinstance(getattr(made, name), get_origin(kind) if isinstance(kind, GenericAlias) else kind):
+        if not isinstance(getattr(made, name), classes(kind)):
             raise ValueError(f"{name} of {type(made).__name__} can not be {getattr(made, name)!r}")
     return made
+
+
+def classes(kind: Any) -> tuple[type, ...]:
+    """Of what is of a kind, as ``isinstance`` asks: of a NewType, what it is made of."""
+    if isinstance(kind, NewType):
+        return classes(kind.__supertype__)
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(one for part in get_args(kind) for one in classes(part))
+    return (get_origin(kind) if isinstance(kind, GenericAlias) else kind,)
 
 
 # Writing

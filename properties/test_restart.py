@@ -30,6 +30,7 @@ from harness.session import SqlError
 from harness.snapshot import Pace, Snapshot, copying
 from harness.workload import archive_all, big_update, checkpoint, prepare_workload, switch_wal, transfers, truncate
 from model.design import CATALOG, OnRestart
+from model.numbers import StartPoint
 from model.operations import Connect, Hazard, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.comparison import Comparison
@@ -255,7 +256,7 @@ def take_and_restore(
                 copy = copying(server.data_dir, Path(folder), pace)
                 snapshot = under_load(client, copy, Random(seed), moment, lambda: interruption(comparison))
                 comparison.step(Connect(STOPPER, "root"))
-                outcome = comparison.step(Stop(STOPPER, LABEL, start_point=1))
+                outcome = comparison.step(Stop(STOPPER, LABEL, start_point=StartPoint(1)))
             assert isinstance(outcome, Ok)
             assert isinstance(outcome.value, StopRow)
             with archiving(server):
