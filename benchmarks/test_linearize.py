@@ -16,13 +16,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS
 from benchmarks.measurement import Measurement, measured
-from benchmarks.porcupine import linearizable
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.turns import Turn, take_turns
 from model.linearize import Call, Explained, linearize
 from model.outcomes import Failed, SqlState
 from properties.concurrency import DESIGN, busy, completed, connected
+from properties.porcupine import linearizable
 
 Keep = Callable[[Measurement], None]
 TITLE = "Explaining a concurrent history, beside Porcupine's method on whole operations"
