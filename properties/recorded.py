@@ -61,6 +61,10 @@ class Recorded:
     why: str = ""
     contradiction: tuple[Call, ...] = ()
 
+    def text(self) -> str:
+        """As JSON lines, but for what is said about it."""
+        return written(self.design, self.first, self.calls)
+
 
 # Reading
 
@@ -201,14 +205,15 @@ def classes(kind: Any) -> tuple[type, ...]:
 
 
 def written(design: Design, first: Cluster, calls: Sequence[Call]) -> str:
-    """A history in which nobody is connected at first, as text."""
+    """A history in which nobody is connected at first, or all sessions are alice's, as text."""
     choices = {**asdict(design), "settings": design.settings._asdict()}
-    head = {
+    head: Line = {
         "design": design.name if design == DESIGNS.get(design.name) else choices,
         "settings": first.settings._asdict(),
-        "roles": [role._asdict() for role in first.roles],
         "sessions": len(first.sessions),
     }
+    if first != connected(design, len(first.sessions))._replace(settings=first.settings):
+        head["roles"] = [role._asdict() for role in first.roles]
     return "".join(json.dumps(line) + "\n" for line in (head, *map(line_of, calls)))
 
 

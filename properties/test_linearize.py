@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from model.calls import deadline
 from model.design import DESIGNS, DURABLE, STOCK, StopPolicy
 from model.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
-from model.numbers import StartPoint, Time
+from model.numbers import StartPoint
 from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import initial
 from model.tour import ROLES
 from model.transition import Pending, give_up, invoke, resume, run
 from properties import handwritten, strategies
-from properties.concurrency import DESIGN, busy, connected, corrupted, simulated
+from properties.concurrency import DESIGN, busy, connected, corrupted, other_outcomes, simulated
 from properties.linearize import EXPLAINED, NOT_KNOWN, UNEXPLAINED, main
 from properties.naive import GIVEN_UP, Naive, Stage
 from properties.recorded import Recorded, read, written
@@ -134,27 +134,6 @@ def small_histories(draw: st.DrawFn) -> Recorded:
     number = draw(st.sampled_from(known))
     others = [outcome for outcome in other_outcomes(history.calls, number) if outcome != history.calls[number].outcome]
     return replace(history, calls=tuple(corrupted(history.calls, number, draw(st.sampled_from(others)))))
-
-
-def other_outcomes(calls: Sequence[Call], number: int) -> list[Outcome]:
-    """What might have come of a call instead: what came of others of its kind, too, and a view that lacks a row."""
-    outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
-    found: list[Outcome] = [*(outcome for outcome in outcomes if outcome is not None), Ok(), *map(Failed, REFUSALS)]
-    match calls[number].outcome:
-        case Ok(tuple() as rows):
-            found += [Ok((*rows[:position], *rows[position + 1 :])) for position in range(len(rows))]
-        case Ok(int(value)):
-            found += [Ok(kind(value + change)) for kind in (StartPoint, Time) for change in (-1, 1)]
-    return found
-
-
-REFUSALS = (
-    SqlState.OBJECT_IN_USE,
-    SqlState.UNDEFINED_OBJECT,
-    SqlState.DUPLICATE_OBJECT,
-    SqlState.CONFIGURATION_LIMIT_EXCEEDED,
-    SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE,
-)
 
 
 def test_the_answer_is_that_of_trying_every_order() -> None:
