@@ -1,13 +1,13 @@
 """The checker of concurrent histories, which goes phase by phase, beside Porcupine's method on whole operations.
 
 The histories are the model's own: sessions that use three labels at once. For the comparison each operation takes place
-at one moment, so that both can explain them; where phases interleave, only one of the two is right.
+at one moment, so that both can explain them; where phases interleave, only one of the two is right. How many there are
+is fixed, and each is decided once: what comes of it does not depend on how many rounds fit into a time.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
-from itertools import count
+from itertools import cycle
 from random import Random
 from time import perf_counter
 
@@ -16,27 +16,28 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import MILLISECONDS
 from benchmarks.measurement import measured
-from benchmarks.porcupine import linearizable
 from benchmarks.recorder import Recorder
-from benchmarks.scale import Scale
+from benchmarks.scale import Pace
 from benchmarks.turns import Turn, take_turns
 from harness.schema.benchmarks import Benchmark
 from model.linearizability.linearize import Call, Explained, linearize
 from model.outcomes import Failed, SqlState
+from properties.concurrency.porcupine import linearizable
 from properties.concurrency.simulation import DESIGN, busy, completed, connected
 
 Keep = Callable[[Benchmark], None]
 TITLE = "Explaining a concurrent history, beside Porcupine's method on whole operations"
 PATIENCE = 1_000_000
 """Steps after which Porcupine's method is stopped."""
-FEWEST_ROUNDS = 3
+HISTORIES = {(100, 8): 30, (100, 16): 20, (1_000, 8): 10}
+"""How many are decided, by the numbers of operations and of sessions."""
+LONG_HISTORIES = 3
+"""How many of the others, each of which may take a minute."""
 
 
 @pytest.mark.parametrize("sessions", [8, 16])
-def test_linearize(
-    operations: int, sessions: int, scale: Scale, recorder: Recorder, benchmark: BenchmarkFixture, keep: Keep
-) -> None:
-    first = connected(DESIGN, sessions, limit=2)
+def test_linearize(operations: int, sessions: int, recorder: Recorder, benchmark: BenchmarkFixture, keep: Keep) -> None:
+    first, histories = connected(DESIGN, sessions, limit=2), HISTORIES.get((operations, sessions), LONG_HISTORIES)
     stopped: set[int] = set()
 
     @lru_cache(maxsize=1)
@@ -44,7 +45,7 @@ def test_linearize(
         return completed(first, busy("abc", expiry=True), operations, Random(seed), atomic=True)
 
     def turn(decide: Callable[[int], None]) -> Turn:
-        seeds = count()
+        seeds = cycle(range(histories))
 
         def timed() -> Mapping[str, float]:
             seed = next(seeds)
@@ -56,17 +57,18 @@ def test_linearize(
         return timed
 
     def by_phases(seed: int) -> None:
-        assert isinstance(linearize(DESIGN, first, history(seed)), Explained)
+        assert isinstance(linearize(DESIGN, first, history(seed)), Explained), f"seed {seed}"
 
     def by_operations(seed: int) -> None:
         found = linearizable(DESIGN, first, history(seed), PATIENCE)
-        assert found is not False
+        assert found is not False, f"seed {seed}"
         if found is None:
             stopped.add(seed)
 
     turns = {"phases": turn(by_phases), "whole operations": turn(by_operations)}
-    samples = take_turns(benchmark, turns, replace(scale.pace, fewest=FEWEST_ROUNDS), recorder.watch)["decide"]
-    given_up = [f"whole operations were given up {len(stopped)} times, after {PATIENCE:,} steps"] if stopped else []
+    once_each = Pace(seconds=0, fewest=histories, most=histories)
+    samples = take_turns(benchmark, turns, once_each, recorder.watch)["decide"]
+    given_up = f"of {histories} histories, whole operations were given up on {len(stopped)}, after {PATIENCE:,} steps"
     keep(
         measured(
             "linearize",
@@ -74,7 +76,7 @@ def test_linearize(
             samples,
             compare=[("phases", "whole operations")],
             parameters={"operations": operations, "sessions": sessions},
-            notes=given_up,
+            notes=[given_up] if stopped else [],
         )
     )
 

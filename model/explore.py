@@ -16,6 +16,7 @@ from itertools import product
 from typing import get_args
 
 from model.design import Design, OnRestart, StopPolicy
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     AddMember,
@@ -53,7 +54,7 @@ ALICE = Role("alice", execute=True, monitor=True)
 BOB = Role("bob", execute=True, member_of=("alice",))
 CAROL = Role("carol")
 
-STALE = 0
+STALE = StartPoint(0)
 """A start that no backup has: what a late caller remembers of a backup long gone."""
 
 
@@ -165,7 +166,7 @@ def fenced(scope: Scope, cluster: Cluster) -> Iterator[Operation]:
                 yield from fenced_by(number, label, backup.start_point)
 
 
-def fenced_by(number: int, label: str | None, start_point: int) -> Iterator[Operation]:
+def fenced_by(number: int, label: str | None, start_point: StartPoint) -> Iterator[Operation]:
     """All that a session may do with a fence."""
     yield Stop(number, label, start_point)
     yield Abort(number, label, start_point)
@@ -271,14 +272,19 @@ def normal(cluster: Cluster) -> Cluster:
         tuple([normal_session(session, points) if session else None for session in cluster.sessions]),
         tuple(
             [
-                (label, normal_backup(backup, cluster.now, points.index(backup.start_point) + 1, place(backup, places)))
+                (label, normal_backup(backup, cluster.now, numbered(backup.start_point, points), place(backup, places)))
                 for label, backup in cluster.backups
             ]
         ),
-        now=0,
-        start_points=len(points),
+        now=Time(0),
+        start_points=StartPoint(len(points)),
         running_backups=cluster.running_backups,
     )
+
+
+def numbered(start_point: StartPoint, points: list[StartPoint]) -> StartPoint:
+    """The same order, numbered from one."""
+    return StartPoint(points.index(start_point) + 1)
 
 
 def place(backup: Backup, places: list[int]) -> int:
@@ -287,27 +293,27 @@ def place(backup: Backup, places: list[int]) -> int:
 
 
 @cache
-def normal_backup(backup: Backup, now: int, start_point: int, ended: int) -> Backup:
+def normal_backup(backup: Backup, now: Time, start_point: StartPoint, ended: int) -> Backup:
     """See ``normal``; remembered, since a few backups make up many states."""
     return Backup(
         backup.state,
         backup.owner,
         start_point,
-        start_time=0,
-        expires_at=None if backup.expires_at is None or not backup.live else backup.expires_at - now,
-        stop_time=None if backup.stop_time is None else 0,
-        forget_at=None if backup.forget_at is None else backup.forget_at - now,
+        start_time=Time(0),
+        expires_at=None if backup.expires_at is None or not backup.live else Time(backup.expires_at - now),
+        stop_time=None if backup.stop_time is None else Time(0),
+        forget_at=None if backup.forget_at is None else Time(backup.forget_at - now),
         ended=ended,
         restorable=backup.restorable or backup.state in USELESS,
         carried=backup.carried and backup.state not in USELESS,
     )
 
 
-def normal_session(session: Session, points: list[int]) -> Session:
+def normal_session(session: Session, points: list[StartPoint]) -> Session:
     """See ``normal``."""
     if session.stock is None:
         return session
-    return Session(session.role, StockBackup(session.stock.label, points.index(session.stock.start_point) + 1))
+    return Session(session.role, StockBackup(session.stock.label, numbered(session.stock.start_point, points)))
 
 
 EVERYONE = (ROOT, ALICE, BOB, CAROL)

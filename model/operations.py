@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from model.design import StopPolicy
+from model.numbers import StartPoint
 
 
 class RestartKind(StrEnum):
@@ -51,7 +52,7 @@ class Stop:
 
     session: int
     label: str | None
-    start_point: int | None = None
+    start_point: StartPoint | None = None
     wait_for_archive: bool = False
 
 
@@ -61,7 +62,7 @@ class Abort:
 
     session: int
     label: str | None
-    start_point: int | None = None
+    start_point: StartPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Renew:
     session: int
     label: str | None
     ttl: int | None = None
-    start_point: int | None = None
+    start_point: StartPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,9 @@ class DropRole:
 
 Backing = Start | Stop | Abort | Renew | Rollback
 """The operations that name a label."""
+
+Starting = Start | Rollback | StockStart
+"""The operations that take a start point, and return it."""
 
 Fenced = Stop | Abort | Renew
 """The operations that may name the start that they mean, by its ``start_point``."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from model.numbers import StartPoint, Time
+from model.operations import Operation, Starting
+
 
 class SqlState(StrEnum):
     """The errors an operation may end with."""
@@ -34,7 +37,7 @@ class SqlState(StrEnum):
 class Ok:
     """The operation took place and returned ``value``."""
 
-    value: object = None
+    value: Value = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,17 @@ class StopRow:
     """
 
     label: str
-    start_point: int
+    start_point: StartPoint
     restorable: bool
     control_file: bool = False
     repeated: bool | None = None
-    stop_time: int | None = None
+    stop_time: Time | None = None
+
+
+def start_point(operation: Operation, outcome: Outcome | None) -> StartPoint | None:
+    """What a start that succeeded returned. What a renewal returns is a number too, but a time."""
+    value = outcome.value if isinstance(outcome, Ok) and isinstance(operation, Starting) else None
+    return StartPoint(value) if isinstance(value, int) else None
 
 
 def stop_row(outcome: Outcome | None) -> StopRow | None:
@@ -78,7 +87,11 @@ class BackupRow:
     label: str
     state: str
     owner: str | None
-    start_point: int | None
-    start_time: int | None
-    expires_at: int | None
-    stop_time: int | None
+    start_point: StartPoint | None
+    start_time: Time | None
+    expires_at: Time | None
+    stop_time: Time | None
+
+
+Value = StartPoint | Time | StopRow | tuple[BackupRow, ...] | None
+"""What an operation may return: a start its start point, a renewal the deadline, a stop a row, the view its rows."""

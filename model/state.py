@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from model.design import Settings
+from model.numbers import StartPoint, Time
 
 
 class BackupState(StrEnum):
@@ -43,13 +44,13 @@ class Backup(NamedTuple):
     state: BackupState
     owner: str
     """The role that started it."""
-    start_point: int = 0
-    start_time: int = 0
-    expires_at: int | None = None
+    start_point: StartPoint = StartPoint(0)
+    start_time: Time = Time(0)
+    expires_at: Time | None = None
     """The deadline; None: it never expires."""
-    stop_time: int | None = None
+    stop_time: Time | None = None
     """When core was told of its end: what was copied until then is covered."""
-    forget_at: int | None = None
+    forget_at: Time | None = None
     """When a finished, expired or lost backup is forgotten."""
     ended: int = 0
     """The place of a finished, expired or lost backup in the order in which they ended: a larger number came later."""
@@ -74,7 +75,7 @@ class StockBackup(NamedTuple):
     """A backup by core's own functions: it belongs to a session."""
 
     label: str
-    start_point: int
+    start_point: StartPoint
 
 
 class Session(NamedTuple):
@@ -105,8 +106,8 @@ class Cluster(NamedTuple):
     """By number; None: not connected."""
     backups: tuple[tuple[str, Backup], ...] = ()
     """By label, sorted."""
-    now: int = 0
-    start_points: int = 0
+    now: Time = Time(0)
+    start_points: StartPoint = StartPoint(0)
     """How many start points have been taken: the number of the latest start."""
     running_backups: int = 0
     """Ghost: core's counter ``XLogCtl->Insert.runningBackups``; above zero, full-page writes are forced.
@@ -138,7 +139,7 @@ class Cluster(NamedTuple):
         """The backups that sessions hold through core's own functions."""
         return [session.stock for session in self.sessions if session is not None and session.stock is not None]
 
-    def remembered_points(self) -> list[int]:
+    def remembered_points(self) -> list[StartPoint]:
         """The numbers of the starts of all backups that are remembered, whoever holds them."""
         points = [backup.start_point for _, backup in self.backups]
         return points + [s.stock.start_point for s in self.sessions if s is not None and s.stock is not None]
@@ -156,7 +157,7 @@ class Cluster(NamedTuple):
             self.settings, self.roles, sessions, self.backups, self.now, self.start_points, self.running_backups
         )
 
-    def with_core(self, start_points: int, running_backups: int) -> Cluster:
+    def with_core(self, start_points: StartPoint, running_backups: int) -> Cluster:
         """The same but for what core counts."""
         return Cluster(self.settings, self.roles, self.sessions, self.backups, self.now, start_points, running_backups)
 

@@ -24,6 +24,7 @@ from itertools import product
 from typing import NamedTuple, assert_never
 
 from model.design import Design, OnRestart, Settings, StopPolicy
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     AddMember,
@@ -103,7 +104,7 @@ class Pending(NamedTuple):
 
     operation: Start | Stop | Abort
     next_phase: Callable[[Design, Cluster, Pending], Steps]
-    start_point: int = 0
+    start_point: StartPoint = StartPoint(0)
 
 
 Steps = tuple[tuple[Cluster, Outcome | Pending], ...]
@@ -169,7 +170,7 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
         case Restart(_, hazard):
             return restart(design, cluster, hazard)
         case Advance(seconds):
-            return done(reap(cluster._replace(now=cluster.now + seconds)))
+            return done(reap(cluster._replace(now=Time(cluster.now + seconds))))
         case SetLimit(max_backups):
             return done(with_settings(cluster, cluster.settings._replace(max_backups=max_backups)))
         case SetTtl(ttl):
@@ -282,7 +283,7 @@ def stopped(cluster: Cluster, backup: Backup) -> Backup:
     """The backup as it is when its result is kept from now on."""
     return backup._replace(
         state=STOPPED,
-        forget_at=cluster.now + cluster.settings.result_retention,
+        forget_at=Time(cluster.now + cluster.settings.result_retention),
         ended=ended_last(cluster),
         ending=False,
     )
@@ -485,7 +486,7 @@ def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Ba
     directory everything is, whatever the files say.
     """
     if backup.state is not LOST and (hazard is Hazard.COPY or (hazard is not None and backup.live)):
-        forget_at = cluster.now + cluster.settings.result_retention
+        forget_at = Time(cluster.now + cluster.settings.result_retention)
         place = ended_last(cluster) + backup.start_point
         lost = backup._replace(
             state=LOST, stop_time=None, forget_at=forget_at, ended=place, aborting=False, ending=False
@@ -516,7 +517,7 @@ def reap(cluster: Cluster) -> Cluster:
     """What is past its deadline expires, in that order, and what was remembered long enough is forgotten."""
     for label, backup in sorted(cluster.backups, key=by_deadline):
         if backup.expires_at is not None and backup.expires_at <= cluster.now and backup.state is ACTIVE:
-            forget_at = backup.expires_at + cluster.settings.result_retention
+            forget_at = Time(backup.expires_at + cluster.settings.result_retention)
             expired = backup._replace(state=EXPIRED, forget_at=forget_at, ended=ended_last(cluster))
             cluster = put(release_core(cluster), label, expired)
     return forget(cluster)
@@ -697,7 +698,7 @@ def put_session(cluster: Cluster, number: int, session: Session | None) -> Clust
 
 def count_backup(cluster: Cluster) -> Cluster:
     """Core counts one backup more, and gives it a start point."""
-    return cluster.with_core(cluster.start_points + 1, cluster.running_backups + 1)
+    return cluster.with_core(StartPoint(cluster.start_points + 1), cluster.running_backups + 1)
 
 
 def release_core(cluster: Cluster) -> Cluster:
@@ -705,10 +706,10 @@ def release_core(cluster: Cluster) -> Cluster:
     return cluster.with_core(cluster.start_points, cluster.running_backups - 1)
 
 
-def deadline(cluster: Cluster, ttl: int | None) -> int | None:
+def deadline(cluster: Cluster, ttl: int | None) -> Time | None:
     """When a backup started or renewed now expires."""
     seconds = cluster.settings.ttl if ttl is None else ttl
-    return None if seconds is None else cluster.now + seconds
+    return None if seconds is None else Time(cluster.now + seconds)
 
 
 def known(backup: Backup | None) -> Backup:

@@ -26,6 +26,7 @@ from harness.server.probes import prepare_probe
 from harness.server.session import CONNECTION_FAILURE, Parameters, Row, Session, SqlError
 from harness.server.wal import lsn_to_int, segment_name
 from model.design import Settings
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     AddMember,
@@ -51,7 +52,7 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow, Value
 from model.state import Role
 
 PATIENCE = 30.0
@@ -222,7 +223,7 @@ class Client:
         except ValueError:
             raise Violation(f"an error that no operation may end with: {error}") from error
 
-    def carry_out(self, operation: Operation) -> object:
+    def carry_out(self, operation: Operation) -> Value:
         """The operation's value; raises SqlError."""
         match operation:
             case Start():
@@ -303,7 +304,9 @@ class Client:
         if self._here.event is not None:
             self._here.event.sql.append(text)
 
-    def start(self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool) -> int | None:
+    def start(
+        self, number: int, by: Implementation, label: str | None, ttl: int | None, fast: bool
+    ) -> StartPoint | None:
         """A start; returns the number of its start point."""
         lsn, token = (*self.run(number, by.start, {"label": label, "fast": fast, "ttl": interval(ttl)})[0], None)[:2]
         if lsn is None:
@@ -329,7 +332,7 @@ class Client:
                 raise Violation(f"the stop answered {raw}, and {first} the first time")
         return row
 
-    def fence(self, start_point: int | None) -> dict[str, str | None]:
+    def fence(self, start_point: StartPoint | None) -> dict[str, str | None]:
         """The parameters that name a start: those of no start, if there is none of that number."""
         lsn = None if start_point is None else self.start_points.lsn(start_point)
         return {"start_lsn": lsn, "token": None if lsn is None else self.tokens.get(lsn, NO_TOKEN)}
@@ -494,14 +497,14 @@ class Client:
         self.timekeeper.execute(statement, parameters)
         self.now += seconds
 
-    def seconds(self, shown: datetime | None) -> int | None:
+    def seconds(self, shown: datetime | None) -> Time | None:
         """A time as the model counts it; None for never. Raises Violation for a time between two seconds."""
         if shown is None or not self.implementation.has_clock:
             return None
         seconds = (shown - self.epoch).total_seconds()
         if seconds != int(seconds):
             raise Violation(f"{shown} is no time of a clock that moves by whole seconds from {self.epoch}")
-        return int(seconds)
+        return Time(int(seconds))
 
     # Settings and roles
 

@@ -13,6 +13,7 @@ from math import inf
 
 from model.design import Design
 from model.linearizability.calls import Call, rows
+from model.numbers import StartPoint, Time
 from model.operations import ListBackups, Stop
 from model.outcomes import BackupRow, StopRow
 from model.state import ACTIVE, EXPIRED, LOST, STARTING, STOPPED, Cluster
@@ -22,12 +23,12 @@ class Observations:
     """The rows of a history's calls, which go by number."""
 
     def __init__(self, design: Design, calls: Sequence[Call]) -> None:
-        self.seen: list[list[tuple[str, int, bool]]] = [[] for _ in calls]
+        self.seen: list[list[tuple[str, StartPoint, bool]]] = [[] for _ in calls]
         """The backups that each call saw: under which label, its start point, and whether it was seen running, as it
         also is by the stop that ends it."""
-        self.started: dict[int, int] = {}
+        self.started: dict[StartPoint, Time] = {}
         """When the backups with these start points were started, as far as it was seen."""
-        self.stopped: dict[int, int] = {}
+        self.stopped: dict[StartPoint, Time] = {}
         """When they were stopped."""
         for number, call in enumerate(calls):
             if isinstance(call.operation, Stop | ListBackups) and not design.session_bound:
@@ -62,7 +63,7 @@ class Observations:
         return any(gone_by(cluster, *seen) for number in unfinished for seen in self.seen[number])
 
 
-def gone_by(cluster: Cluster, label: str, point: int, running: bool) -> bool:
+def gone_by(cluster: Cluster, label: str, point: StartPoint, running: bool) -> bool:
     """Was this backup there, and can not be seen so any more?"""
     if point > cluster.start_points:
         return False

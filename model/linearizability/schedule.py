@@ -30,7 +30,7 @@ from typing import NamedTuple
 from model.design import Design
 from model.linearizability.calls import Call, deadline, rows
 from model.linearizability.observations import Observations
-from model.linearizability.startpoints import StartPoints
+from model.linearizability.startpoints import StartPoints, before
 from model.operations import (
     Abort,
     Connect,
@@ -122,6 +122,10 @@ LOOKING = Start | Stop | Abort | Rollback | ListBackups
 """What has no effect, or one only on what core counts, will have no other later. Of a renewal that can not be said."""
 
 
+CHANGES_A_SESSION = StockStart | StockStop | Connect | Disconnect
+"""What is done to a session itself: whether it is open, and core's own backup in it."""
+
+
 class BudgetSpentError(Exception):
     """So many configurations were looked at that the search was given up."""
 
@@ -150,9 +154,12 @@ class Search:
             for call, observed in zip(self.calls, self.observed, strict=True)
         ]
         """May it be taken at once when nobody else can notice?"""
-        self.kinds = [
-            (kind_of(call.operation), observed) for call, observed in zip(self.calls, self.observed, strict=True)
-        ]
+        self.changes: dict[int | None, list[Call]] = defaultdict(list)
+        """The calls that change a session, by session."""
+        for call in self.calls:
+            if isinstance(call.operation, CHANGES_A_SESSION):
+                self.changes[call.operation.session].append(call)
+        self.kinds = [(self.kind_of(call), observed) for call, observed in zip(self.calls, self.observed, strict=True)]
         """Calls of one kind, by sessions that are alike, can take each other's place."""
         self.groups = [groups(call.operation) for call in self.calls]
         self.completions = sum(deadline(call) < inf for call in self.calls)
@@ -166,6 +173,15 @@ class Search:
         """The configurations seen on the way to each completion."""
         self.arrived: list[set[Configuration]] = [set() for _ in self.calls]
         """The configurations seen just after each completion."""
+
+    def kind_of(self, call: Call) -> object:
+        """The operation, whichever session's it is; but where the session may change meanwhile, that matters."""
+        operation = call.operation
+        changes = self.changes.get(getattr(operation, "session", None), [])
+        if self.design.session_bound or any(overlap(call, change) for change in changes):
+            return operation
+        arguments = [getattr(operation, field.name) for field in fields(operation) if field.name != "session"]
+        return type(operation), *arguments
 
     def open_calls(self) -> list[list[int]]:
         """For each completion, the calls that were invoked before it and have not completed before it."""
@@ -335,20 +351,23 @@ class Search:
         return found
 
     def phase(self, cluster: Cluster, number: int, pending: Pending | None) -> Steps:
-        """The next phase by the model's rules; one that takes a start point takes each that it may."""
-        operation = self.calls[number].operation
-
-        def taken_by(cluster: Cluster) -> Steps:
-            return invoke(self.design, cluster, operation) if pending is None else resume(self.design, cluster, pending)
-
-        steps, counter = taken_by(cluster), cluster.start_points
+        """The next phase; one that takes a start point takes each that it may."""
+        steps, counter = self.taken_by(cluster, number, pending), cluster.start_points
         if all(after.start_points == counter for after, _ in steps):
             return steps
         return tuple(
             (after.with_core(self.points.counter_after(point, counter), after.running_backups), result)
             for point in self.points.choices(number, cluster)
-            for after, result in taken_by(cluster.with_core(point - 1, cluster.running_backups))
+            for after, result in self.taken_by(
+                cluster.with_core(before(point), cluster.running_backups), number, pending
+            )
         )
+
+    def taken_by(self, cluster: Cluster, number: int, pending: Pending | None) -> Steps:
+        """The next phase by the model's rules."""
+        if pending is not None:
+            return resume(self.design, cluster, pending)
+        return invoke(self.design, cluster, self.calls[number].operation)
 
     def ends_in_time(self, number: int, pending: Pending | None) -> bool:
         """Is it the next phase of a stop that core is told of the end? If the stop tells when, only that may differ."""
@@ -405,15 +424,14 @@ def alike(one: Cluster, other: Cluster) -> bool:
     return one is other or one.with_core(other.start_points, other.running_backups) == other
 
 
+def overlap(one: Call, other: Call) -> bool:
+    """May either have taken place before the other? A call overlaps with itself."""
+    return one.invoked <= deadline(other) and other.invoked <= deadline(one)
+
+
 def first_of(pair: tuple[int, Pending]) -> int:
     """The call that is under way."""
     return pair[0]
-
-
-def kind_of(operation: Operation) -> tuple[object, ...]:
-    """The operation, whichever session's it is."""
-    arguments = [getattr(operation, field.name) for field in fields(operation) if field.name != "session"]
-    return type(operation), *arguments
 
 
 def groups(operation: Operation) -> frozenset[object]:

@@ -16,6 +16,7 @@ from harness.clients.crowd import Crowd
 from harness.server.probes import live_backups
 from harness.server.programs import address, start_program
 from model.design import StopPolicy
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     Advance,
@@ -32,7 +33,7 @@ from model.operations import (
     StockStop,
     Stop,
 )
-from model.outcomes import Ok
+from model.outcomes import Ok, start_point
 from model.state import Cluster, initial
 from properties.recording.timeline import Blow, Reading, Watched
 from properties.support.lockstep import ROLES
@@ -131,7 +132,7 @@ class CrowdPlan:
         return initial(settings, ROLES, len(self.roles))
 
 
-KINDS: tuple[Callable[[CrowdPlan, Random, int, str, dict[str, int]], Operation], ...] = (
+KINDS: tuple[Callable[[CrowdPlan, Random, int, str, dict[str, StartPoint]], Operation], ...] = (
     lambda plan, chance, session, label, seen: Start(session, label, ttl(plan, chance)),
     lambda plan, chance, session, label, seen: Stop(session, label),
     lambda plan, chance, session, label, seen: Stop(session, label, seen.get(label)),
@@ -143,9 +144,9 @@ KINDS: tuple[Callable[[CrowdPlan, Random, int, str, dict[str, int]], Operation],
 )
 
 
-def sometimes(chance: Random, start_point: int | None) -> int | None:
+def sometimes(chance: Random, fence: StartPoint | None) -> StartPoint | None:
     """A fence, now and then."""
-    return start_point if chance.random() < 0.3 else None
+    return fence if chance.random() < 0.3 else None
 
 
 def ttl(plan: CrowdPlan, chance: Random) -> int | None:
@@ -197,7 +198,7 @@ def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     crowd.begin(ROLES, len(plan.roles), beginning.settings)
     for number, role in enumerate(plan.roles):
         crowd.act(Connect(number, role))
-    seen: dict[str, int] = {}
+    seen: dict[str, StartPoint] = {}
     doings = Doings(plan.members)
     companions = [partial(watch, crowd, watched.readings), partial(administrate, crowd, plan)]
     companions += [partial(cancel, crowd, plan, doings, watched.blows)] * plan.cancels
@@ -207,7 +208,7 @@ def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     settle(crowd, plan)
 
 
-def act(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, int], doings: Doings) -> None:
+def act(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, StartPoint], doings: Doings) -> None:
     """A member of the crowd; ``seen``: the start points that were returned last, by label."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=plan.rounds):
@@ -216,8 +217,8 @@ def act(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, int], doing
         operation = kind(plan, chance, session, chance.choice(plan.labels), seen)
         with doings.doing(session, operation):
             outcome = crowd.act(operation)
-        if isinstance(operation, Start) and isinstance(outcome, Ok) and isinstance(outcome.value, int):
-            seen[str(operation.label)] = outcome.value
+        if isinstance(operation, Start) and (point := start_point(operation, outcome)) is not None:
+            seen[str(operation.label)] = point
 
 
 def administrate(crowd: Crowd, plan: CrowdPlan) -> None:

@@ -10,8 +10,9 @@ from harness.clients.crowd import Crowd
 from harness.clients.history import Event
 from harness.server import durable
 from model.design import StopPolicy
+from model.numbers import StartPoint
 from model.operations import Connect, ListBackups, Restart, RestartKind, Start, Stop
-from model.outcomes import Ok
+from model.outcomes import Ok, start_point
 from properties.concurrency.crowds import KINDS, LABELS, CrowdPlan, Doings, act, expect_forced, settle
 from properties.recording.timeline import Watched
 from properties.support.lockstep import ROLES
@@ -46,7 +47,7 @@ def plans(draw: st.DrawFn) -> CrowdPlan:
 
 def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     """The whole example; raises Violation."""
-    beginning, half, seen = plan.beginning(crowd), plan.members // 2, dict[str, int]()
+    beginning, half, seen = plan.beginning(crowd), plan.members // 2, dict[str, StartPoint]()
     crowd.begin(ROLES, len(plan.roles), beginning.settings)
     roles = [*enumerate(plan.roles)]
     for number, role in roles[:half]:
@@ -66,7 +67,7 @@ def carry_out(crowd: Crowd, plan: CrowdPlan, watched: Watched) -> None:
     settle(crowd, plan)
 
 
-def act_until_cut_off(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, int]) -> None:
+def act_until_cut_off(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[str, StartPoint]) -> None:
     """A member that is there before."""
     chance = Random(f"{plan.seed}, {session}")
     for kind in chance.choices(KINDS, plan.weights, k=ENOUGH):
@@ -74,8 +75,8 @@ def act_until_cut_off(crowd: Crowd, plan: CrowdPlan, session: int, seen: dict[st
         outcome = crowd.act(operation)
         if outcome is None:
             return
-        if isinstance(operation, Start) and isinstance(outcome, Ok) and isinstance(outcome.value, int):
-            seen[str(operation.label)] = outcome.value
+        if isinstance(operation, Start) and (point := start_point(operation, outcome)) is not None:
+            seen[str(operation.label)] = point
 
 
 def how(plan: CrowdPlan) -> RestartKind:

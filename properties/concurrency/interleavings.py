@@ -12,6 +12,7 @@ from harness.server.probes import forced_full_page_writes, lowered_too_often
 from model.design import Design
 from model.explore import ALICE, BOB, ROOT
 from model.interleave import Run, Schedule, Step, in_turn, interleavings
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     Advance,
@@ -26,7 +27,7 @@ from model.operations import (
     Start,
     Stop,
 )
-from model.outcomes import Ok, Outcome
+from model.outcomes import Ok, Outcome, start_point
 from model.state import Cluster, initial
 from model.transition import Pending, run, view
 from properties.recording.at_once import Order
@@ -146,7 +147,8 @@ class Replay:
         self.reaper_at = reaper_at
         self.client.begin_history()
         for operation in scope.before():
-            outcome = self.numbered(self.client.perform(operation), Ok(len(controller.start_points.lsns)))
+            told = self.client.perform(operation)
+            outcome = self.numbered(operation, told, Ok(StartPoint(len(controller.start_points.lsns))))
             assert not isinstance(outcome, AtBoundary)
             self.client.history.events[-1].outcome = outcome
         self.said: list[str] = []
@@ -178,8 +180,7 @@ class Replay:
         except (ClusterError, TimeoutError) as hanging:
             self.tell(call, place, "does not go on")
             raise Violation(f"{call}\n  does not go on: {hanging}") from None
-        if isinstance(call, Start):
-            came_to = self.numbered(came_to, *expected)
+        came_to = self.numbered(call, came_to, *expected)
         self.tell(call, place, in_words(came_to))
         if came_to not in expected:
             wanted = " or ".join(map(in_words, expected))
@@ -200,13 +201,16 @@ class Replay:
         phase = self.schedule[:position].count(step.call)
         return AtBoundary((BOUNDARIES[type(operation)][phase], operation.label))
 
-    def numbered(self, came_to: Outcome | AtBoundary, *expected: Outcome | AtBoundary) -> Outcome | AtBoundary:
+    def numbered(
+        self, call: Operation, came_to: Outcome | AtBoundary, *expected: Outcome | AtBoundary
+    ) -> Outcome | AtBoundary:
         """The same with the number of a start point in its place, if one is expected; raises Violation."""
-        if isinstance(came_to, Ok) and isinstance(came_to.value, int):
-            for one in expected:
-                if isinstance(one, Ok) and isinstance(one.value, int):
-                    self.controller.start_points.told(came_to.value, one.value)
-                    return one
+        point = None if isinstance(came_to, AtBoundary) else start_point(call, came_to)
+        for one in expected:
+            number = None if isinstance(one, AtBoundary) else start_point(call, one)
+            if point is not None and number is not None:
+                self.controller.start_points.told(point, number)
+                return one
         return came_to
 
     def compare_counter(self, cluster: Cluster) -> None:

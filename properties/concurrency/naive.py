@@ -12,9 +12,9 @@ from typing import NamedTuple
 from model.design import Design
 from model.linearizability.calls import Call, deadline, rows
 from model.linearizability.schedule import explains, without_ghosts
-from model.linearizability.startpoints import UNSEEN
-from model.operations import Fenced, Restart, Rollback, Start, StockStart
-from model.outcomes import Ok, Outcome
+from model.linearizability.startpoints import UNSEEN, before
+from model.operations import Fenced, Restart
+from model.outcomes import Outcome, start_point
 from model.state import Cluster
 from model.transition import Pending, Steps, give_up, invoke, resume
 
@@ -34,8 +34,7 @@ class Naive:
     def __init__(self, design: Design, calls: Sequence[Call]) -> None:
         self.design = design
         self.calls = calls
-        starts = [call.outcome for call in calls if isinstance(call.operation, Start | Rollback | StockStart)]
-        returned = {outcome.value for outcome in starts if isinstance(outcome, Ok)}
+        returned = {start_point(call.operation, call.outcome) for call in calls}
         self.shown = {row.start_point for call in calls for row in rows(call.outcome) if row.start_point is not None}
         fences = {call.operation.start_point for call in calls if isinstance(call.operation, Fenced)}
         self.fenced = {point for point in fences - returned - self.shown if point}
@@ -98,14 +97,14 @@ class Naive:
         steps = taken_by(cluster)
         if all(reached.start_points == counter for reached, _ in steps):
             return steps
-        if isinstance(call.outcome, Ok):
-            points = {call.outcome.value} if isinstance(call.outcome.value, int) else set()
-        else:
-            points = set() if call.outcome else {*self.shown, *self.fenced, UNSEEN}
+        known = start_point(call.operation, call.outcome)
+        points = set() if known is None else {known}
+        if call.outcome is None:
+            points = {*self.shown, *self.fenced, UNSEEN}
         found = []
         for point in points:
             if point == UNSEEN or point in self.fenced or point > counter:
-                for reached, result in taken_by(cluster.with_core(point - 1, cluster.running_backups)):
+                for reached, result in taken_by(cluster.with_core(before(point), cluster.running_backups)):
                     largest = counter if point == UNSEEN or point in self.fenced else point
                     found.append((reached.with_core(largest, reached.running_backups), result))
         return tuple(found)

@@ -11,6 +11,7 @@ from math import inf
 from typing import assert_never
 
 from harness.clients.history import Event, History
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     AddMember,
@@ -42,7 +43,7 @@ class Certain:
     """A backup, and when it was live for certain."""
 
     label: str
-    start_point: int
+    start_point: StartPoint
     since: float
     until: float
 
@@ -81,7 +82,7 @@ def certain(events: Sequence[Event]) -> Iterator[Certain]:
             case Event(operation=Start(label=str(label)), outcome=Ok(int(point)), completed=float(since)):
                 until = min((other.invoked for other in events if may_end(other, event, label, point)), default=inf)
                 if since < until:
-                    yield Certain(label, point, since, until)
+                    yield Certain(label, StartPoint(point), since, until)
 
 
 def may_end(event: Event, start: Event, label: str, start_point: int) -> bool:

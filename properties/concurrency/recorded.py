@@ -20,13 +20,24 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from types import GenericAlias
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import GenericAlias, UnionType
+from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from model.design import DESIGNS, SHARED, Design, OnRestart, Settings, StopPolicy, Storage
 from model.linearizability.calls import Call, deadline
-from model.operations import Hazard, ListBackups, Operation, Restart, RestartKind, Rollback, SetPolicy, Start
-from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow
+from model.numbers import StartPoint, Time
+from model.operations import (
+    Hazard,
+    ListBackups,
+    Operation,
+    Restart,
+    RestartKind,
+    Rollback,
+    SetPolicy,
+    Start,
+    Starting,
+)
+from model.outcomes import BackupRow, Failed, Ok, Outcome, SqlState, StopRow, Value
 from model.state import Cluster, Role, initial
 from properties.concurrency.simulation import connected
 
@@ -49,6 +60,10 @@ class Recorded:
     design: Design = SHARED
     why: str = ""
     contradiction: tuple[Call, ...] = ()
+
+    def text(self) -> str:
+        """As JSON lines, but for what is said about it."""
+        return written(self.design, self.first, self.calls)
 
 
 # Reading
@@ -149,11 +164,17 @@ def operation(line: Line) -> Operation:
     return made
 
 
-def value(operation: str, shown: Any) -> object:
+def value(operation: str, shown: Any) -> Value:
     """What an operation returned."""
     if operation == ListBackups.__name__:
         return tuple(map(backup_row, shown))
-    return checked(StopRow(**{"restorable": True, **shown})) if isinstance(shown, dict) else shown
+    if isinstance(shown, dict):
+        return checked(StopRow(**{"restorable": True, **shown}))
+    if not (shown is None or isinstance(shown, int)):
+        raise ValueError(f"{operation} can not return {shown!r}")
+    if shown is None:
+        return None
+    return StartPoint(shown) if issubclass(OPERATIONS[operation], Starting) else Time(shown)
 
 
 def backup_row(shown: Line) -> BackupRow:
@@ -166,23 +187,33 @@ def backup_row(shown: Line) -> BackupRow:
 def checked(made: Made) -> Made:
     """The same, if every part is of its kind."""
     for name, kind in get_type_hints(type(made)).items():
-        if not isinstance(getattr(made, name), get_origin(kind) if isinstance(kind, GenericAlias) else kind):
+        if not isinstance(getattr(made, name), classes(kind)):
             raise ValueError(f"{name} of {type(made).__name__} can not be {getattr(made, name)!r}")
     return made
+
+
+def classes(kind: Any) -> tuple[type, ...]:
+    """Of what is of a kind, as ``isinstance`` asks: of a NewType, what it is made of."""
+    if isinstance(kind, NewType):
+        return classes(kind.__supertype__)
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(one for part in get_args(kind) for one in classes(part))
+    return (get_origin(kind) if isinstance(kind, GenericAlias) else kind,)
 
 
 # Writing
 
 
 def written(design: Design, first: Cluster, calls: Sequence[Call]) -> str:
-    """A history in which nobody is connected at first, as text."""
+    """A history in which nobody is connected at first, or all sessions are alice's, as text."""
     choices = {**asdict(design), "settings": design.settings._asdict()}
-    head = {
+    head: Line = {
         "design": design.name if design == DESIGNS.get(design.name) else choices,
         "settings": first.settings._asdict(),
-        "roles": [role._asdict() for role in first.roles],
         "sessions": len(first.sessions),
     }
+    if first != connected(design, len(first.sessions))._replace(settings=first.settings):
+        head["roles"] = [role._asdict() for role in first.roles]
     return "".join(json.dumps(line) + "\n" for line in (head, *map(line_of, calls)))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from model.design import SHARED, Design
-from model.explore import ALICE, ROOT
+from model.explore import ALICE, ROOT, STALE
 from model.linearizability.linearize import Call
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     Advance,
@@ -24,11 +25,12 @@ from model.operations import (
     Rollback,
     SetLimit,
     Start,
+    Starting,
     StockStart,
     StockStop,
     Stop,
 )
-from model.outcomes import Outcome
+from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import Cluster, Session, initial
 from model.transition import Pending, give_up, invoke, resume
 
@@ -90,7 +92,7 @@ class Simulation:
         """The next phase, or all that are left. Start points have gaps between them, as LSNs have."""
         assert actor.operation is not None
         self.cluster = self.cluster.with_core(
-            self.cluster.start_points + self.chance.randrange(3), self.cluster.running_backups
+            StartPoint(self.cluster.start_points + self.chance.randrange(3)), self.cluster.running_backups
         )
         if isinstance(actor.progress, Pending):
             steps = resume(self.design, self.cluster, actor.progress)
@@ -183,7 +185,7 @@ def busy(labels: Sequence[str], *, expiry: bool = False, stock: bool = False, ch
                 return Stop(session, label)
             case "fenced":
                 kind = chance.choice((Stop, Stop, Abort, Renew))
-                return kind(session, label, start_point=held.start_point if held else 0)
+                return kind(session, label, start_point=held.start_point if held else STALE)
             case "abort":
                 return Abort(session, label)
             case "renew":
@@ -205,6 +207,36 @@ def busy(labels: Sequence[str], *, expiry: bool = False, stock: bool = False, ch
     return draw
 
 
+REFUSALS = (
+    SqlState.OBJECT_IN_USE,
+    SqlState.UNDEFINED_OBJECT,
+    SqlState.DUPLICATE_OBJECT,
+    SqlState.CONFIGURATION_LIMIT_EXCEEDED,
+    SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE,
+)
+
+
 def corrupted(calls: Sequence[Call], number: int, outcome: Outcome) -> list[Call]:
     """The same history with another outcome of one call."""
     return [*calls[:number], replace(calls[number], outcome=outcome), *calls[number + 1 :]]
+
+
+def other_outcomes(calls: Sequence[Call], number: int) -> list[Outcome]:
+    """What might have come of a call instead: what came of others of its kind, too, and what is nearly the same."""
+    outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
+    found: list[Outcome] = [*(outcome for outcome in outcomes if outcome is not None), Ok(), *map(Failed, REFUSALS)]
+    match calls[number].outcome:
+        case Ok(tuple() as rows):
+            found += [Ok((*rows[:position], *rows[position + 1 :])) for position in range(len(rows))]
+        case Ok(StopRow() as row):
+            found.append(Ok(replace(row, repeated=not row.repeated)))
+            found += [
+                Ok(replace(row, stop_time=Time(row.stop_time + change)))
+                for change in (-1, 1)
+                if row.stop_time is not None
+            ]
+        case Ok(int(value)) if isinstance(calls[number].operation, Starting):
+            found += [Ok(StartPoint(value - 1)), Ok(StartPoint(value + 1))]
+        case Ok(int(value)):
+            found += [Ok(Time(value - 1)), Ok(Time(value + 1))]
+    return found

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from model.design import DESIGNS, DURABLE, STOCK, StopPolicy
 from model.linearizability.calls import deadline
 from model.linearizability.linearize import Call, Explained, Step, Undecided, Unexplained, Window, linearize
+from model.numbers import StartPoint
 from model.operations import Operation, Renew, Start, StockStart, StockStop, Stop
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
 from model.state import initial
@@ -23,7 +24,7 @@ from properties.concurrency import handwritten
 from properties.concurrency.linearize import EXPLAINED, NOT_KNOWN, UNEXPLAINED, main
 from properties.concurrency.naive import GIVEN_UP, Naive, Stage
 from properties.concurrency.recorded import Recorded, read, written
-from properties.concurrency.simulation import DESIGN, busy, connected, corrupted, simulated
+from properties.concurrency.simulation import DESIGN, busy, connected, corrupted, other_outcomes, simulated
 from properties.support import strategies
 
 # Written by hand
@@ -136,27 +137,6 @@ def small_histories(draw: st.DrawFn) -> Recorded:
     return replace(history, calls=tuple(corrupted(history.calls, number, draw(st.sampled_from(others)))))
 
 
-def other_outcomes(calls: Sequence[Call], number: int) -> list[Outcome]:
-    """What might have come of a call instead: what came of others of its kind, too, and a view that lacks a row."""
-    outcomes = [call.outcome for call in calls if type(call.operation) is type(calls[number].operation)]
-    found: list[Outcome] = [*(outcome for outcome in outcomes if outcome is not None), Ok(), *map(Failed, REFUSALS)]
-    match calls[number].outcome:
-        case Ok(tuple() as rows):
-            found += [Ok((*rows[:position], *rows[position + 1 :])) for position in range(len(rows))]
-        case Ok(int(value)):
-            found += [Ok(value - 1), Ok(value + 1)]
-    return found
-
-
-REFUSALS = (
-    SqlState.OBJECT_IN_USE,
-    SqlState.UNDEFINED_OBJECT,
-    SqlState.DUPLICATE_OBJECT,
-    SqlState.CONFIGURATION_LIMIT_EXCEEDED,
-    SqlState.OBJECT_NOT_IN_PREREQUISITE_STATE,
-)
-
-
 def test_the_answer_is_that_of_trying_every_order() -> None:
     counts = {True: 0, False: 0}
 
@@ -218,21 +198,21 @@ def test_what_is_not_decided_within_the_budget_is_no_pass() -> None:
 
 
 def test_core_s_own_backups_are_linearized_too() -> None:
-    first = connected(STOCK, 2)
+    first, earlier, later = connected(STOCK, 2), StartPoint(10), StartPoint(20)
     calls = [
-        Call(StockStart(0, "one"), 1, 4, Ok(20)),
-        Call(StockStart(1, "two"), 2, 3, Ok(10)),
-        Call(StockStop(0), 5, 6, Ok(StopRow("one", 20, True))),
+        Call(StockStart(0, "one"), 1, 4, Ok(later)),
+        Call(StockStart(1, "two"), 2, 3, Ok(earlier)),
+        Call(StockStop(0), 5, 6, Ok(StopRow("one", later, True))),
     ]
     assert isinstance(linearize(STOCK, first, calls), Explained)
-    swapped = [*calls[:2], replace(calls[2], outcome=Ok(StopRow("two", 10, True)))]
+    swapped = [*calls[:2], replace(calls[2], outcome=Ok(StopRow("two", earlier, True)))]
     assert isinstance(linearize(STOCK, first, swapped), Unexplained)
 
 
 def test_what_a_history_does_not_show_is_not_compared() -> None:
     """An implementation without a clock says no times."""
     first = connected(DESIGN, 2)
-    calls = [Call(Start(0, "a", ttl=10), 1, 2, Ok(10)), Call(Renew(0, "a", ttl=20), 3, 4, Ok(None))]
+    calls = [Call(Start(0, "a", ttl=10), 1, 2, Ok(StartPoint(10))), Call(Renew(0, "a", ttl=20), 3, 4, Ok(None))]
     assert isinstance(linearize(DESIGN, first, calls), Unexplained)
 
     def timeless(operation: Operation, outcome: Outcome) -> Outcome:
@@ -284,6 +264,12 @@ NO_HISTORIES = {
     ),
     '{}\n{"operation": "Abort", "session": 0, "label": 5, "invoked": 1, "completed": 2}': (
         "line 2: label of Abort can not be 5"
+    ),
+    '{}\n{"operation": "Renew", "session": 0, "label": "a", "invoked": 1, "completed": 2, "ok": "soon"}': (
+        "line 2: Renew can not return 'soon'"
+    ),
+    '{}\n{"operation": "Abort", "session": 0, "label": "a", "start_point": "x", "invoked": 1, "completed": 2}': (
+        "line 2: start_point of Abort can not be 'x'"
     ),
     '{}\n{"operation": "Advance", "seconds": 5, "invoked": 3, "completed": 2}': (
         "line 2: it completed before it was invoked"

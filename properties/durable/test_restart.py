@@ -34,6 +34,7 @@ from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster
 from harness.server.probes import set_full_page_writes
 from harness.server.session import SqlError
+from model.numbers import StartPoint
 from model.operations import Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, StopRow
 from properties.durable.catalogue import CARRY_IN, CATALOGUE, carry_without_a_restart, carrying, falling
@@ -206,7 +207,7 @@ def take_and_restore(
                 copy = copying(server.data_dir, folder, pace)
                 snapshot = under_load(client, copy, Random(seed), moment, lambda: interruption(lockstep))
                 lockstep.step(Connect(STOPPER, "root"))
-                outcome = lockstep.step(Stop(STOPPER, LABEL, start_point=1))
+                outcome = lockstep.step(Stop(STOPPER, LABEL, start_point=StartPoint(1)))
             assert isinstance(outcome, Ok)
             assert isinstance(outcome.value, StopRow)
             with archiving(server):

@@ -24,6 +24,7 @@ from model.explore import (
     operations,
     start_of,
 )
+from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
     Advance,
@@ -164,7 +165,7 @@ def after_each(*path: Operation) -> tuple[Cluster, Outcome]:
 def test_a_control_file_comes_with_what_was_open_in_a_restart(
     path: tuple[Operation, ...], with_control_file: bool, repeated: bool
 ) -> None:
-    row = StopRow("a", 1, restorable=True, control_file=with_control_file, repeated=repeated, stop_time=0)
+    row = StopRow("a", StartPoint(1), True, control_file=with_control_file, repeated=repeated, stop_time=Time(0))
     assert after_each(*path)[1] == Ok(row)
     later, _ = after_each(*path[:-1], Advance(1))
     assert run(DURABLE, normal(later), path[-1])[0][1] == Ok(row)

@@ -14,6 +14,7 @@ from model.__main__ import main
 from model.design import CATALOG, DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design, Settings, StopPolicy
 from model.explore import ALICE, SCOPES, Parents, Scope, explore
 from model.interleave import Run, interleavings
+from model.numbers import StartPoint
 from model.operations import (
     Abort,
     Advance,
@@ -132,7 +133,7 @@ def forget_without_limit(cluster: Cluster) -> Cluster:
 
 def start_point_of_yesterday(cluster: Cluster) -> Cluster:
     """Core gives out the same start point again."""
-    return cluster.with_core(1, cluster.running_backups + 1)
+    return cluster.with_core(StartPoint(1), cluster.running_backups + 1)
 
 
 def disconnect_forgets(cluster: Cluster, operation: Disconnect) -> Steps:
