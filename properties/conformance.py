@@ -127,11 +127,15 @@ class Walk(RuleBasedStateMachine):
     @initialize(
         roles=st.lists(st.sampled_from(NAMES), min_size=SESSIONS, max_size=SESSIONS),
         chance=st.integers(0, 7),
+        running=st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, SESSIONS - 1), max_size=3),
     )
-    def connect_everyone(self, roles: list[str], chance: int) -> None:
+    def connect_everyone(self, roles: list[str], chance: int, running: dict[str, int]) -> None:
+        """``running``: what sessions have started already, for Hypothesis lets many a walk do without either start."""
         self.restarts = chance % 3 if self.implementation.durable else chance // 7  # forgets all: seldom
         for number, role in enumerate(roles):
             self.step(Connect(number, role))
+        for label, session in running.items():
+            self.step(Start(session, label))
 
     # Backups
 
