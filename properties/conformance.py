@@ -145,7 +145,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(session=sessions, label=st.sampled_from(["a", "b"]))
     def start_plainly(self, session: int, label: str) -> None:
-        """Starts are to be likelier: Hypothesis may leave out ``start`` in an example, and then seldom this, too."""
+        """Starts are to be likelier; this is a rule of its own, as Hypothesis leaves out rules by their names."""
         self.step(Start(session, label))
 
     @rule(session=sessions, label=any_label)
