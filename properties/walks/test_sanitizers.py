@@ -10,9 +10,8 @@ from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.machine.postgres import Postgres
 from harness.machine.project import cache_folder
-from harness.server.cluster import open_cluster
 from properties.recording.tally import Tally
-from properties.support.servers import server_settings
+from properties.support.servers import installed_server
 from properties.walks.conformance import walk
 
 pytestmark = pytest.mark.server
@@ -26,5 +25,5 @@ def test_the_sanitizers_find_nothing(
     if implementation != SHARED:
         pytest.skip("only the extension is built here")
     sanitized = build(postgres, Flavour.INSTRUMENTED, cache_folder(), sanitize=True)
-    with open_cluster(sanitized, settings=server_settings(design)) as cluster:
-        walk(Client(cluster, design), tally, share=0.3)
+    with installed_server(sanitized, design) as cluster:
+        walk(Client(cluster, design), tally, share=0.3, at_most=15)
