@@ -94,7 +94,8 @@ def bench(chosen: argparse.Namespace) -> int:
             console.print("\nInterrupted: what had been measured by then is in the results.")
         console.print(f"\n{tested}, in {clock(seconds)} min; WAL segments of 1 MB")
         console.print(f"Results: {nearer(run.folder)}", soft_wrap=True)
-        console.print(f"Report: {report(nearer(run.folder))}", soft_wrap=True)
+        if not chosen.no_report:
+            console.print(f"Report: {report(nearer(run.folder))}", soft_wrap=True)
         if chosen.save_baseline and not recorder.interrupted:
             stored = write_baseline(recorder.measurements, chosen.baseline)
             console.print(f"Baseline: {stored} ratios stored in {nearer(chosen.baseline)}", soft_wrap=True)

@@ -56,6 +56,9 @@ def add_common_options(parser: argparse.ArgumentParser, things: str) -> None:
         help="where the folder with the results is made, and the link 'latest' to it (default: reports/out)",
     )
     parser.add_argument(
+        "--no-report", action="store_true", help="leave out the page: nox -s report makes it of the same results later"
+    )
+    parser.add_argument(
         "-k", metavar="EXPRESSION", dest="selection", help=f"only these {things}, as pytest's -k: this and not that"
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from properties.bench.made_campaigns import HOLDING, Ended, campaign
+from properties.bench.made_campaigns import HOLDING, WITH_PAGE, Ended, campaign
 
 LEFT = "it stopped at the first failure, and the rest was not run"
 FAILING = "def test_one_is_even():\n    assert 1 % 2 == 0\n"
@@ -47,7 +47,7 @@ def test_what_comes_after_the_first_failure_is_not_run(tmp_path: Path, bad: str,
 
 
 def test_the_report_says_so(tmp_path: Path) -> None:
-    run = campaign(tmp_path, "-x", test_b=FAILING, test_c=LATER)
+    run = campaign(tmp_path, "-x", WITH_PAGE, test_b=FAILING, test_c=LATER)
     summary, page = [(run.results / "latest" / name).read_text() for name in ("summary.md", "index.html")]
     assert f"Why: {LEFT}." in summary
     assert "(1 fails, 2 not run;" in summary

@@ -78,8 +78,9 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        where = {"Results": str(nearer(run.folder)), "Report": report(nearer(run.folder))}
-        facts = {"Tested": f"{tested}, in {clock(seconds)} min", **where}
+        facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(run.folder))}
+        if not chosen.no_report:
+            facts["Report"] = report(nearer(run.folder))
         show_end(console, recorder, facts, command(chosen), nearer(run.folder))
     verdict, _reason = recorder.verdict()
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
