@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -31,6 +31,7 @@ from model.operations import (
 )
 from model.outcomes import Ok
 from properties.support.lockstep import ROLES, SESSIONS
+from properties.support.profiles import UNSHRUNK
 from properties.support.strategies import (
     BAD_LABELS,
     BAD_TTLS,
@@ -181,7 +182,7 @@ def test_what_is_printed_of_a_walk_names_the_session_that_acted(kind: type[Opera
             assert not (alone and isinstance(operation, kind))
 
     with pytest.raises(AssertionError) as failure:
-        run_state_machine_as_test(Machine, settings=settings(REPEATABLE, max_examples=300, phases=[Phase.generate]))
+        run_state_machine_as_test(Machine, settings=settings(REPEATABLE, max_examples=300, phases=UNSHRUNK))
     printed = [int(named[1]) for note in failure.value.__notes__ if (named := re.search(r"\bsession=(\d)", note))]
     acted = [step.operation.session for step in Machine.walks[-1] if hasattr(step.operation, "session")]
     assert Disconnect(0) in [step.operation for step in Machine.walks[-1]]

@@ -35,7 +35,7 @@ NIGHTLY: dict[str, Any] = {
 }
 
 settings.register_profile("short", max_examples=5, stateful_step_count=20, derandomize=True, database=None, **COMMON)
-settings.register_profile("dev", max_examples=30, stateful_step_count=30, database=None, **COMMON)
+settings.register_profile("dev", max_examples=30, stateful_step_count=30, derandomize=False, database=None, **COMMON)
 settings.register_profile("gate", max_examples=200, stateful_step_count=40, derandomize=True, database=None, **COMMON)
 settings.register_profile("nightly", database=DirectoryBasedExampleDatabase(FOUND), **NIGHTLY, **COMMON)
 settings.load_profile("dev")
