@@ -20,7 +20,7 @@ from harness.machine.processes import hear_signals
 from harness.machine.project import ROOT
 from harness.running.results import new_folder
 from harness.schema.campaign import Verdict
-from properties.bench.made_campaigns import HOLDING, PATIENCE, Ended, campaign, command, ended, written
+from properties.bench.made_campaigns import HOLDING, PATIENCE, WITH_PAGE, Ended, campaign, command, ended, written
 from properties.campaign.__main__ import main
 from properties.recording.verdict import Property, Recorder, failure_file
 
@@ -219,7 +219,7 @@ def test_junit_says_the_same(mixed: Ended) -> None:
 
 
 def test_results_are_whole_when_everything_holds(tmp_path: Path) -> None:
-    run = campaign(tmp_path, test_good=HOLDING)
+    run = campaign(tmp_path, WITH_PAGE, test_good=HOLDING)
     assert run.status == 0, run.output
     results = run.json
     assert (results["schema"], results["verdict"], results["reason"]) == (1, "holds", "")
@@ -243,6 +243,7 @@ def test_latest_leads_to_the_newest(tmp_path: Path) -> None:
     assert len(folders) == 2
     assert (second.results / "latest").readlink() == Path(folders[-1])
     assert not (second.results / "latest" / "failures").exists()
+    assert not (second.results / "latest" / "index.html").exists(), "it was run with --no-report"
 
 
 @pytest.mark.parametrize(
