@@ -17,7 +17,9 @@ from harness.restore.snapshot import TABLESPACES, Snapshot
 from harness.server.cluster import Cluster, ClusterError, serve
 from harness.server.controldata import CONTROL_FILE
 from harness.server.node import give_all
+from harness.server.session import SqlError
 
+PATIENCE = 60.0
 SAYS_WHY = re.compile(r"(PANIC|FATAL):  .*")
 
 _numbers = itertools.count(1)
@@ -76,6 +78,7 @@ def restored(
         lay_out(snapshot, files, folder)
         try:
             cluster = stack.enter_context(serve(origin.build, folder, everything, archive_dir))
+            await_promotion(cluster)
         except ClusterError as error:
             if why := SAYS_WHY.search(str(error)):
                 raise RestoreRefused(str(error), why.group()) from None
@@ -103,6 +106,17 @@ def lay_out(snapshot: Snapshot, files: BackupFiles, folder: Path) -> None:
     if files.controlfile is not None:
         (data / CONTROL_FILE).write_bytes(files.controlfile)
     give_all(folder, server_user())
+
+
+def await_promotion(cluster: Cluster) -> None:
+    """Waits until recovery has ended: with hot_standby, sessions are let in before. Raises ClusterError if it fails."""
+    try:
+        session = cluster.connect()
+        ended = "SELECT NOT pg_is_in_recovery()"
+        cluster.wait_until(lambda: session.execute(ended) == [(True,)], PATIENCE, "recovery to end")
+        session.close()
+    except SqlError as error:
+        raise ClusterError(f"the server went down in recovery ({error}):\n{cluster.log_since(0)}") from None
 
 
 def relinked(spcmapfile: str, places: Mapping[str, Path]) -> str:
