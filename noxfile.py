@@ -19,6 +19,7 @@ from pathlib import Path
 import nox
 
 ROOMS = ["model", "harness", "properties", "benchmarks", "reports"]
+SHORT_PASS = ["--profile", "short", "--bench-too", "--no-report", "--results", ".cache/tests"]
 PATIENCE = 60  # seconds for a session to remove its servers after Ctrl-C, before nox kills it
 
 nox.options.sessions = ["lint", "tests", "verify"]
@@ -47,7 +48,10 @@ def tests(session: nox.Session) -> None:
     """
     install(session, servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
-    run(session, "pytest", *(arguments or ["--profile=short"]), env=environment)
+    if arguments:
+        run(session, "pytest", *arguments, env=environment)
+    else:
+        run(session, "python", "-m", "properties.campaign", *SHORT_PASS, env=environment)
 
 
 @nox.session

@@ -71,14 +71,15 @@ def numbers(tally: Tally | None) -> list[str]:
 
 @dataclass
 class Dashboard:
-    """Two lines: how far the campaign is, and what it is doing. Rich asks for them a few times a second."""
+    """How far the campaign is, and a line for each thing it is doing. Rich asks for them a few times a second."""
 
     recorder: Recorder
     line: Progress = field(default_factory=Progress)
 
     def __rich__(self) -> RenderableType:
-        one = self.recorder.running
-        return Group(self.progress(), self.doing(one) if one else Text("  getting ready", style="dim", no_wrap=True))
+        running = list(self.recorder.running.values())
+        ready = Text("  getting ready", style="dim", no_wrap=True)
+        return Group(self.progress(), *(map(self.doing, running) if running else [ready]))
 
     def progress(self) -> Table:
         """How far the campaign is."""
