@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import dask
 from distributed import Client, Future, LocalCluster, Worker, as_completed, get_worker
 
 from harness.machine.postgres import SetupError
@@ -13,6 +14,8 @@ __all__ = ["Client", "each_as_it_ends", "here", "listening", "on_each", "tell", 
 
 NEWS = "news"
 """The topic of what workers tell while they work."""
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
+"""What Dask would measure, a hundred times a second, of work that other processes do."""
 REACHED_WITHIN = 10  # seconds, for a scheduler that is told by its address
 
 
@@ -28,6 +31,7 @@ def workers(number: int, scheduler: str | None = None) -> Iterator[Client]:
             yield client
         return
     with (
+        dask.config.set(QUIET),
         LocalCluster(
             n_workers=number,
             threads_per_worker=1,
