@@ -16,7 +16,7 @@ NEWS = "news"
 """The topic of what workers tell while they work."""
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
 """What Dask would measure, a hundred times a second, of work that other processes do."""
-REACHED_WITHIN = 10  # seconds, for a scheduler that is told by its address
+REACHED_WITHIN = 5  # seconds, for a scheduler that is told by its address
 
 
 @contextmanager

@@ -50,8 +50,8 @@ def test_what_is_counted(tally, shared):
 KILLED = """
 import os, pathlib, signal
 
-def test_what_kills_its_process():
-    if os.getpid() == {campaign} or {always} or not pathlib.Path({mark!r}).exists():
+def test_what_kills_its_process_{how}():
+    if {always} or not pathlib.Path({mark!r}).exists():
         pathlib.Path({mark!r}).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -97,25 +97,30 @@ def test_two_say_the_same_as_one(tmp_path: Path) -> None:
     assert junit == [7, 7]
 
 
-def test_a_process_that_dies_is_begun_again(tmp_path: Path) -> None:
-    killed = KILLED.format(campaign=0, always=False, mark=str(tmp_path / "mark"))
-    run = campaign(tmp_path, TWO, test_a=HOLDING, test_killed=killed, test_z=HOLDING)
-    assert (run.status, run.json["verdict"]) == (0, "holds"), run.output
-    assert (tmp_path / "mark").exists()
+@pytest.fixture(scope="module")
+def mishaps(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A campaign with a test that kills its process once, one that always does, and a finding at the end."""
+    folder = tmp_path_factory.mktemp("mishaps")
+    once, always = (
+        KILLED.format(how=how, mark=str(folder / how), always=how == "always") for how in ("once", "always")
+    )
+    return campaign(folder, TWO, test_a=HOLDING, test_b=made["always"], test_c=made["once"], test_z=LATE)
 
 
-def test_what_kills_every_process_is_named_and_does_not_hold(tmp_path: Path) -> None:
-    killed = KILLED.format(campaign=0, always=True, mark=str(tmp_path / "mark"))
-    run = campaign(tmp_path, TWO, test_a=HOLDING, test_killed=killed, test_z=HOLDING)
-    assert (run.status, run.json["verdict"]) == (1, "crashed")
-    assert run.one("what kills its process")["reason"] == "what ran it was lost, again and again: signal 9"
-    assert [one["verdict"] for one in run.json["properties"]] == ["holds", "crashed", "holds"]
+def test_a_process_that_dies_is_begun_again(mishaps: Ended) -> None:
+    assert mishaps.one("what kills its process once")["verdict"] == "holds"
+    assert (mishaps.results.parent / "once").exists()
 
 
-def test_what_is_found_when_all_has_been_run_is_a_failure(tmp_path: Path) -> None:
-    run = campaign(tmp_path, TWO, test_late=LATE)
-    assert run.status == 1
-    assert "a server had crashed" in run.one("it uses what all share")["reason"]
+def test_what_kills_every_process_is_named_and_does_not_hold(mishaps: Ended) -> None:
+    killer = mishaps.one("what kills its process always")
+    assert (killer["verdict"], killer["reason"]) == ("crashed", "what ran it was lost, again and again: signal 9")
+    assert mishaps.one("two is even")["verdict"] == "holds"
+    assert mishaps.status == 1
+
+
+def test_what_is_found_when_all_has_been_run_is_a_failure(mishaps: Ended) -> None:
+    assert "a server had crashed" in mishaps.one("it uses what all share")["reason"]
 
 
 def test_a_set_up_that_fails_is_one_sentence(tmp_path: Path) -> None:
