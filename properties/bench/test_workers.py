@@ -101,9 +101,7 @@ def test_two_say_the_same_as_one(tmp_path: Path) -> None:
 def mishaps(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A campaign with a test that kills its process once, one that always does, and a finding at the end."""
     folder = tmp_path_factory.mktemp("mishaps")
-    once, always = (
-        KILLED.format(how=how, mark=str(folder / how), always=how == "always") for how in ("once", "always")
-    )
+    made = {how: KILLED.format(how=how, mark=str(folder / how), always=how == "always") for how in ("once", "always")}
     return campaign(folder, TWO, test_a=HOLDING, test_b=made["always"], test_c=made["once"], test_z=LATE)
 
 
