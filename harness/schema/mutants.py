@@ -71,6 +71,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """Its area and its own name, with a slash between them."""
     mistake: str
     """What a developer did wrong."""
+    breaks: str = ""
+    """What comes of it, in words; empty: nobody has told."""
     files: tuple[str, ...]
     """That the patch changes."""
     outcome: Outcome

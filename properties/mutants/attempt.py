@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Beginnings of pytest's names, of a test, file or folder: what fits the first is tried first, the rest last."""
     only: tuple[str, ...] = ()
     """The same: nothing else is tried; none: everything is."""
+    held: tuple[str, ...] = ()
+    """pytest's names of those that are known to hold, and are left out."""
     on_a_server: bool = False
     """Whether only properties are tried that need a server."""
     shrink: int
@@ -63,11 +66,14 @@ class Ordered:
     """A pytest plugin that puts the properties in the order of the plan, and leaves out what is not to be tried."""
 
     plan: Plan
-    recorder: Recorder
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """For a quick look."""
+        return frozenset(self.plan.held)
 
     @pytest.hookimpl(trylast=True)  # when the profiles are known
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.pluginmanager.register(self.recorder)
         one_bug_is_enough(config.getoption("--profile"), self.plan.shrink)
 
     @pytest.hookimpl(trylast=True)
@@ -78,6 +84,8 @@ class Ordered:
 
     def wanted(self, item: pytest.Item) -> bool:
         """Is it to be tried?"""
+        if item.nodeid in self.held:
+            return False
         if self.plan.only and rank(item.nodeid, self.plan.only) == len(self.plan.only):
             return False
         return not self.plan.on_a_server or item.get_closest_marker(SERVER) is not None
@@ -106,7 +114,7 @@ def attempt(folder: Path) -> None:
     plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
     recorder = Recorder(finished=lambda one: (folder / ALIVE).touch())
     began = time.monotonic()
-    status, words = run_pytest(Ordered(plan, recorder), None, [plan.tests, "--exitfirst", *plan.options])
+    status, words = run_pytest([recorder, Ordered(plan)], None, [plan.tests, "--exitfirst", *plan.options])
     if status is None or recorder.interrupted:
         raise KeyboardInterrupt
     ended = Ended(
@@ -133,8 +141,6 @@ def error(recorder: Recorder, status: int, words: str) -> str:
         return last_line(words).removeprefix("ERROR: ")
     if unloaded:
         return f"{unloaded[0].test} cannot be loaded: {unloaded[0].reason}"
-    if not any(bad(one) or one.verdict is Verdict.HOLDS for one in recorder.properties):
-        return "no property was found to try it with"
     return ""
 
 

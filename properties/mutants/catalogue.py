@@ -16,6 +16,7 @@ PATCHES, EQUIVALENT, KILLERS = "patches", "equivalent.toml", "killers.json"
 """In this folder."""
 
 FORM = "a sentence that says what a developer did wrong, an empty line, and a unified diff"
+SENTENCE, DIFF = r"(?!diff |--- ).+\.", re.compile(r"^(?:diff --git |--- )", re.MULTILINE)
 PLACES = ("harness/extension/", "model/", "properties/concurrency/")
 """What a mutant may change. To break a property's own statement would be found by that property, and prove nothing."""
 CHANGED = re.compile(r"^(?:---|\+\+\+) [ab]/(.+?)\t?$", re.MULTILINE)
@@ -31,6 +32,8 @@ class Mutant:
     own_name: str
     mistake: str
     """What a developer did wrong, in a sentence."""
+    breaks: str
+    """What comes of it, in words; may be empty."""
     diff: str
     """A unified diff from the project's folder, as ``git apply`` takes it."""
 
@@ -78,11 +81,13 @@ def handwritten(folder: Path) -> list[Mutant]:
 def read_patch(file: Path) -> Mutant:
     """One of them; raises SetupError."""
     try:
-        head, _, diff = file.read_text(encoding="utf-8").partition("\n\n")
+        head, _, rest = file.read_text(encoding="utf-8").partition("\n\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"The patch {file} cannot be read ({error}): it is to have {FORM}.") from None
-    mutant = Mutant(file.parent.name, file.stem, head.strip(), diff)
-    if not re.fullmatch(r"[A-Z\"'].*[.]", mutant.mistake) or not mutant.files:
+    begin = DIFF.search(rest)
+    words, diff = (rest[: begin.start()], rest[begin.start() :]) if begin else (rest, "")
+    mutant = Mutant(file.parent.name, file.stem, head, " ".join(words.split()).removeprefix("Breaks: "), diff)
+    if not re.fullmatch(SENTENCE, head) or not mutant.files:
         raise SetupError(f"The patch {file} is not in the form that it is to have: {FORM}.")
     if elsewhere := [name for name in mutant.files if not name.startswith(PLACES)]:
         raise SetupError(

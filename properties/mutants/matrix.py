@@ -92,7 +92,8 @@ def show_left(console: Console, left: Sequence[Mutant], heading: str, style: str
         return
     console.print(Text(f"\n{heading}", style=style))
     for one in left:
-        console.print(Text(f"  {one.name}: {one.mistake}{f' ({one.reason})' if one.reason else ''}"), soft_wrap=True)
+        words = [one.mistake, one.breaks, f"({one.reason})" if one.reason else ""]
+        console.print(Text(f"  {one.name}: {' '.join(filter(None, words))}"), soft_wrap=True)
 
 
 def summary(results: Mutants, facts: dict[str, str]) -> Table:

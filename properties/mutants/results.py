@@ -21,6 +21,7 @@ def equivalent(mutant: Mutant, reasons: Mapping[str, str]) -> Record:
     return Record(
         name=mutant.name,
         mistake=mutant.mistake,
+        breaks=mutant.breaks,
         files=mutant.files,
         outcome=Outcome.EQUIVALENT,
         reason=reasons[mutant.name],

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,6 +39,14 @@ class OutOfTimeError(Exception):
     """The time for all mutants is over, or the run was interrupted."""
 
 
+class Trial(NamedTuple):
+    """A mutant that was tried."""
+
+    record: Record
+    held: tuple[str, ...]
+    """pytest's names of the properties that hold."""
+
+
 @dataclass
 class Trials:
     """Tries mutants, several at once if asked to."""
@@ -52,30 +60,32 @@ class Trials:
     stop: Event = field(default_factory=Event)
     """Set: everything is to end."""
 
-    def record(self, mutant: Mutant, plan: Plan) -> Record:
+    def record(self, mutant: Mutant, plan: Plan) -> Trial:
         """Tries a mutant, and says what became of it."""
         began = time.monotonic()
         outcome, reason, ended = self.outcome(mutant, plan)
-        return Record(
+        record = Record(
             name=mutant.name,
             mistake=mutant.mistake,
+            breaks=mutant.breaks,
             files=mutant.files,
             outcome=outcome,
             reason=reason,
-            kill=ended.kill if ended and outcome is Outcome.KILLED else None,
+            kill=ended.kill if outcome is Outcome.KILLED else None,
             seconds=round(time.monotonic() - began, 3),
         )
+        return Trial(record, ended.held)
 
-    def outcome(self, mutant: Mutant, plan: Plan) -> tuple[Outcome, str, Ended | None]:
+    def outcome(self, mutant: Mutant, plan: Plan) -> tuple[Outcome, str, Ended]:
         """What became of it, in which words, and what the attempt says."""
         try:
             ended = self.attempt(plan, mutant.diff)
         except StaleError as error:
-            return Outcome.STALE, str(error), None
+            return Outcome.STALE, str(error), Ended()
         except HungError as error:
-            return Outcome.HUNG, str(error), None
+            return Outcome.HUNG, str(error), Ended()
         except OutOfTimeError as error:
-            return Outcome.NOT_RUN, str(error), None
+            return Outcome.NOT_RUN, str(error), Ended()
         if ended.error:
             return Outcome.BROKEN, ended.error, ended
         return (Outcome.KILLED if ended.kill else Outcome.SURVIVED), "", ended
@@ -117,26 +127,6 @@ class Trials:
             raise OutOfTimeError("the run was interrupted")
         if time.monotonic() > self.until:
             raise OutOfTimeError("the time was up")
-
-
-def try_all(
-    trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Callable[[Record], None]
-) -> tuple[list[Record], bool]:
-    """Tries mutants, so many at once, and tells of each when it has ended.
-
-    Returns what became of them, in their order, and whether it was interrupted.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(trials.record, mutant, plan) for mutant, plan in plans.items()]
-        try:
-            for future in as_completed(futures):
-                tell(future.result())
-        except KeyboardInterrupt:
-            trials.stop.set()
-        except BaseException:
-            trials.stop.set()
-            raise
-    return [future.result() for future in futures], trials.stop.is_set()
 
 
 @contextlib.contextmanager
