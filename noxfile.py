@@ -3,6 +3,7 @@
     nox -s verify     the main job: the campaign against a real server, with a verdict
     nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
     nox -s tests      the bench itself, and a short pass of everything
+    nox -s mutants    planted bugs: which property finds each, and how fast
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
@@ -38,6 +39,13 @@ def cassert(session: nox.Session) -> None:
     """The campaign on a PostgreSQL with assertions: --source TREE_OR_TARBALL, and what verify takes."""
     install(session, servers=True)
     run(session, "python", "-m", "properties.campaign.cassert", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Planted bugs, and how fast each is found: -k WORDS, --all, --since REV, --profile gate|nightly, --workers N."""
+    install(session, servers=True)
+    run(session, "python", "-m", "properties.mutants", *session.posargs)
 
 
 @nox.session

@@ -277,9 +277,7 @@ class ConformanceMachine(Walk):
             self.checked(lambda: self.lockstep.finish(self.failed))
         finally:
             self.tally.keep(self.client.history, self.failed)
-            self.tally.examples += 1
-            self.tally.failures += self.failed
-            self.tally.stepping += time.perf_counter() - self.began
+            self.tally.end_example(self.began, self.failed)
 
 
 def walk(client: Client, tally: Tally, share: float = 1.0, at_most: int | None = None) -> None:
