@@ -195,7 +195,7 @@ class Client:
         if (counts := self.implementation.counts) is None:
             return
         deadline = time.monotonic() + PATIENCE
-        while any((counted := self.admin.execute(counts)[0])):
+        while any(counted := self.admin.execute(counts)[0]):
             if time.monotonic() > deadline:
                 raise Violation(f"nothing is open or remembered, and there are still (as in {counts}): {counted}")
             time.sleep(BRIEFLY)
