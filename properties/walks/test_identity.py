@@ -14,17 +14,20 @@ from hypothesis import strategies as st
 
 from harness.building.build import Build
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.session import Session, SqlError
+from harness.server.injection_points import InjectionPoints
+from harness.server.session import Pending, Session, SqlError
 from properties.recording.tally import Tally
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "tokens")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "tokens", "instruments")]
 
+PATIENCE = 30.0  # seconds
 ROOT = "postgres"
 ROLES = (ROOT, "owner", "heir", "nominal", "stranger")
 """A superuser; the usual owner; a member with its privileges; one that would have to become it; nobody to it."""
 FUNCTIONS = "shared_backup_start, shared_backup_stop, shared_backup_abort, shared_backup_renew"
 SET_UP = (
     "CREATE EXTENSION shared_backup",
+    "CREATE EXTENSION shared_backup_instruments",
     "CREATE ROLE owner LOGIN",
     "CREATE ROLE heir LOGIN IN ROLE owner",
     "CREATE ROLE nominal LOGIN NOINHERIT IN ROLE owner",
@@ -82,10 +85,10 @@ def callers() -> st.SearchStrategy[Caller]:
 
 
 @pytest.fixture(scope="module")
-def server(release: Build) -> Iterator[Cluster]:
+def server(instrumented: Build) -> Iterator[Cluster]:
     """A server where only owners, and who has their privileges, may stop a backup."""
     settings = {"shared_preload_libraries": "shared_backup", "shared_backup.stop_policy": "owner"}
-    with open_cluster(release, settings=settings) as server:
+    with open_cluster(instrumented, settings=settings) as server:
         session = server.connect()
         for statement in SET_UP:
             session.execute(statement)
@@ -104,14 +107,18 @@ class Sessions:
 
     def ask(self, caller: Caller, statement: str) -> object:
         """What the first column of the first row is, if this caller asks; raises SqlError."""
+        return self.submit(caller, statement).result(PATIENCE)[0][0]
+
+    def submit(self, caller: Caller, statement: str) -> Pending:
+        """The same, without waiting for it."""
         session = self.of[caller.login]
         session.execute("RESET SESSION AUTHORIZATION")
         if caller.authorized:
             session.execute(f"SET SESSION AUTHORIZATION {caller.authorized}")
         session.execute(f"SET ROLE {caller.current or 'NONE'}")
         if caller.definer is None:
-            return session.execute(statement)[0][0]
-        return session.execute(f"SELECT as_{caller.definer}(%s)", (statement,))[0][0]
+            return session.submit(statement)
+        return session.submit(f"SELECT as_{caller.definer}(%s)", (statement,))
 
 
 @pytest.fixture
@@ -151,6 +158,43 @@ def test_whoever_is_current_owns_what_it_starts_and_may_stop_what_its_privileges
                 assert after == before, f"{work} was refused to {caller}, and something has changed"
             elif work == "start again":
                 assert after[0][0] == now
+            tally.steps += 2
+
+    check()
+
+
+def test_a_start_under_way_is_whose_it_will_be(
+    server: Cluster, sessions: Sessions, admin: Session, tally: Tally
+) -> None:
+    """... and not whose backup it replaces; nobody can end it, and others are not told that it is under way."""
+    points = InjectionPoints(admin)
+    logins = st.tuples(callers(), callers()).filter(lambda pair: pair[0].login != pair[1].login)
+
+    @given(replaced=st.none() | st.just(Caller("owner")) | st.just(Caller("stranger")), who=logins)
+    def check(replaced: Caller | None, who: tuple[Caller, Caller]) -> None:
+        with tally.example():
+            starter, caller = who
+            forget(admin)
+            if replaced:
+                sessions.ask(replaced, START)
+                admin.execute(WORK["stop"])
+            owner = str(sessions.ask(starter, "SELECT current_user"))
+            if replaced and not current(sessions, starter, replaced.login)[1]:
+                return  # it may not use that label
+            points.attach("start-reserved", "it")
+            pending = sessions.submit(starter, START)
+            points.arrived("start-reserved", "it", pending.done)
+            try:
+                assert admin.execute(SHOWN) == [(owner, "starting", None, None)]
+                refused = refusal(sessions, caller, "stop")
+                now, may = current(sessions, caller, owner)
+                assert refused == ("55006" if may else "42501"), (
+                    f"{caller} is {now}, it is {owner}'s"
+                )
+            finally:
+                points.detach()
+                pending.result(PATIENCE)
+            assert admin.execute(SHOWN)[0][:2] == (owner, "active")
             tally.steps += 2
 
     check()
