@@ -188,9 +188,7 @@ def test_a_start_under_way_is_whose_it_will_be(
                 assert admin.execute(SHOWN) == [(owner, "starting", None, None)]
                 refused = refusal(sessions, caller, "stop")
                 now, may = current(sessions, caller, owner)
-                assert refused == ("55006" if may else "42501"), (
-                    f"{caller} is {now}, it is {owner}'s"
-                )
+                assert refused == ("55006" if may else "42501"), f"{caller} is {now}, it is {owner}'s"
             finally:
                 points.detach()
                 pending.result(PATIENCE)
