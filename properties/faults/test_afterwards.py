@@ -17,8 +17,14 @@ from properties.support.profiles import UNSHRUNK
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "instruments")]
 
 PATIENCE = 30.0  # seconds
-LONGEST = 3
-"""Operations before the session is looked at."""
+EXPIRE = "SELECT shared_backup_clock_advance('90 minutes')"
+STATES = {
+    "absent": (),
+    "active": ("SELECT shared_backup_start('a', true)",),
+    "stopped": ("SELECT shared_backup_start('a', true)", "SELECT shared_backup_stop('a', false)"),
+    "expired": ("SELECT shared_backup_start('a', true, '1 hour')", EXPIRE),
+}
+"""Of the backup, and how another session brings it there."""
 CALLS = (
     "SELECT shared_backup_start('a', true)",
     "SELECT shared_backup_start('a', true, '1 hour')",
@@ -33,7 +39,6 @@ CALLS = (
     "SELECT count(*) FROM shared_backup_starters",
     "SELECT pg_backup_start('own', true)",
     "SELECT pg_backup_stop(false)",
-    "SELECT shared_backup_clock_advance('90 minutes')",
 )
 POINTS = (
     "start-checked",
@@ -62,35 +67,59 @@ def server(instrumented: Build) -> Iterator[Cluster]:
         yield server
 
 
-def test_a_session_can_be_cancelled_after_whatever_it_did(server: Cluster, tally: Tally) -> None:
+@pytest.fixture
+def admin(server: Cluster) -> Iterator[Session]:
     admin = server.connect()
+    yield admin
+    admin.close()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_session_can_be_cancelled_after_whatever_it_did(
+    server: Cluster, admin: Session, state: str, tally: Tally
+) -> None:
+    for call in CALLS:
+        with tally.example():
+            afterwards(server, admin, state, [call])
+            tally.steps += 1
+
+
+def test_a_session_can_be_cancelled_after_whatever_failed_in_it(server: Cluster, admin: Session, tally: Tally) -> None:
     points = InjectionPoints(admin)
 
     @settings(phases=UNSHRUNK)  # a session that cannot be cancelled takes its time
-    @given(
-        calls=st.lists(st.sampled_from(CALLS), min_size=1, max_size=LONGEST),
-        point=st.none() | st.sampled_from(POINTS),
-    )
-    def check(calls: list[str], point: str | None) -> None:
+    @given(state=st.sampled_from(sorted(STATES)), calls=st.lists(st.sampled_from(CALLS), min_size=1, max_size=3),
+           point=st.sampled_from(POINTS))  # fmt: skip
+    def check(state: str, calls: list[str], point: str) -> None:
         with tally.example():
-            session = server.connect()
-            for call in calls[:-1]:
-                outcome(session, call)
-            if point is not None:
-                points.attach(point, action="error")
-            last = outcome(session, calls[-1])
-            points.detach()
-            tally.steps += len(calls)
+            points.attach(point, action="error")
             try:
-                look(admin, session, f"after {calls} ({last})")
+                afterwards(server, admin, state, calls)
             finally:
-                session.close()
-                for label in ("a", "b"):
-                    outcome(admin, f"SELECT shared_backup_abort('{label}')")
-                admin.execute("SELECT shared_backup_clock_advance('1 day')")
+                points.detach()
+            tally.steps += len(calls)
 
     check()
-    admin.close()
+
+
+def afterwards(server: Cluster, admin: Session, state: str, calls: list[str]) -> None:
+    """Looks at a session when it has done that to a backup in that state."""
+    clear(admin)
+    for call in STATES[state]:
+        outcome(admin, call)
+    session = server.connect()
+    try:
+        ends = [outcome(session, call) for call in calls]
+        look(admin, session, f"after {calls} of a backup that was {state} ({ends})")
+    finally:
+        session.close()
+        clear(admin)
+
+
+def clear(admin: Session) -> None:
+    """There is no backup."""
+    outcome(admin, "SELECT shared_backup_abort('a')")
+    admin.execute("SELECT shared_backup_clock_advance('1 day')")
 
 
 def outcome(session: Session, call: str) -> str:
