@@ -11,6 +11,9 @@ from harness.schema.run import Implementation, Scalar, Server
 SCHEMA = 1
 """The version of this description."""
 
+STARTING = ("Start", "Rollback", "StockStart")
+"""The operations that take a start point."""
+
 
 class Role(Struct, frozen=True, kw_only=True):
     """A role that there is at the beginning."""
@@ -45,6 +48,24 @@ class Step(Struct, frozen=True, kw_only=True):
     """``ok`` with what it was to return, the SQLSTATE with its name, or where it was to wait; there may be several."""
     came: str = ""
     """The same of what came, and the server's own words when it refused; empty: it was not tried any more."""
+
+    @property
+    def given(self) -> dict[str, Scalar]:
+        """Its arguments, those of a start that is rolled back among them."""
+        start = self.arguments.get("start")
+        own = {name: value for name, value in self.arguments.items() if not isinstance(value, dict)}
+        return {**own, **start} if isinstance(start, dict) else own
+
+    @property
+    def start(self) -> int | None:
+        """The number of the start that took place in this step."""
+        number = self.came.removeprefix("ok, ")
+        return int(number) if self.operation in STARTING and number.isdigit() else None
+
+    @property
+    def outcome(self) -> str:
+        """Without the server's words: ok, an SQLSTATE, or anything else that came."""
+        return "ok" if self.came.startswith("ok") else self.came.partition(" ")[0]
 
 
 class Counterexample(Struct, frozen=True, kw_only=True):

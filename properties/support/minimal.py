@@ -18,8 +18,6 @@ from properties.recording.tally import Tally
 from properties.recording.verdict import leaves
 from properties.support.counterexamples import operation_of, tried
 
-STARTING = ("Start", "Rollback", "StockStart")
-
 
 def make_minimal(error: BaseException, client: Client, tally: Tally) -> None:
     """Puts the smallest counterexamples into the violations of an error, in place of those that are there."""
@@ -70,14 +68,8 @@ def kind(outcome: str) -> str:
 def without(steps: Sequence[Step], begin: int, end: int) -> list[Operation]:
     """The operations without those from ``begin`` up to ``end``; who names a start names it by its new number."""
     left = [*steps[:begin], *steps[end:]]
-    numbers = {number: new for new, number in enumerate(filter(None, map(number_of, left)), start=1)}
+    numbers = {number: new for new, number in enumerate(filter(None, (step.start for step in left)), start=1)}
     return [renumbered(operation_of(step), numbers) for step in left]
-
-
-def number_of(step: Step) -> int | None:
-    """The number of the start that took place in this step."""
-    number = step.came.removeprefix("ok, ")
-    return int(number) if step.operation in STARTING and number.isdigit() else None
 
 
 def renumbered(operation: Operation, numbers: dict[int, int]) -> Operation:
