@@ -130,24 +130,19 @@ class Parts:
 
     def arriving(self, step: Step) -> str:
         """Waits until somebody more has come to where this operation is to wait, or it is through."""
-        through = (
-            "EXISTS (SELECT FROM pg_stat_activity"
-            f" WHERE state = 'idle' AND query LIKE {literal(f'/* {self.begun[key(step)]} */%')})"
-        )
-        arrived = "false"
+        begun = literal(f"/* {self.begun[key(step)]} */%")
+        over = [f"EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle' AND query LIKE {begun})"]
         if step.until is not None:
-            label = None if step.operation == "Advance" else step.given.get("label")
-            place = step.until, label
+            place = step.until, None if step.operation == "Advance" else step.given.get("label")
             others = list(self.waiting.values()).count(place)
             self.waiting[key(step)] = place
-            arrived = (
-                f"EXISTS (SELECT FROM shared_backup_injection_points() WHERE point = {literal(step.until)}"
-                f" AND label IS NOT DISTINCT FROM {literal(label)} AND cardinality(waiting) > {others})"
+            over.append(
+                f"EXISTS (SELECT FROM shared_backup_injection_points() WHERE point = {literal(place[0])}"
+                f" AND label IS NOT DISTINCT FROM {literal(place[1])} AND cardinality(waiting) > {others})"
             )
         return f"""DO $$
 BEGIN
-    WHILE NOT {through}
-        AND NOT {arrived} LOOP
+    WHILE NOT {" AND NOT ".join(over)} LOOP
         PERFORM pg_sleep(0.001), pg_stat_clear_snapshot();
     END LOOP;
 END $$"""

@@ -26,8 +26,9 @@ from harness.schema.counterexample import Counterexample
 from harness.server.alarms import raised
 from harness.server.cluster import ClusterError
 from harness.server.session import SqlError
+from properties.concurrency.phase_by_phase import Case
 from properties.replay.reading import check_capabilities, implementation_for, read
-from properties.replay.trying import Again, try_again
+from properties.replay.trying import Again, case_of, try_again
 from properties.support.servers import installed_server
 
 MENDED, FAILS = 0, 1
@@ -59,24 +60,27 @@ def replay(chosen: argparse.Namespace, sources: Path) -> int:
     one = read(chosen.file)
     implementation = implementation_for(one, chosen.implementation)
     check_capabilities(one, implementation)
+    case = case_of(one, implementation)
     postgres = find_postgres(chosen.pg_config)
     server_user()
     with own_console() as console:
         console.print(Text(one.promise or f"{chosen.file}", style="bold"))
         console.print(f"found with {one.implementation.name} on PostgreSQL {one.server.version}")
         console.print(f"tried with {implementation.name} on PostgreSQL {postgres.version_string}\n")
-        again = on_a_server(one, implementation, postgres, sources)
+        again = on_a_server(one, case, implementation, postgres, sources)
         show(console, one, again)
     return MENDED if again.failed is None else FAILS
 
 
-def on_a_server(one: Counterexample, implementation: Implementation, postgres: Postgres, sources: Path) -> Again:
+def on_a_server(
+    one: Counterexample, case: Case | None, implementation: Implementation, postgres: Postgres, sources: Path
+) -> Again:
     """Tries it on a server that is gone afterwards; a crash of the server is a failure, whatever came."""
     flavour = Flavour.INSTRUMENTED if implementation.prepare_instruments else Flavour(one.flavour)
     built = build(postgres, flavour, cache_folder(), sources=sources)
     try:
         with installed_server(built, implementation, one.server.settings) as cluster:
-            again = try_again(one, cluster, implementation)
+            again = try_again(one, case, cluster, implementation)
     except (SqlError, ClusterError) as error:
         reason = f"{error}".splitlines()[0].rstrip(":.")
         raise SetupError(

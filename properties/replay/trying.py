@@ -31,12 +31,11 @@ class Again:
     """What disagrees there."""
 
 
-def try_again(one: Counterexample, cluster: Cluster, implementation: Implementation) -> Again:
-    """Does it again on a server with the implementation; raises SetupError if its design has other phases."""
-    first = beginning(one, implementation)
-    if any(step.phase for step in one.steps):
-        return by_phases(PhaseController(cluster, implementation), case_of(one, implementation, first))
-    client = Client(cluster, implementation)
+def try_again(one: Counterexample, case: Case | None, cluster: Cluster, implementation: Implementation) -> Again:
+    """Does it again on a server with the implementation; ``case``: see ``case_of``."""
+    if case is not None:
+        return by_phases(PhaseController(cluster, implementation), case)
+    client, first = Client(cluster, implementation), beginning(one, implementation)
     try:
         violation = tried(client, [*map(operation_of, one.steps)], Tally(), first.roles, len(first.sessions))
     except (SqlError, ClusterError, TimeoutError) as error:
@@ -64,9 +63,15 @@ def broken(done: tuple[Step, ...], error: Exception) -> Again:
 # Phase by phase
 
 
-def case_of(one: Counterexample, implementation: Implementation, first: Model) -> Case:
-    """The schedule, with what may come of it; raises SetupError if there is no such schedule."""
-    design, cluster = implementation.design, first
+def case_of(one: Counterexample, implementation: Implementation) -> Case | None:
+    """The schedule, with what may come of it; None: it has no phases.
+
+    Raises SetupError if the design has no such schedule.
+    """
+    if not any(step.phase for step in one.steps):
+        return None
+    design, first = implementation.design, beginning(one, implementation)
+    cluster = first
     before = [operation_of(step) for step in one.steps if not step.phase]
     phases = [operation_of(step) for step in one.steps if step.phase]
     calls: list[Operation] = list(dict.fromkeys(phases))
@@ -76,9 +81,8 @@ def case_of(one: Counterexample, implementation: Implementation, first: Model) -
     runs = interleavings(design, cluster, calls).get(schedule)
     if runs is None:
         raise SetupError(
-            f"In the design {design.name} these operations have other phases than they had: "
-            f"name an --implementation of the design {one.implementation.design.get('name')}, "
-            "or find the counterexample again."
+            f"In the design {design.name} these operations have other phases than they had in "
+            f"{one.implementation.design.get('name')}: name another --implementation, or find it again."
         )
     reaper_at = next((point for point, _ in one.points if point in EXPIRING), None)
     return Case(first, tuple(before), tuple(calls), schedule, tuple(runs), reaper_at)
