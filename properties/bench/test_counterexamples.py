@@ -4,6 +4,7 @@ The bug is a real one: the extension is built with it, and a walk finds it in a 
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.clients.client import Client, Violation
 from harness.clients.implementation import SHARED
 from harness.clients.phases import PhaseController
 from harness.machine.postgres import Postgres
+from harness.machine.processes import stopped
 from harness.schema.counterexample import Counterexample
 from harness.server.cluster import Cluster
 from harness.server.settings import STARTS_AT_ONCE
@@ -36,12 +38,12 @@ from model.operations import (
     Stop,
 )
 from properties.bench.made_campaigns import Ended, campaign
-from properties.bench.planted import BEYOND_THE_LIMIT, isolation_tester, made_up, plant, psql
+from properties.bench.planted import BEYOND_THE_LIMIT, PATIENCE, isolation_tester, made_up, plant, psql
 from properties.concurrency.interleavings import ROLES, SESSION_ROLES, Scope, connections, scopes
 from properties.concurrency.phase_by_phase import Replay
 from properties.recording.counterexample_files import json_text, told
 from properties.recording.isolation_spec import isolation_spec
-from properties.recording.isolation_steps import UntellableError
+from properties.recording.isolation_steps import UntellableError, loading
 from properties.recording.psql_script import in_one_psql, psql_script
 from properties.recording.tally import Tally
 from properties.recording.verdict import Property
@@ -254,6 +256,39 @@ def test_an_interleaving_fails_again_until_it_is_mended(
     assert (status, told.splitlines()[-1]) == (1, f"still fails at step {interleaved.failed}")
     status, told = replayed(capfd, file, None, postgres)
     assert (status, told.splitlines()[-1]) == (0, "mended: every step came as expected")
+
+
+def test_what_comes_before_an_interleaving_is_compared_too(servers: Servers) -> None:
+    controller = PhaseController(servers.broken, SHARED)
+    scope = Scope(("stop",), ("a",), (("a", "active"),), 0)
+    ((schedule, runs),) = scope.interleavings(DESIGN).items()
+    begin(controller)
+    with pytest.raises(Violation) as violation:
+        Replay(controller, scope.case(DESIGN, schedule, runs)).play()
+    put_away(controller.client)
+    one = violation.value.counterexample
+    assert one is not None
+    failed = one.steps[one.failed - 1]
+    assert (failed.operation, failed.phase, failed.came) == ("Start", 0, "ok, 1")
+    assert failed.expected == "53400 configuration_limit_exceeded"
+
+
+def test_the_isolation_tester_goes_on_when_every_session_has_been_told_of_new_settings(servers: Servers) -> None:
+    """... which may take the server a while: here it is stopped."""
+    administrator, other = servers.sound.connect(), servers.sound.connect()
+    other.execute("SELECT 1")
+    administrator.execute("ALTER SYSTEM SET shared_backup.max_backups = '7'")
+    assert servers.sound.pid is not None
+    with stopped(servers.sound.pid):
+        waiting = administrator.submit(loading(SHARED.settings_loaded))
+        time.sleep(0.3)
+        assert not waiting.done()
+    waiting.result(PATIENCE)
+    assert other.execute("SHOW shared_backup.max_backups") == [("7",)]
+    administrator.execute("ALTER SYSTEM RESET shared_backup.max_backups")
+    administrator.execute(loading(SHARED.settings_loaded))
+    administrator.close()
+    other.close()
 
 
 # Every kind of step, on a sound server: what the programs show is what came

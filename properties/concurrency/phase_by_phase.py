@@ -15,8 +15,9 @@ from harness.server.cluster import ClusterError
 from harness.server.probes import forced_full_page_writes, lowered_too_often
 from model.interleave import Run, Schedule, Step
 from model.linearizability.schedule import explains, without_ghosts
+from model.numbers import StartPoint
 from model.operations import Advance, Connect, Operation
-from model.outcomes import Outcome, start_point
+from model.outcomes import Ok, Outcome, start_point
 from model.state import Cluster
 from model.transition import Pending, run, view
 from properties.recording.scripts import attaching, waking
@@ -101,7 +102,8 @@ class Replay:
         for operation in self.case.before:
             ((cluster, wanted),) = run(design, cluster, operation)
             told, wanted = self.client.perform(operation), without_ghosts(operation, wanted)
-            outcome = self.numbered(operation, told, wanted)
+            following = Ok(StartPoint(len(self.controller.start_points.lsns)))  # of a start that should have failed
+            outcome = self.numbered(operation, told, wanted, following)
             assert not isinstance(outcome, AtBoundary)
             event = self.client.history.events[-1]
             event.outcome, event.expected = outcome, describe(wanted)

@@ -99,7 +99,7 @@ class Parts:
                 statements = [text.partition(";")[0] for text in step.sql]
                 return [
                     *parts_of(name, ADMINISTRATOR, statements),
-                    Part(f"{name}_loaded", ADMINISTRATOR, self.loading()),
+                    Part(f"{name}_loaded", ADMINISTRATOR, loading(self.one.implementation.settings_loaded)),
                 ]
             case _:
                 texts = [NAMED_START.sub(named_start, text) for text in step.sql]
@@ -147,26 +147,6 @@ BEGIN
     END LOOP;
 END $$"""
 
-    def loading(self) -> str:
-        """Has the configuration loaded, and waits until every session has been told of it.
-
-        The server tells one process after the other; it has told all of them when the next round has begun.
-        """
-        query = self.one.implementation.settings_loaded
-        if query is None:
-            return "SELECT pg_reload_conf(), pg_sleep(1)"
-        return f"""DO $$
-DECLARE loaded text;
-BEGIN
-    FOR round IN 1..2 LOOP
-        loaded := ({query});
-        PERFORM pg_reload_conf();
-        WHILE loaded IS NOT DISTINCT FROM ({query})::text LOOP
-            PERFORM pg_sleep(0.001);
-        END LOOP;
-    END LOOP;
-END $$"""
-
     def remembering(self, number: int, step: Step) -> Part:
         """Remembers a start that is named later on, from the view: what a session writes it may roll back."""
         view = self.one.implementation.view
@@ -181,6 +161,27 @@ END $$"""
             f"INSERT INTO {STARTS} SELECT {step.start}, start_lsn, {token} FROM ({view}) AS shown ({names})"
             f" WHERE label = {literal(step.given['label'])}",
         )
+
+
+def loading(settings_loaded: str | None) -> str:
+    """Has the configuration loaded, and waits until every session has been told of it.
+
+    The server tells one process after the other; it has told all of them when the next round has begun.
+    ``settings_loaded``: see ``Implementation``.
+    """
+    if settings_loaded is None:
+        return "SELECT pg_reload_conf(), pg_sleep(1)"
+    return f"""DO $$
+DECLARE loaded text;
+BEGIN
+    FOR round IN 1..2 LOOP
+        loaded := ({settings_loaded});
+        PERFORM pg_reload_conf();
+        WHILE loaded IS NOT DISTINCT FROM ({settings_loaded})::text LOOP
+            PERFORM pg_sleep(0.001);
+        END LOOP;
+    END LOOP;
+END $$"""
 
 
 def key(step: Step) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from harness.clients.implementation import Capability
 from harness.schema.counterexample import Counterexample, Step
 from properties.recording.scripts import (
-    SETTINGS,
     aborting,
     about,
     attaching,
@@ -20,6 +19,7 @@ from properties.recording.scripts import (
     waking,
 )
 
+# A new session knows of settings that were changed before it connected: the server tells everybody first.
 ONE_PSQL = "psql -X -f runs it. Where another session has its turn, psql connects anew, which ends the one before."
 MANY = """\
 Here a session has something to lose, or waits, while others have their turn: paste what each of them says into a psql
@@ -100,8 +100,8 @@ class Sections:
             yield from self.said(step)
         if step.until is not None:
             self.waiting[key] = step.until
-        if step.operation in (*SETTINGS, "Restart", "Disconnect"):
-            self.speaker = ""  # a new session knows of new settings
+        if step.operation in ("Restart", "Disconnect"):
+            self.speaker = ""
         if step.operation == "Restart":
             self.users.clear()
         if step.operation == "Disconnect":
