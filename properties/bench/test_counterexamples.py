@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from harness.building.build import Build, Flavour, build
 from harness.clients.client import Client, Violation
@@ -132,7 +133,7 @@ def test_a_failure_is_written_down_in_every_form(found: Ended) -> None:
         assert file_of(found, suffix).name in text
     for script in (file_of(found, ".sql"), file_of(found, ".spec")):
         assert SENTENCE in script.read_text().splitlines()[0]
-        assert "expected 53400 configuration_limit_exceeded" in script.read_text()
+        assert "expected: 53400 configuration_limit_exceeded" in script.read_text()
 
 
 def test_it_is_minimal_and_says_what_was_expected_and_what_came(found: Ended) -> None:
@@ -374,14 +375,20 @@ def compare_calls(one: Counterexample, said: Mapping[str, str]) -> Iterator[str]
         yield shown
 
 
+def test_what_is_wrong_may_be_something_else_than_the_outcome() -> None:
+    one = replace(made_up(Connect(0, "root"), Start(0, "a")), found="the view shows\n  nothing")
+    assert "--   ok, 1\n--   but then: the view shows nothing\n" in psql_script(one)
+    assert "# came: ok, 1\n# but then: the view shows nothing\n" in isolation_spec(one)
+
+
 def test_what_the_isolation_tester_cannot_be_told_is_said() -> None:
     with pytest.raises(UntellableError, match="the server is restarted, which ends the tester's connections"):
         isolation_spec(made_up(Connect(0, "root"), Restart(RestartKind.CRASH)))
     label = Start(0, "a}b")
     one = made_up(Connect(0, "root"), label)
-    sent = msgspec.structs.replace(one.steps[1], sql=("SELECT shared_backup_start('a}b')",))
+    sent = replace(one.steps[1], sql=("SELECT shared_backup_start('a}b')",))
     with pytest.raises(UntellableError, match="a statement has a closing brace"):
-        isolation_spec(msgspec.structs.replace(one, steps=(one.steps[0], sent)))
+        isolation_spec(replace(one, steps=(one.steps[0], sent)))
     failed = Property(
         "it lasts",
         "restarts",

@@ -14,6 +14,7 @@ from properties.recording.scripts import (
     changed_settings,
     literal,
     named_starts,
+    objection,
     tried,
     waking,
 )
@@ -68,7 +69,7 @@ class Parts:
                 for count, place in enumerate(self.one.points, start=1):
                     yield Part(f"attach{count}", ADMINISTRATOR, attaching(*place).rstrip(";"))
             parts = self.step(f"step{number}_{step.operation.lower()}", step)
-            parts[-1].remarks = [f"expected: {step.expected}"] * (number == self.one.failed) + [f"came: {step.came}"]
+            parts[-1].remarks = [f"came: {step.came}"] + [objection(self.one)] * (number == self.one.failed)
             yield from parts
             if step.start in named_starts(self.one):
                 yield self.remembering(number, step)

@@ -13,6 +13,7 @@ from properties.recording.scripts import (
     in_one_line,
     named_starts,
     needs_instruments,
+    objection,
     preparation,
     roles,
     tried,
@@ -108,7 +109,7 @@ class Sections:
             self.users.pop(session, None)
         yield f"--   {in_one_line(step.came)}"
         if number == self.one.failed:
-            yield f"--   expected {in_one_line(step.expected)}"
+            yield f"--   {objection(self.one)}"
 
     def said(self, step: Step) -> Iterator[str]:
         """What is sent, as psql is to send it."""

@@ -22,7 +22,7 @@ NAMED_START = re.compile(r":'start_(\d+)_(\w+)'")
 def about(one: Counterexample) -> Iterator[str]:
     """What is told at the top."""
     yield one.promise or "A promise"
-    yield f"is broken at step {one.failed} of {one.failed}:"
+    yield f"is broken at step {one.failed}:"
     yield from (f"    {line}".rstrip() for line in one.found.splitlines())
     yield f"Found with {one.implementation.name} ({one.flavour}) on PostgreSQL {one.server.version}."
     if one.server.settings:
@@ -37,6 +37,14 @@ def about(one: Counterexample) -> Iterator[str]:
 def tried(one: Counterexample) -> tuple[Step, ...]:
     """The steps up to the one that failed."""
     return one.steps[: one.failed]
+
+
+def objection(one: Counterexample) -> str:
+    """What is wrong with the step that failed: it may be something else than its outcome."""
+    step = one.steps[one.failed - 1]
+    wanted = step.expected.split(" or ")
+    agrees = any(step.came == outcome or step.came.startswith(f"{outcome}: ") for outcome in wanted)
+    return in_one_line(f"but then: {one.found}" if agrees else f"expected: {step.expected}")
 
 
 def needs_instruments(one: Counterexample) -> bool:

@@ -81,7 +81,7 @@ def step(client: Client, event: Event) -> Step:
     return Step(
         who=event.who,
         operation=type(event.operation).__name__,
-        arguments=asdict(event.operation),
+        arguments=msgspec.to_builtins(asdict(event.operation)),
         sql=tuple(without_tokens(client, text) for text in event.sql),
         expected=event.expected,
         came=described(event),
