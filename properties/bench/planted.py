@@ -6,14 +6,13 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from harness.clients.history import describe
 from harness.clients.implementation import SHARED, Implementation
 from harness.machine.postgres import Postgres
-from harness.machine.project import EXTENSION
+from harness.machine.project import EXTENSION, ROOT
 from harness.running.results import recorded
 from harness.schema.counterexample import Counterexample, Role, Step
 from harness.schema.run import Server
@@ -22,33 +21,23 @@ from model.linearizability.schedule import without_ghosts
 from model.operations import Operation
 from model.state import initial
 from model.transition import run
+from properties.mutants.selection import PATCH
+from properties.mutants.tree import apply
 from properties.support.lockstep import ROLES, SESSIONS
 
 PATIENCE = 60  # seconds for psql or the isolation tester
 
 
-class Bug(NamedTuple):
-    """One place in the sources, and what stands there instead."""
-
-    file: str
-    sound: str
-    broken: str
+BEYOND_THE_LIMIT = "registry/limit-admits-one-more"
+"""The mutant that lets one backup more begin than the limit allows."""
 
 
-BEYOND_THE_LIMIT = Bug(
-    "registry.c", "header->live >= shared_backup_max_backups)", "header->live > shared_backup_max_backups)"
-)
-"""There is one backup more than the limit allows."""
-
-
-def plant(bug: Bug, folder: Path) -> Path:
-    """The sources of the extension in a new folder, with the bug; returns the folder."""
-    shutil.copytree(EXTENSION, folder)
-    source = folder / bug.file
-    text = source.read_text()
-    assert text.count(bug.sound) == 1, f"{bug.file} has changed: plant the bug elsewhere"
-    source.write_text(text.replace(bug.sound, bug.broken))
-    return folder
+def plant(mutant: str, folder: Path) -> Path:
+    """The sources of the extension in a folder, with the bug in them; returns theirs."""
+    sources = folder / EXTENSION.relative_to(ROOT)
+    shutil.copytree(EXTENSION, sources)
+    apply((ROOT / PATCH.format(mutant)).read_text(), folder)
+    return sources
 
 
 def made_up(*operations: Operation, implementation: Implementation = SHARED) -> Counterexample:

@@ -94,7 +94,7 @@ class Servers(NamedTuple):
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant(BEYOND_THE_LIMIT, tmp_path_factory.mktemp("planted") / "extension")
+    return plant(BEYOND_THE_LIMIT, tmp_path_factory.mktemp("planted"))
 
 
 @pytest.fixture(scope="module")
