@@ -15,12 +15,14 @@ from harness.machine.project import ROOT
 from harness.machine.scratch import program_folder
 from harness.schema.mutants import Outcome, Verdict
 from properties.bench.made_mutants import Tried, made_diff, made_patch, made_room, try_toys
-from properties.mutants import selection
+from properties.mutants import attempt, selection
 from properties.mutants.__main__ import main
 from properties.mutants.attempt import Plan, rank
 from properties.mutants.catalogue import HERE, Catalogue, Mutant, gathered, handwritten, read_catalogue, read_patch
 from properties.mutants.order import AREAS, FILES, likely, plans
 from properties.mutants.tree import StaleError, apply
+from properties.recording.tally import Tally
+from properties.recording.verdict import Property, Recorder
 
 ON_A_SERVER = """
 import pytest
@@ -276,7 +278,28 @@ def test_a_known_killer_that_is_not_there_any_more_stops_nothing(
 def test_a_mutant_that_hangs_is_no_kill(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = try_toys(tmp_path, made_room(tmp_path, "sleeper"), capfd, "--silence=2")
     assert (run.status, run.one("sleeper").outcome) == (1, Outcome.HUNG)
-    assert "no property has ended for 2 s" in run.output
+    assert "nothing has gone on for 2 s" in run.output
+
+
+def test_what_counts_steps_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "BEAT", 0.02)
+    one, file = Property("it goes on", "toys", "test_toy.py::test_it", tally=Tally()), tmp_path / "alive"
+    with attempt.touching(file, Recorder(properties=[one])):
+        wait_for(file)
+        file.unlink()
+        time.sleep(0.5)
+        assert not file.exists(), "nothing has gone on"
+        assert one.tally is not None
+        one.tally.steps += 1
+        wait_for(file)
+
+
+def wait_for(file: Path) -> None:
+    """Waits until the file is there."""
+    deadline = time.monotonic() + PATIENCE
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_the_budget_leaves_out_is_not_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
