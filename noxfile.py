@@ -3,6 +3,8 @@
     nox -s verify     the main job: the campaign against a real server, with a verdict
     nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
     nox -s tests      the bench itself, and a short pass of everything
+    nox -s mutants    planted bugs: which property finds each, and how fast
+    nox -s replay     a counterexample that verify has found, tried again
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
@@ -19,6 +21,7 @@ from pathlib import Path
 import nox
 
 ROOMS = ["model", "harness", "properties", "benchmarks", "reports"]
+SHORT_PASS = ["--profile", "short", "--bench-too", "--no-report", "--results", ".cache/tests"]
 PATIENCE = 60  # seconds for a session to remove its servers after Ctrl-C, before nox kills it
 
 nox.options.sessions = ["lint", "tests", "verify"]
@@ -40,6 +43,13 @@ def cassert(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Planted bugs, and how fast each is found: -k WORDS, --all, --since REV, --profile gate|nightly, --workers N."""
+    install(session, servers=True)
+    run(session, "python", "-m", "properties.mutants", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The bench's and the model's own tests, and a short pass of everything; with arguments, which go to pytest, those.
 
@@ -47,7 +57,17 @@ def tests(session: nox.Session) -> None:
     """
     install(session, servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
-    run(session, "pytest", *(arguments or ["--profile=short"]), env=environment)
+    if arguments:
+        run(session, "pytest", *arguments, env=environment)
+    else:
+        run(session, "python", "-m", "properties.campaign", *SHORT_PASS, env=environment)
+
+
+@nox.session
+def replay(session: nox.Session) -> None:
+    """A counterexample, tried again: FILE (failures/*.json in a results folder), --pg-config, --implementation."""
+    install(session, servers=True)
+    run(session, "python", "-m", "properties.replay", *session.posargs)
 
 
 @nox.session

@@ -107,7 +107,7 @@ def measure(recorder: Recorder, chosen: argparse.Namespace, folder: Path) -> Non
     """Runs the benchmarks; raises SetupError if nothing was set up."""
     suites = [str(BENCHMARKS / f"test_{suite}.py") for suite in SUITES]
     how = ["--benchmark-disable-gc", *common_options(chosen), *["--full"] * chosen.full]
-    status, words = run_pytest(recorder, chosen.selection, [*suites, *how])
+    status, words = run_pytest([recorder], chosen.selection, [*suites, *how])
     if status is None:
         recorder.interrupted = True
         return

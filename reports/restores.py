@@ -1,6 +1,7 @@
 """Restores: what became of the backups that a campaign tried to restore."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -62,11 +63,29 @@ class Scenario:
 
 def scenarios(restores: Iterable[Restore]) -> list[Scenario]:
     """The restores by scenario: by name, those that the model calls restorable first."""
+    return sorted_into(restores, lambda scenario: scenario)
+
+
+def groups(restores: Iterable[Restore]) -> list[Scenario]:
+    """The restores by what their scenarios have in common: few enough for a figure."""
+    return sorted_into(restores, group_of)
+
+
+def sorted_into(restores: Iterable[Restore], name: Callable[[str], str]) -> list[Scenario]:
+    """The restores by the name that is given to their scenarios."""
     found: dict[str, list[Restore]] = {}
     for one in restores:
-        found.setdefault(one.scenario, []).append(one)
+        found.setdefault(name(one.scenario), []).append(one)
     in_order = sorted(found.items(), key=lambda item: (not any(one.restorable for one in item[1]), item[0]))
     return [Scenario(name, tuple(some)) for name, some in in_order]
+
+
+def group_of(scenario: str) -> str:
+    """What comes before its first colon; else its name without parentheses, up to the second comma."""
+    kind, colon, rest = scenario.partition(": ")
+    if colon:
+        return f"{kind}: {rest.partition(', ')[0]}" if kind == "control" and rest.startswith("durable") else kind
+    return ", ".join(re.sub(r" \([^)]*\)", "", scenario).split(", ")[:2])
 
 
 def together(restores: Sequence[Restore]) -> Scenario | None:

@@ -17,6 +17,7 @@ from psycopg.sql import Literal
 from harness.clients.history import Event, History
 from harness.clients.implementation import STOCK, Implementation
 from harness.clients.labelfile import LabelFile, parse_label_file
+from harness.clients.roles import creating, granted
 from harness.clients.start_points import StartPoints
 from harness.clients.violation import Violation as Violation
 from harness.machine.processes import wait_gone
@@ -57,6 +58,8 @@ from model.state import Role
 
 PATIENCE = 30.0
 """Seconds that a process may take to end, or a setting to be loaded, before the bench gives up."""
+
+BRIEFLY = 0.001  # seconds between looks
 
 LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
@@ -169,7 +172,10 @@ class Client:
         Time passes until no result is remembered; without a clock to move, a restart makes the server forget.
         """
         view, abort = self.implementation.view, self.implementation.abort
-        if view is None or abort is None or not (rows := self.admin.execute(view)):
+        if view is None or abort is None:
+            return
+        if not (rows := self.admin.execute(view)):
+            self.nothing_counted()
             return
         for row in rows:
             if row[1] == "active":
@@ -180,6 +186,20 @@ class Client:
             self.forget_all("fast")
         if left := self.admin.execute(view):
             raise Violation(f"nothing should be open or remembered, and the view shows {left}")
+        self.nothing_counted()
+
+    def nothing_counted(self) -> None:
+        """While there is no backup, none is counted, and none has shared memory; raises Violation.
+
+        A start that was given up may take a moment to be undone.
+        """
+        if (counts := self.implementation.counts) is None:
+            return
+        deadline = time.monotonic() + PATIENCE
+        while any(counted := self.admin.execute(counts)[0]):
+            if time.monotonic() > deadline:
+                raise Violation(f"nothing is open or remembered, and there are still (as in {counts}): {counted}")
+            time.sleep(BRIEFLY)
 
     def afresh(self) -> None:
         """No backup is open or remembered, and the settings are the design's, whatever examples have made of them."""
@@ -542,23 +562,16 @@ class Client:
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """What EXECUTE is granted on: the implementation's functions, and core's beside them."""
-        return tuple(dict.fromkeys((*self.implementation.functions, *STOCK.functions)))
+        """What EXECUTE is granted on."""
+        return granted(self.implementation.functions)
 
     def make_roles(self, roles: tuple[Role, ...]) -> None:
         """Creates the roles of an example, with their privileges and memberships, unless they are as they should be."""
         if self.roles == roles:
             return
         self.drop_roles(roles)
-        for role in roles:
-            self.admin.execute(f"CREATE ROLE {role.name} LOGIN {'SUPERUSER' if role.superuser else ''}")
-            if role.monitor:
-                self.admin.execute(f"GRANT pg_monitor TO {role.name}")
-            if role.execute:
-                self.admin.execute(f"GRANT EXECUTE ON FUNCTION {', '.join(self.functions)} TO {role.name}")
-        for role in roles:
-            for group in role.member_of:
-                self.admin.execute(f"GRANT {group} TO {role.name}")
+        for statement in creating(roles, self.functions):
+            self.admin.execute(statement)
         self.roles = roles
 
     def drop_roles(self, roles: tuple[Role, ...]) -> None:

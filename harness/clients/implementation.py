@@ -6,14 +6,16 @@ in the bench tells them apart.
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.machine.postgres import SetupError
 from harness.server.session import Session
-from model.design import DESIGNS, Design, OnRestart, StopPolicy
+from model.design import DESIGNS, Design, OnRestart
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
@@ -74,6 +76,8 @@ class Implementation:
     """Moves its clock by ``interval``, and returns when what was due has been done."""
     settings_loaded: str | None = None
     """When its background process last read the configuration; None: it has none that does."""
+    counts: str | None = None
+    """Numbers that are all zero while no backup is open or remembered, such as those of what it has in memory."""
 
     @property
     def has_clock(self) -> bool:
@@ -127,6 +131,7 @@ SHARED = Implementation(
     freeze_clock="SELECT shared_backup_clock_freeze()",
     advance_clock="SELECT shared_backup_clock_advance(%(interval)s::interval)",
     settings_loaded="SELECT settings_loaded FROM shared_backup_reaper()",
+    counts="SELECT live, results, results_size, chunks FROM shared_backup_counts()",
 )
 
 DURABLE = replace(
@@ -159,6 +164,7 @@ def without_instruments(implementation: Implementation) -> Implementation:
         freeze_clock=None,
         advance_clock=None,
         settings_loaded=None,
+        counts=None,
     )
 
 
@@ -226,8 +232,7 @@ def design_of(path: Path, table: dict[str, Any]) -> Design:
     design = DESIGNS[like]
     settings = rest.pop("settings", {})
     try:
-        if "stop_policy" in settings:
-            settings = {**settings, "stop_policy": StopPolicy(settings["stop_policy"])}
-        return replace(design, **rest, settings=design.settings._replace(**settings))
-    except (TypeError, ValueError) as error:
+        chosen = replace(design, **rest, settings=design.settings._replace(**settings))
+        return msgspec.convert({**asdict(chosen), "settings": list(chosen.settings)}, Design)
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
         raise SetupError(f"{path}: the design is wrong ({error}).") from None

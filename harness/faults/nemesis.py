@@ -144,10 +144,16 @@ def vanish(target: Target) -> Iterator[None]:
 
 
 def suspend(target: Target) -> Iterator[None]:
-    """SIGSTOP; meanwhile others can start and stop backups."""
+    """SIGSTOP; where it waits at a point, others can start and stop backups meanwhile.
+
+    Elsewhere it may hold one of core's own locks, and everybody waits until it goes on.
+    """
     with stopped(target.victim):
-        target.admin.execute("SELECT shared_backup_start('beside', true)")
-        target.admin.execute("SELECT shared_backup_abort('beside')")
+        if target.held:
+            target.admin.execute("SELECT shared_backup_start('beside', true)")
+            target.admin.execute("SELECT shared_backup_abort('beside')")
+        else:
+            target.linger()
         yield
 
 

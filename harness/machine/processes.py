@@ -4,11 +4,13 @@ import contextlib
 import ctypes
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 
-PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 IPC_RMID = 0  # <linux/ipc.h>
 SHARED_MEMORY_LINE = 6  # of postmaster.pid, counted from 0: the key and number of its System V segment
 POLL = 0.0005  # seconds between looks at a process
@@ -22,6 +24,32 @@ def become_subreaper() -> None:
     would stay zombies and look alive.
     """
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Has this process be sent SIGTERM when the thread that started it ends, however that comes."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def orderly_end() -> Iterator[None]:
+    """Makes SIGTERM and SIGHUP end the process the way Ctrl-C does, through the ends of all blocks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    replaced = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            replaced[number] = signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.strsignal(number))
 
 
 def descendants(pid: int) -> list[int]:

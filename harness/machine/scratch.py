@@ -111,6 +111,12 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def sweep() -> None:
+    """Removes what processes of the bench have left that were killed, and ends their servers."""
+    for parent in {scratch_parent(), Path(tempfile.gettempdir())}:
+        _sweep(parent)
+
+
 def _sweep(parent: Path) -> None:
     for folder in parent.glob(PREFIX + "*"):
         try:

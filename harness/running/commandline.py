@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def common_options(chosen: argparse.Namespace) -> list[str]:
     return [f"--{name}={value}" for name, value in given.items() if value]
 
 
-def run_pytest(plugin: object, selection: str | None, arguments: list[str]) -> tuple[int | None, str]:
+def run_pytest(plugins: Sequence[object], selection: str | None, arguments: list[str]) -> tuple[int | None, str]:
     """Runs pytest in this process; returns its status, and what it said. None: interrupted while it cleared up."""
     words = io.StringIO()
     given = [
@@ -81,7 +81,7 @@ def run_pytest(plugin: object, selection: str | None, arguments: list[str]) -> t
     ]
     try:
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
-            return pytest.main(given, plugins=[plugin]), words.getvalue()
+            return pytest.main(given, plugins=plugins), words.getvalue()
     except KeyboardInterrupt:  # a second one
         return None, words.getvalue()
 

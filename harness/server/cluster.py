@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 from psycopg.conninfo import make_conninfo
 
 from harness.building.build import Build
 from harness.machine.postgres import SetupError, identity, server_user
-from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, wait_gone
+from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, orderly_end, wait_gone
 from harness.machine.scratch import check_socket_path, scratch_folder
 from harness.server.alarms import Watch
 from harness.server.logs import Log
@@ -265,7 +264,7 @@ def open_cluster(
 ) -> Iterator[Cluster]:
     """A new cluster with the extension loaded, started; gone with everything it left when the block ends.
 
-    ``settings`` go before the bench's own (``harness.settings.DEFAULTS``). With ``archive``, WAL is archived into the
+    ``settings`` go before the bench's own (``harness.server.settings``). With ``archive``, WAL is archived into the
     cluster's ``archive_dir``. Raises SetupError or ClusterError if it cannot be started.
     """
     become_subreaper()
@@ -312,7 +311,7 @@ def servers() -> tuple[Cluster, ...]:
 
 
 def _run(cluster: Cluster) -> Iterator[Cluster]:
-    with _orderly_end():
+    with orderly_end():
         try:
             cluster.start()
             _servers.append(cluster)
@@ -348,24 +347,3 @@ def _copy_template(template: Path, folder: Path) -> None:
     folder.mkdir(mode=0o755)
     give(folder, server_user())
     subprocess.run(["cp", "-a", template / "data", folder / "data"], check=True, cwd="/", **identity(server_user()))
-
-
-@contextlib.contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Makes SIGTERM and SIGHUP end the process the way Ctrl-C does, through the ends of all blocks."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    replaced = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            replaced[number] = signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.strsignal(number))

@@ -53,7 +53,15 @@ def written(folder: Path, **files: str) -> Path:
 
 def command(folder: Path, properties: Path, *arguments: str) -> list[str]:
     """The campaign as a program; without the page, which takes longer than all the rest, unless it is asked for."""
-    start = [sys.executable, "-c", PROGRAM, str(properties), f"--results={folder / 'out'}", "--profile=dev"]
+    start = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(properties),
+        f"--results={folder / 'out'}",
+        "--profile=dev",
+        "--workers=1",
+    ]
     return [
         *start,
         *([] if WITH_PAGE in arguments else ["--no-report"]),

@@ -1,6 +1,7 @@
 """The main job: every property against a real server, with progress, a verdict and a results folder.
 
     nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
+                     [--workers N | --scheduler ADDRESS]
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
 2 the bench could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described
@@ -8,6 +9,7 @@ in ``properties.recording.results``.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.machine.postgres import SetupError
+from harness.machine.project import ROOT
 from harness.running.commandline import (
     INTERRUPTED,
     add_common_options,
@@ -28,6 +31,8 @@ from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
+from properties.campaign.distribution import Distribution
+from properties.campaign.runners import Job
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.verdict import Recorder
@@ -37,6 +42,8 @@ from properties.support.servers import server_settings
 PROPERTIES = Path(__file__).parents[1]
 
 HOLDS, FAILS = 0, 1
+MOST_WORKERS = 8
+"""Unless it is told to take more: each has servers of its own."""
 
 
 def main(arguments: Sequence[str] | None = None, tests: Path = PROPERTIES) -> int:
@@ -59,15 +66,36 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="build the extension with sanitizers of undefined behaviour and addresses",
     )
+    cores = len(os.sched_getaffinity(0))
+    result.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=min(cores, MOST_WORKERS),
+        help=f"processes that run properties at once (default: one for each core, at most {MOST_WORKERS})",
+    )
+    result.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run them on the workers of that Dask scheduler (tcp://host:port), with this project in their folder",
+    )
+    result.add_argument("--bench-too", action="store_true", help="also the tests of the bench itself")
     result.add_argument(
         "-x", "--exitfirst", action="store_true", help="stop at the first failure: what comes after it is not run"
     )
     return result
 
 
+def positive(word: str) -> int:
+    """A number of workers."""
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of workers: say 1 or more")
+    return int(word)
+
+
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
-    run, recorder = begin(chosen), Recorder()
+    run, recorder = begin(chosen), Recorder(bench_too=chosen.bench_too)
     tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize
     with own_console() as console:
         console.print(tested)
@@ -87,18 +115,22 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
 
 
 def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> None:
-    """Runs the properties; raises SetupError if pytest refuses the arguments."""
+    """Runs the properties, here or on workers; raises SetupError if pytest refuses the arguments."""
+    place = tests.relative_to(ROOT) if tests.is_relative_to(ROOT) else tests
+    common = ["--continue-on-collection-errors", *["--exitfirst"] * chosen.exitfirst, *options(chosen)]
+    plugins: list[object] = [recorder]
+    if chosen.workers > 1 or chosen.scheduler:
+        job = Job((str(place), *common), chosen.selection, chosen.bench_too)
+        plugins.append(Distribution(recorder, job, chosen.workers, chosen.scheduler))
     status, words = run_pytest(
-        recorder,
+        plugins,
         chosen.selection,
         [
             str(tests),
+            *common,
             f"--junitxml={folder / 'junit.xml'}",
             "--override-ini=junit_family=xunit1",  # has the properties that tests record
             "--override-ini=junit_suite_name=shared-backup",
-            "--continue-on-collection-errors",
-            *["--exitfirst"] * chosen.exitfirst,
-            *options(chosen),
         ],
     )
     recorder.interrupted |= status is None

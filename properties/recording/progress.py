@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.running.terminal import Progress, live
 from harness.schema.campaign import Restore, Verdict
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
+from properties.recording.counterexample_files import files_of
 from properties.recording.tally import Tally, counted
 from properties.recording.verdict import Property, Recorder, class_name, count, coverage, failure_file, told, totals
 
@@ -71,14 +72,15 @@ def numbers(tally: Tally | None) -> list[str]:
 
 @dataclass
 class Dashboard:
-    """Two lines: how far the campaign is, and what it is doing. Rich asks for them a few times a second."""
+    """How far the campaign is, and a line for each thing it is doing. Rich asks for them a few times a second."""
 
     recorder: Recorder
     line: Progress = field(default_factory=Progress)
 
     def __rich__(self) -> RenderableType:
-        one = self.recorder.running
-        return Group(self.progress(), self.doing(one) if one else Text("  getting ready", style="dim", no_wrap=True))
+        running = list(self.recorder.running.values())
+        ready = Text("  getting ready", style="dim", no_wrap=True)
+        return Group(self.progress(), *(map(self.doing, running) if running else [ready]))
 
     def progress(self) -> Table:
         """How far the campaign is."""
@@ -171,6 +173,9 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
     file = Path("failures", failure_file(one))
     test = one.test.rpartition("::")[2].partition("[")[0]
     console.print(Text(f"\nAll of it:     {folder / file}", style="dim"), soft_wrap=True)
+    for files in files_of(one):
+        again_by_itself = shlex.join(["nox", "-s", "replay", "--", str(folder / files.json)])
+        console.print(Text(f"By itself:     {again_by_itself}", style="dim"), soft_wrap=True)
     for decorator in one.same_again:
         console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
     console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)

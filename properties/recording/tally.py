@@ -47,6 +47,17 @@ def counted(restores: Sequence[Restore]) -> RestoreTotals:
     )
 
 
+@dataclass(frozen=True)
+class FirstFailure:
+    """What it took until an example failed, before it was made smaller."""
+
+    examples: int
+    """With the one that failed."""
+    steps: int
+    when: float
+    """Seconds, monotonic."""
+
+
 @dataclass
 class Tally:
     """The counts of one property."""
@@ -60,6 +71,7 @@ class Tally:
     """Transition classes that the property undertakes to see."""
     failures: int = 0
     """Examples that failed so far: Hypothesis makes them smaller before it reports one."""
+    first_failure: FirstFailure | None = None
     stepping: float = 0.0
     """Seconds spent in steps and their checks, without the making of clusters."""
     notes: list[str] = field(default_factory=list)
@@ -82,15 +94,22 @@ class Tally:
     @contextmanager
     def example(self) -> Iterator[None]:
         """Counts one example, and its time."""
-        began = time.perf_counter()
+        began, failed = time.perf_counter(), False
         try:
             yield
         except Exception:
-            self.failures += 1
+            failed = True
             raise
         finally:
-            self.examples += 1
-            self.stepping += time.perf_counter() - began
+            self.end_example(began, failed)
+
+    def end_example(self, began: float, failed: bool) -> None:
+        """Counts an example that began then (``time.perf_counter``), and its time."""
+        self.examples += 1
+        self.stepping += time.perf_counter() - began
+        self.failures += failed
+        if failed and self.first_failure is None:
+            self.first_failure = FirstFailure(self.examples, self.steps, time.monotonic())
 
     def refused(self, survival_case: SurvivalCase, error: SqlError) -> None:
         """Counts a stop that said no."""

@@ -12,14 +12,17 @@ import traceback
 import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from harness.clients.violation import Violation
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
 from harness.schema.campaign import Verdict
+from harness.schema.counterexample import Counterexample
 from harness.schema.totals import Coverage
 from harness.server.session import SqlError
 from model.tour import TransitionClass
@@ -29,6 +32,9 @@ BENCH_TESTS = "bench"
 """The folder of the tests of the bench itself, which say nothing of an implementation: ``nox -s tests`` runs them."""
 
 LONGEST_REASON = 200  # letters
+
+HERE = "here"
+"""This process, as one that runs properties."""
 
 SAME_AGAIN = re.compile(r"@reproduce_failure\('[^']*', b'[^']*'\)|@seed\(\d+\)")
 """Decorators with which Hypothesis tries the same again, as it names them."""
@@ -59,6 +65,8 @@ class Property:
     tally: Tally | None = None
     finding: str = ""
     """The essential part of a failure: the message, and the history to try by hand."""
+    counterexamples: list[Counterexample] = field(default_factory=list)
+    """The failure as data, where there is a history to try again."""
     same_again: list[str] = field(default_factory=list)
     """Decorators with which Hypothesis tries again what failed."""
     report: str = ""
@@ -99,10 +107,13 @@ class Recorder:
     """The pytest plugin that gives the verdicts. ``finished`` is called with each property that has one."""
 
     finished: Callable[[Property], None] = lambda one: None
+    bench_too: bool = False
+    """Whether the tests of the bench itself are run as well."""
     properties: list[Property] = field(default_factory=list)
-    running: Property | None = None
+    running: dict[str, Property] = field(default_factory=dict)
+    """What runs right now, by who runs it: this process, or workers."""
     began: float = 0.0
-    """When what is running began (monotonic)."""
+    """When what is running in this process began (monotonic)."""
     interrupted: bool = False
     """By Ctrl-C or a signal."""
     stopped: bool = False
@@ -131,10 +142,33 @@ class Recorder:
             return Verdict.FAILS, "every property was skipped, so nothing was checked"
         return Verdict.HOLDS, ""
 
+    # What is told of other processes
+
+    def begins(self, who: str, test: str) -> None:
+        """A test begins."""
+        self.running[who] = one = self.by_test[test]
+        if one.verdict is Verdict.INTERRUPTED:
+            one.reason = "it was interrupted"
+
+    def take(self, one: Property) -> None:
+        """Takes what another process knows of a test that has ended there."""
+        self.running = {who: other for who, other in self.running.items() if other.test != one.test}
+        mine = self.by_test[one.test]
+        for part in fields(Property):
+            setattr(mine, part.name, getattr(one, part.name))
+
+    def crashed(self, tests: Iterable[str], reason: str) -> None:
+        """Of these tests nothing is known, for this reason."""
+        for test in tests:
+            one = self.by_test[test]
+            one.verdict, one.reason, one.finding = Verdict.CRASHED, in_one_line(reason), reason
+            one.report = reason
+            self.finished(one)
+
     # What pytest calls
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        return True if collection_path.name == BENCH_TESTS else None
+        return True if collection_path.name == BENCH_TESTS and not self.bench_too else None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.passed:
@@ -153,8 +187,8 @@ class Recorder:
         self.properties += self.by_test.values()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.running, self.began = self.by_test[nodeid], time.monotonic()
-        self.running.reason = "it was interrupted"
+        self.began = time.monotonic()
+        self.begins(HERE, nodeid)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
@@ -172,7 +206,7 @@ class Recorder:
         return report
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.running = None
+        del self.running[HERE]
         self.finished(self.by_test[nodeid])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -188,8 +222,8 @@ class Recorder:
             self.setup_error = str(excinfo.value.msg)
         else:
             self.interrupted = True
-        if self.running:
-            self.running.seconds = time.monotonic() - self.began
+        if HERE in self.running:
+            self.running[HERE].seconds = time.monotonic() - self.began
 
     def pytest_internalerror(self, excrepr: object) -> None:
         self.internal_error = str(excrepr)
@@ -216,6 +250,8 @@ def judge_failure(one: Property, report: pytest.TestReport, error: BaseException
     found = [cause for cause in causes if isinstance(cause, FINDINGS)] if report.when == "call" else []
     one.verdict = Verdict.FAILS if found else Verdict.CRASHED
     one.finding = "\n\n".join(essence(cause) for cause in found or causes) or report.longreprtext
+    known = [cause.counterexample for cause in found if isinstance(cause, Violation)]
+    one.counterexamples = [replace(each, promise=one.name, test=one.test) for each in known if each is not None]
     if found and isinstance(error, BaseExceptionGroup) and len(causes) == 1:
         one.finding = f"{error.message}\n\n{one.finding}"
     where = {"setup": "in its set-up: ", "teardown": "in clearing up: "}.get(str(report.when), "")

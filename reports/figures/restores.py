@@ -1,4 +1,4 @@
-"""Restores: how long each took, and how many torn pages were survived, by scenario."""
+"""Restores: how long each took, and how many torn pages were survived, by groups of scenarios."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from harness.schema.campaign import Campaign
 from reports.campaign import restores_of
 from reports.figures.picture import Picture, picture
-from reports.restores import OUTCOMES, Scenario, outcome, scenarios
+from reports.restores import OUTCOMES, Scenario, groups, outcome
 from reports.style import BLUE, INK, OUTCOME_COLOURS, OUTCOME_MARKERS
 
 HALF_A_ROW = 0.26
@@ -18,14 +18,14 @@ HALF_A_ROW = 0.26
 
 
 def restore_pictures(campaign: Campaign) -> Iterator[Picture]:
-    """One figure of all scenarios, if there are any."""
-    found = scenarios(restores_of(campaign))
+    """One figure of all groups of scenarios, if there are any."""
+    found = groups(restores_of(campaign))
     if found:
         yield picture(
             "restores",
-            "Restores by scenario",
+            "Restores by group of scenarios",
             "Left: each symbol is one restore, from laying out the copy to the last check; the black line is the "
-            "median of the scenario. Symbols of a row are spread in height only so that they can be told apart. "
+            "median. Symbols of a row are spread in height only so that they can be told apart. "
             "Right: pages that were half old, half new in the copies that were restored whole.",
             lambda: draw(found),
         )
@@ -33,7 +33,7 @@ def restore_pictures(campaign: Campaign) -> Iterator[Picture]:
 
 def draw(found: Sequence[Scenario]) -> Figure:
     """Two panels that share their rows."""
-    figure = Figure(figsize=(11.5, 1.5 + 0.36 * len(found)), layout="constrained")
+    figure = Figure(figsize=(11.5, 1.5 + 0.3 * len(found)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     draw_seconds(left, found)
     draw_torn_pages(right, found)

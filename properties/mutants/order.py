@@ -1,0 +1,126 @@
+"""Which properties are tried on a mutant, and in which order: what has killed it, what is likely to, and then the rest.
+
+What is likely to, is told by tables, of areas and of files. It is little, so that most mutants are found in seconds.
+The rest begins with what has killed the most of the others.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from properties.mutants.attempt import Plan
+from properties.mutants.catalogue import Mutant
+
+CONFORMS = "properties/walks/test_conformance.py::test_the_implementation_conforms_to_its_design"
+DURABLE_CONFORMS = "properties/walks/test_conformance.py::test_durable_backups_conform_over_restarts"
+TOUR = "properties/walks/test_tour.py::test_every_reachable_transition_class_is_seen_on_the_cluster"
+DURABLE_TOUR = (
+    "properties/walks/test_tour.py::test_every_reachable_transition_class_of_durable_backups_is_seen_on_the_cluster"
+)
+WALKS = (CONFORMS, TOUR)
+ERRORS = "properties/walks/test_error_table.py"
+TOKENS = "properties/walks/test_tokens.py"
+TTL = "properties/walks/test_ttl.py"
+EXPIRY = "properties/walks/test_expiry.py"
+LABELS = "properties/walks/test_labels.py"
+DRIVERS = "properties/walks/test_drivers.py"
+CLOCK = "properties/walks/test_clock_jumps.py"
+INTERLEAVINGS = "properties/concurrency/test_interleavings.py"
+CROWDS = "properties/concurrency/test_free_running.py"
+LINEARIZER = ("properties/concurrency/test_linearize.py", "properties/concurrency/test_checkers.py")
+STARTERS = ("properties/limits/test_starters.py", "properties/limits/test_warm_worker.py")
+RESULTS = "properties/limits/test_results.py"
+MEMORY = "properties/limits/test_exhaustion.py"
+POINTS = "properties/faults/test_points.py"
+LEAKS = "properties/faults/test_leaks.py"
+PROMOTION = "properties/faults/test_promotion.py"
+STANDBYS = "properties/restores/test_standby_backups.py"
+LOSSES = (
+    DURABLE_CONFORMS,
+    DURABLE_TOUR,
+    "properties/durable/test_durable_losses.py",
+    "properties/durable/test_foreign_starts.py",
+    "properties/durable/test_unlogged_gap.py",
+    "properties/durable/test_offline_settings.py",
+)
+STATE_FILES = (
+    "properties/durable/test_damaged_files.py",
+    "properties/durable/test_unwritable_files.py",
+    "properties/durable/test_killed_files.py",
+)
+
+AREAS: Mapping[str, Sequence[str]] = {
+    "abort": (*WALKS, TOKENS, INTERLEAVINGS),
+    "core": (*WALKS, POINTS, DURABLE_CONFORMS, STANDBYS),
+    "defaults": (ERRORS, TTL, LABELS, DRIVERS),
+    "durable": (*LOSSES, *STATE_FILES, "properties/durable/test_archive_holes.py"),
+    "errors": (ERRORS, *WALKS),
+    "expiry": (*WALKS, EXPIRY, CLOCK, TTL),
+    "history": (*WALKS, TOKENS),
+    "identity": (*WALKS, ERRORS, TOKENS),
+    "labels": (LABELS, *WALKS, ERRORS),
+    "leaks": (LEAKS, MEMORY, RESULTS, POINTS),
+    "locking": (INTERLEAVINGS, POINTS, CROWDS),
+    "memory": (LABELS, RESULTS, MEMORY, *WALKS),
+    "packaging": (*WALKS, ERRORS, DRIVERS),
+    "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
+    "results": (*WALKS, RESULTS),
+    "script": (*WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
+    "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
+    "starters": (*STARTERS, POINTS, *WALKS),
+    "stop": (*WALKS, TOKENS, ERRORS, DRIVERS),
+    "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
+}
+"""Beginnings of pytest's names, by a mutant's area."""
+
+FILES: Mapping[str, Sequence[str]] = {
+    "clock": (CLOCK, EXPIRY, *WALKS),
+    "concurrency": (*LINEARIZER, INTERLEAVINGS, CROWDS),
+    "continuity": LOSSES,
+    "core": WALKS,
+    "durable": (*LOSSES, *STATE_FILES),
+    "injection_points": (POINTS, INTERLEAVINGS),
+    "linearizability": (*LINEARIZER, INTERLEAVINGS),
+    "model": (*WALKS, DURABLE_CONFORMS, DURABLE_TOUR, "properties/spec"),
+    "reaper": (*WALKS, EXPIRY),
+    "registry": WALKS,
+    "results": (*WALKS, RESULTS),
+    "resume": LOSSES,
+    "shared_backup": (*WALKS, ERRORS),
+    "starter": (*WALKS, *STARTERS),
+    "statefile": STATE_FILES,
+}
+"""The same, by the names of the files that it changes, without their endings; or of the folders that they are in."""
+
+CARRIED = re.compile(r"\b(?:carried|durable|restart(?:s|ed)?|crash(?:es|ed)?)\b", re.IGNORECASE)
+"""Words for what only durable backups go through."""
+CHECKERS = "properties/concurrency"
+"""Mutants of the checkers are tried on the properties there; none of the others uses them."""
+ON_A_SERVER = "harness/extension/"
+"""Mutants of what runs in the server can not be found without one."""
+
+
+def likely(mutant: Mutant) -> list[str]:
+    """What is likely to kill it."""
+    found = [DURABLE_CONFORMS] if CARRIED.search(f"{mutant.mistake} {mutant.breaks}") else []
+    found += AREAS.get(mutant.area, ())
+    for file in map(Path, mutant.files):
+        names = [file.name.partition(".")[0].partition("--")[0], *reversed(file.parent.parts)]
+        found += next((FILES[name] for name in names if name in FILES), ())
+    return list(dict.fromkeys(found))
+
+
+def plans(mutant: Mutant, killers: Mapping[str, str], how: Plan) -> tuple[Plan, Plan]:
+    """What is tried on a mutant first, and what if it survives that; otherwise as in the plan ``how``."""
+    first = [*([killers[mutant.name]] if mutant.name in killers else []), *likely(mutant)]
+    others = [killer for killer, _ in Counter(killers.values()).most_common()]
+    everything = replace(
+        how,
+        order=(*first, *others),
+        only=(CHECKERS,) if all(file.startswith(CHECKERS) for file in mutant.files) else (),
+        on_a_server=all(file.startswith(ON_A_SERVER) for file in mutant.files),
+    )
+    return replace(everything, only=tuple(first) or everything.only), everything
