@@ -137,9 +137,9 @@ def test_a_mutant_that_hangs_is_no_kill(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, toy: str
 ) -> None:
     monkeypatch.setattr(trials, "PATIENCE", 1)
-    run = try_toys(tmp_path, made_room(tmp_path, toy), capfd, "--silence=10")
+    run = try_toys(tmp_path, made_room(tmp_path, toy), capfd, "--silence=4")
     assert (run.status, run.one(toy).outcome) == (1, Outcome.HUNG)
-    assert "nothing has gone on for 10 s" in run.output
+    assert "nothing has gone on for 4 s" in run.output
     assert titled(os.getpid(), "properties.mutants.attempt") == set()
 
 

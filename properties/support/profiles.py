@@ -25,8 +25,8 @@ COMMON: dict[str, Any] = {
 }
 WHOLE = {"bench"}
 """Of these folders the short pass has everything: nothing else runs them."""
-LONG = {"durable", "limits", "restores"}
-"""Of these, whose properties restart and restore servers, it has the first property of each file."""
+LONG = {"durable", "limits", "restores", "findings", "test_tour.py"}
+"""Of these, which restart and restore servers and take long ways, it has the first property of each file."""
 
 PROFILES = ("short", "dev", "gate", "nightly")
 
