@@ -18,7 +18,8 @@ def test_what_was_found_in_postgresql_is_still_there(release: Build, tally: Tall
     postgres = release.postgres
     if lacking := finding.lacking(postgres.version):
         pytest.skip(lacking)
-    answer = run(SCRIPTS / f"{finding.script}.sh", postgres)
+    with tally.example():
+        answer = run(SCRIPTS / f"{finding.script}.sh", postgres)
     tally.notes.append(f"{'shown' if answer.shown else 'not shown'}: {answer.sentence}")
     if contradiction := finding.contradiction(postgres.version, answer.shown):
         pytest.fail(f"{contradiction}\n\n{answer.said}", pytrace=False)
