@@ -96,6 +96,16 @@ def test_what_ended_first_is_forgotten_and_that_is_said(server: Cluster, user: S
         assert state_files(server) == 2
 
 
+def test_a_result_that_is_forgotten_early_is_named_as_it_was(server: Cluster, user: Session) -> None:
+    """... and not with the end of a longer label that was forgotten before it."""
+    configure(server, user, max_results="1")
+    position, names = server.log_position(), [LABEL, "a", "ab" * 300, "b"]
+    for label in (*names, "last"):
+        stop(user, label)
+    said = server.log_since(position)
+    assert [said.count(FORGOTTEN.format(label)) for label in names] == [1] * len(names)
+
+
 def test_a_lowered_limit_holds_from_the_reload_on(server: Cluster, user: Session) -> None:
     for label in ("a", "b", "c", "d"):
         stop(user, label)

@@ -119,6 +119,86 @@ def other_encodings(cluster: Cluster, only_the_extension: None, session: Session
         session.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def of_encoding(encoding: str) -> st.SearchStrategy[str]:
+    """Labels that a database in this encoding can represent: good ones, and ones that are too long or have controls."""
+    letters = st.characters(codec=encoding, exclude_categories=["Cs"], exclude_characters="\0")
+    longest = MAX_LABEL_BYTES + 2
+    repeated = st.builds(lambda letter, times: letter * times, letters, st.integers(1, longest))
+    return (st.text(letters, max_size=20) | repeated).filter(lambda label: len(label.encode()) <= 2 * longest)
+
+
+@pytest.mark.parametrize(("database", "encoding"), [("latin1", "latin-1"), ("ascii", "utf-8")])
+def test_a_label_counts_in_utf8_whatever_the_database_is_in(
+    cluster: Cluster,
+    session: Session,
+    implementation: Implementation,
+    other_encodings: None,
+    database: str,
+    encoding: str,
+    tally: Tally,
+) -> None:
+    """SQL_ASCII takes the bytes as they are."""
+    inside = cluster.connect(dbname=database)
+    inside.execute("SET client_encoding = 'UTF8'")
+
+    @given(label=of_encoding(encoding))
+    @example(label="é" * 512)
+    @example(label="é" * 513)
+    @example(label="a\x9f")
+    @example(label="\xa0")
+    def check(label: str) -> None:
+        with tally.example():
+            if bad_label(label):
+                with pytest.raises(SqlError) as refusal:
+                    start(inside, implementation, label)
+                assert refusal.value.sqlstate == SqlState.INVALID_PARAMETER_VALUE, refusal.value
+                return
+            start(inside, implementation, label)
+            try:
+                assert labels_in_view(inside, implementation) == labels_in_view(session, implementation) == {label}
+            finally:
+                assert parse_label_file(stop(inside, implementation, label)).label == label
+            tally.steps += 2
+
+    check()
+    inside.close()
+
+
+SAME_BUCKET = (
+    "WITH labels AS (SELECT {label} AS label, n FROM generate_series(1, 1000) n),"
+    " hashed AS (SELECT label, n, (hashtext(label)::bigint & 4294967295) >> 25 AS bucket FROM labels)"
+    " SELECT a.label, b.label FROM hashed a JOIN hashed b ON a.bucket = b.bucket AND a.n < b.n LIMIT 20"
+)
+"""Pairs of labels that are in one of the 128 buckets with which a hash table begins."""
+SAME_HASH = (
+    "SELECT min(label), max(label) FROM (SELECT lpad(n::text, 12, 'x') AS label FROM generate_series(1, 300000) n)"
+    " GROUP BY hashtext(label) HAVING count(*) > 1 LIMIT 5"
+)
+ALIKE = {
+    "one is the beginning of the other": SAME_BUCKET.format(label="repeat('x', n::int)"),
+    "their first 63 bytes are the same": SAME_BUCKET.format(label="repeat('x', 63) || n"),
+    "they differ in their last byte": SAME_BUCKET.format(label="'x' || chr(n::int + 160)"),
+    "they have one hash": SAME_HASH,
+}
+"""Queries for pairs of labels that a table could take for one."""
+
+
+@pytest.mark.parametrize("alike", ALIKE)
+def test_labels_are_told_apart_however_alike_they_are(
+    session: Session, implementation: Implementation, alike: str, tally: Tally
+) -> None:
+    pairs = session.execute(ALIKE[alike])
+    assert pairs
+    for pair in pairs:
+        with tally.example():
+            points = [start(session, implementation, label) for label in pair]
+            assert labels_in_view(session, implementation) == set(pair)
+            for label, point in reversed([*zip(pair, points, strict=True)]):
+                label_file = parse_label_file(stop(session, implementation, label))
+                assert (label_file.label, label_file.start_lsn) == (label, point)
+            tally.steps += 4
+
+
 def test_a_label_is_the_same_in_every_encoding(
     cluster: Cluster, session: Session, implementation: Implementation, other_encodings: None
 ) -> None:
