@@ -9,6 +9,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
@@ -113,6 +114,56 @@ def test_a_result_is_forgotten_after_its_retention(server: Cluster, user: Sessio
         user.execute("SELECT shared_backup_stop('brief', false)")
     shown = "SELECT label FROM shared_backups WHERE label IN ('kept', 'brief')"
     server.wait_until(lambda: user.execute(shown) == [("kept",)], PATIENCE, "the one result to be forgotten")
+
+
+@pytest.fixture
+def held(cluster: Cluster, client: Client) -> Iterator[Session]:
+    """A session on the instrumented server, where nothing is attached afterwards, and the clock stands."""
+    client.afresh()
+    client.freeze()
+    session = cluster.connect()
+    yield session
+    InjectionPoints(session).detach()
+    session.close()
+    client.clear()
+
+
+def test_a_backup_whose_stop_gave_up_after_its_deadline_expires(cluster: Cluster, held: Session) -> None:
+    """The reaper passed it by while it was being stopped, and is woken when it is not any more."""
+    points, stopper = InjectionPoints(held), cluster.connect()
+    held.execute("SELECT shared_backup_start('late', true, '10 s')")
+    points.attach("stop-claimed", "late")
+    pending = stopper.submit("SELECT shared_backup_stop('late', false)")
+    points.arrived("stop-claimed", "late", pending.done)
+    held.execute("SELECT shared_backup_clock_advance('20 s')")
+    assert state(held, "late") == "stopping"
+    pending.cancel()
+    with pytest.raises(SqlError, match="57014"):
+        pending.result(PATIENCE)
+    stopper.close()
+    cluster.wait_until(lambda: not forced_full_page_writes(held), PATIENCE, "core to be released")
+    assert state(held, "late") == "expired"
+
+
+@pytest.mark.parametrize("late", ["0 s", "1 s"], ids=["at its deadline", "after it"])
+def test_what_is_overdue_takes_no_room_though_the_reaper_has_yet_to_come(
+    cluster: Cluster, client: Client, held: Session, late: str
+) -> None:
+    """A start at the limit waits for the reaper instead of failing."""
+    points, other, clock = InjectionPoints(held), cluster.connect(), cluster.connect()
+    held.execute("SELECT shared_backup_start('first', true, '10 s')")
+    client.set(max_backups=1)
+    points.attach("reaper-expiring", "first")
+    passing = clock.submit("SELECT shared_backup_clock_advance('10 s'::interval + %s)", (late,))
+    points.arrived("reaper-expiring", "first", passing.done)
+    pending = other.submit("SELECT shared_backup_start('second', true)")
+    time.sleep(0.1)  # to be refused, if it is
+    points.detach()
+    pending.result(PATIENCE)
+    passing.result(PATIENCE)
+    assert (state(held, "first"), state(held, "second")) == ("expired", "active")
+    for session in (other, clock):
+        session.close()
 
 
 def test_the_reaper_sleeps_until_the_next_deadline(cluster: Cluster, client: Client) -> None:
