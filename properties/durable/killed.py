@@ -217,6 +217,7 @@ class Killing(FaultTrials):
         self.use()
         self.clean()
         self.alone()
+        self.clear()
 
     def clean(self) -> None:
         """No file without a backup, no half a file, no slot; but the mark is there."""
