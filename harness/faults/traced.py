@@ -4,13 +4,14 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.server.cluster import Cluster
 from harness.server.programs import await_line, server_process
 
-CALLS = "mkdir,rmdir,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
+CALLS = "mkdir,rmdir,rename,unlink,fsync,fdatasync,write,pwrite64,pwritev,pwritev2,ftruncate,fallocate,io_uring_enter"
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
 READY = "ready to accept connections"
 TIMEOUT = 60.0
@@ -30,18 +31,22 @@ def has_strace() -> bool:
     return shutil.which("strace") is not None
 
 
-def traced_start(server: Cluster, folder: Path, *, single: bool) -> list[Call]:
-    """Starts the server, or a session in single-user mode, and shuts it down; returns what all its processes did."""
+def traced_start(server: Cluster, folder: Path, *, single: bool, work: Callable[[], None] = lambda: None) -> list[Call]:
+    """Starts the server, or a session in single-user mode, and shuts it down; returns what all its processes did.
+
+    ``work`` is done while the server is up.
+    """
     output = folder / "calls"
     output.touch()
     output.chmod(0o666)
-    strace: list[str | Path] = ["strace", "-f", "-y", "-o", output, "-e", f"trace={CALLS}"]
+    strace: list[str | Path] = ["strace", "-f", "-y", "-s", "200", "-o", output, "-e", f"trace={CALLS}"]
     options = ["--single", "-D", str(server.data_dir), "postgres"] if single else ["-D", str(server.data_dir)]
     with server_process(server, *options, under=strace) as process:
         if single:
             said = process.communicate("CREATE TABLE traced ()\n", timeout=TIMEOUT)[1]
         else:
             await_line(process, READY)
+            work()
             postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
             subprocess.run(["kill", f"-{signal.SIGINT.value}", str(postmaster)], check=True)
             said = process.communicate(timeout=TIMEOUT)[1]
