@@ -58,6 +58,8 @@ from model.state import Role
 PATIENCE = 30.0
 """Seconds that a process may take to end, or a setting to be loaded, before the bench gives up."""
 
+BRIEFLY = 0.001  # seconds between looks
+
 LONG_ENOUGH = 86_400
 """Seconds after which no result of an example is remembered: more than any retention it may set."""
 
@@ -169,7 +171,10 @@ class Client:
         Time passes until no result is remembered; without a clock to move, a restart makes the server forget.
         """
         view, abort = self.implementation.view, self.implementation.abort
-        if view is None or abort is None or not (rows := self.admin.execute(view)):
+        if view is None or abort is None:
+            return
+        if not (rows := self.admin.execute(view)):
+            self.nothing_counted()
             return
         for row in rows:
             if row[1] == "active":
@@ -180,6 +185,20 @@ class Client:
             self.forget_all("fast")
         if left := self.admin.execute(view):
             raise Violation(f"nothing should be open or remembered, and the view shows {left}")
+        self.nothing_counted()
+
+    def nothing_counted(self) -> None:
+        """While there is no backup, none is counted, and none has shared memory; raises Violation.
+
+        A start that was given up may take a moment to be undone.
+        """
+        if (counts := self.implementation.counts) is None:
+            return
+        deadline = time.monotonic() + PATIENCE
+        while any(counted := self.admin.execute(counts)[0]):
+            if time.monotonic() > deadline:
+                raise Violation(f"nothing is open or remembered, and there are still (as in {counts}): {counted}")
+            time.sleep(BRIEFLY)
 
     def afresh(self) -> None:
         """No backup is open or remembered, and the settings are the design's, whatever examples have made of them."""

@@ -74,6 +74,8 @@ class Implementation:
     """Moves its clock by ``interval``, and returns when what was due has been done."""
     settings_loaded: str | None = None
     """When its background process last read the configuration; None: it has none that does."""
+    counts: str | None = None
+    """Numbers that are all zero while no backup is open or remembered, such as those of what it has in memory."""
 
     @property
     def has_clock(self) -> bool:
@@ -127,6 +129,7 @@ SHARED = Implementation(
     freeze_clock="SELECT shared_backup_clock_freeze()",
     advance_clock="SELECT shared_backup_clock_advance(%(interval)s::interval)",
     settings_loaded="SELECT settings_loaded FROM shared_backup_reaper()",
+    counts="SELECT live, results, results_size, chunks FROM shared_backup_counts()",
 )
 
 DURABLE = replace(
@@ -159,6 +162,7 @@ def without_instruments(implementation: Implementation) -> Implementation:
         freeze_clock=None,
         advance_clock=None,
         settings_loaded=None,
+        counts=None,
     )
 
 

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * instruments.c
- *	  A clock that tests can stop and move, a view of our workers, a limit to
- *	  our memory, a hold on recovery, and a way to carry the state of a backup
+ *	  A clock that tests can stop and move, a view of our workers, what is
+ *	  counted of backups, a limit to our memory, a hold on recovery, and a way to carry the state of a backup
  *	  over a restart.
  *
  * Only in builds with INSTRUMENTS=1.
@@ -70,6 +70,7 @@ PG_FUNCTION_INFO_V1(shared_backup_clock_release);
 PG_FUNCTION_INFO_V1(shared_backup_reaper);
 PG_FUNCTION_INFO_V1(shared_backup_reaper_settle);
 PG_FUNCTION_INFO_V1(shared_backup_starter);
+PG_FUNCTION_INFO_V1(shared_backup_counts);
 PG_FUNCTION_INFO_V1(shared_backup_limit_memory);
 PG_FUNCTION_INFO_V1(shared_backup_carry_out);
 PG_FUNCTION_INFO_V1(shared_backup_carry_in);
@@ -305,6 +306,31 @@ shared_backup_starter(PG_FUNCTION_ARGS)
 	nulls[0] = status.warm_pid == 0;
 	values[1] = Int64GetDatum((int64) status.warm_starts);
 	values[2] = Int64GetDatum((int64) status.cold_starts);
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
+}
+
+/*
+ * What the registry has counted.
+ */
+Datum
+shared_backup_counts(PG_FUNCTION_ARGS)
+{
+	RegistryCounts counts;
+	TupleDesc	tupdesc;
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	CheckPreloaded();
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	RegistryGetCounts(&counts);
+	values[0] = Int32GetDatum(counts.live);
+	values[1] = Int32GetDatum(counts.results);
+	values[2] = Int64GetDatum((int64) counts.results_size);
+	values[3] = Int64GetDatum((int64) counts.chunks);
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));

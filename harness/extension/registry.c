@@ -72,6 +72,7 @@
 #include "instruments.h"
 #include "lib/dshash.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "reaper.h"
 #include "registry.h"
 #include "storage/ipc.h"
@@ -176,6 +177,10 @@ typedef struct RegistryHeader
 	TimestampTz next_due;
 	TimestampTz next_due_in_round;
 
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	pg_atomic_uint64 chunks;	/* that are allocated */
+#endif
+
 	char		area[FLEXIBLE_ARRAY_MEMBER];
 } RegistryHeader;
 
@@ -188,6 +193,31 @@ static dshash_table *table = NULL;
 
 #define REGISTRY_AREA(h) \
 	((char *) (h) + MAXALIGN(offsetof(RegistryHeader, area)))
+
+/*
+ * Labels and files are in chunks of the area.  All of them are allocated and
+ * freed here, so that tests can count them.
+ */
+static dsa_pointer
+AllocateChunk(Size size, int flags)
+{
+	dsa_pointer chunk = dsa_allocate_extended(area, size, flags);
+
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	if (DsaPointerIsValid(chunk))
+		pg_atomic_fetch_add_u64(&header->chunks, 1);
+#endif
+	return chunk;
+}
+
+static void
+FreeChunk(dsa_pointer chunk)
+{
+	dsa_free(area, chunk);
+#ifdef SHARED_BACKUP_INSTRUMENTS
+	pg_atomic_fetch_sub_u64(&header->chunks, 1);
+#endif
+}
 
 /*
  * Hash table support
@@ -259,8 +289,8 @@ GetLabelChunk(dsa_pointer chunk)
 static dsa_pointer
 MakeLabelChunk(const BackupLabel *label)
 {
-	dsa_pointer shared = dsa_allocate(area, offsetof(LabelChunk, text) +
-									  label->len);
+	dsa_pointer shared = AllocateChunk(offsetof(LabelChunk, text) + label->len,
+									   0);
 	LabelChunk *chunk = dsa_get_address(area, shared);
 
 	memset(chunk, 0, offsetof(LabelChunk, text));
@@ -309,6 +339,9 @@ RegistryShmemInit(void)
 		header->next_due_in_round = DT_NOEND;
 		header->max_results = shared_backup_max_results;
 		header->max_results_size = ResultsSizeLimit();
+#ifdef SHARED_BACKUP_INSTRUMENTS
+		pg_atomic_init_u64(&header->chunks, 0);
+#endif
 
 		new_area = dsa_create_in_place(REGISTRY_AREA(header),
 									   REGISTRY_INITIAL_AREA_SIZE,
@@ -430,14 +463,14 @@ FindOrInsertEntry(const BackupLabel *label, bool *found)
 	}
 	PG_CATCH();
 	{
-		dsa_free(area, text);
+		FreeChunk(text);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 
 	if (*found)
 	{
-		dsa_free(area, text);
+		FreeChunk(text);
 		return entry;
 	}
 
@@ -744,7 +777,7 @@ DeleteEntry(BackupEntry *entry)
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	RemoveResult(entry);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-	dsa_free(area, entry->key.shared);
+	FreeChunk(entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
 	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
@@ -1223,7 +1256,7 @@ RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 		return;
 
 	RegistryAttach();
-	record->files = dsa_allocate_extended(area, size, DSA_ALLOC_HUGE);
+	record->files = AllocateChunk(size, DSA_ALLOC_HUGE);
 	p = dsa_get_address(area, record->files);
 	for (int i = 0; i < NUM_BACKUP_FILES; i++)
 	{
@@ -1245,10 +1278,9 @@ RegistryRehearseStore(Size size)
 
 	RegistryAttach();
 	HOLD_INTERRUPTS();
-	memory = dsa_allocate_extended(area, size,
-								   DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
+	memory = AllocateChunk(size, DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
 	if (DsaPointerIsValid(memory))
-		dsa_free(area, memory);
+		FreeChunk(memory);
 	RESUME_INTERRUPTS();
 }
 
@@ -1256,7 +1288,7 @@ void
 RegistryFreeFiles(BackupRecord *record)
 {
 	if (DsaPointerIsValid(record->files))
-		dsa_free(area, record->files);
+		FreeChunk(record->files);
 	record->files = InvalidDsaPointer;
 	memset(record->files_len, 0, sizeof(record->files_len));
 }
@@ -1390,7 +1422,7 @@ RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
 			LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 			RemoveResult(entry);
 			LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-			dsa_free(area, entry->key.shared);
+			FreeChunk(entry->key.shared);
 			RegistryFreeFiles(&entry->record);
 			dshash_delete_current(&status);
 		}
@@ -1616,6 +1648,20 @@ RegistryOverdueLabel(TimestampTz now)
 	}
 	dshash_seq_term(&status);
 	return label.len > 0 ? &label : NULL;
+}
+
+/*
+ * What is counted.  While the table is empty, all of it is zero.
+ */
+void
+RegistryGetCounts(RegistryCounts *counts)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	counts->live = header->live;
+	counts->results = header->nkept;
+	counts->results_size = header->kept_size;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	counts->chunks = pg_atomic_read_u64(&header->chunks);
 }
 
 /*

@@ -183,6 +183,17 @@ extern bool RegistryExchange(const BackupLabel *label, uint64 serial,
 /* for the points that the reaper comes to */
 extern const BackupLabel *RegistryOverdueLabel(TimestampTz now);
 
+/* for tests of what is left behind */
+typedef struct RegistryCounts
+{
+	int			live;			/* backups */
+	int			results;		/* that are remembered */
+	Size		results_size;
+	uint64		chunks;			/* of shared memory, for labels and files */
+} RegistryCounts;
+
+extern void RegistryGetCounts(RegistryCounts *counts);
+
 /* for tests of what happens without memory */
 extern void RegistryLimitMemory(Size limit);
 #endif

@@ -38,6 +38,14 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'shared_backup_starter'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION shared_backup_counts(OUT live int,
+    OUT results int,
+    OUT results_size bigint,
+    OUT chunks bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'shared_backup_counts'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
 CREATE FUNCTION shared_backup_limit_memory(bytes bigint)
 RETURNS void
 AS 'MODULE_PATHNAME', 'shared_backup_limit_memory'

@@ -54,7 +54,7 @@ class Implementation(Struct, frozen=True, kw_only=True):
     design: dict[str, Scalar | dict[str, Scalar]] = {}
     """Every choice; among them ``settings``, those it starts with."""
     start: str | None = None
-    """SQL, as are the next seven."""
+    """SQL, as are the next eight."""
     stop: str | None = None
     abort: str | None = None
     renew: str | None = None
@@ -62,6 +62,7 @@ class Implementation(Struct, frozen=True, kw_only=True):
     freeze_clock: str | None = None
     advance_clock: str | None = None
     settings_loaded: str | None = None
+    counts: str | None = None
     prepare: tuple[str, ...] = ()
     """Statements that a superuser runs once in a new database."""
     prepare_instruments: tuple[str, ...] = ()

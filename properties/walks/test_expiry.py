@@ -56,6 +56,17 @@ def test_core_is_released_at_the_deadline_though_nobody_calls_anything(server: C
     assert state(user, "alone") == "expired"
 
 
+def test_core_is_released_at_a_deadline_that_is_moved_forward_and_seconds_away(server: Cluster, user: Session) -> None:
+    """Nothing but that wakes the reaper, which slept until the old deadline: nobody starts anything, nor looks."""
+    user.execute("SELECT shared_backup_start('alone', true, '1 hour')")
+    warm = "SELECT state, count(*) FROM shared_backup_starters GROUP BY state"
+    server.wait_until(lambda: user.execute(warm) == [("warm", 1)], PATIENCE, "the next worker to be warm")
+    time.sleep(0.5)  # for the reaper, which launched it, to go back to sleep
+    user.execute("SELECT shared_backup_renew('alone', '5 s')")
+    server.wait_until(lambda: not forced_full_page_writes(user), PATIENCE, "core to be released at the deadline")
+    assert state(user, "alone") == "expired"
+
+
 def test_a_renewed_backup_outlives_its_first_deadline(server: Cluster, user: Session) -> None:
     first = renewed_in_time(user)
     user.execute("SELECT shared_backup_start('later', true, %s)", (first,))
