@@ -4,6 +4,7 @@
     nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
     nox -s tests      the bench itself, and a short pass of everything
     nox -s mutants    planted bugs: which property finds each, and how fast
+    nox -s replay     a counterexample that verify has found, tried again
     nox -s bench      the benchmarks: the quick set, or --full
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
@@ -60,6 +61,13 @@ def tests(session: nox.Session) -> None:
         run(session, "pytest", *arguments, env=environment)
     else:
         run(session, "python", "-m", "properties.campaign", *SHORT_PASS, env=environment)
+
+
+@nox.session
+def replay(session: nox.Session) -> None:
+    """A counterexample, tried again: FILE (failures/*.json in a results folder), --pg-config, --implementation."""
+    install(session, servers=True)
+    run(session, "python", "-m", "properties.replay", *session.posargs)
 
 
 @nox.session

@@ -95,6 +95,11 @@ def remembers_results(design: Design) -> bool:
     return not design.session_bound and design.settings.result_retention > 0
 
 
+def expires(design: Design) -> bool:
+    """Its backups may have a time to live."""
+    return design.expiry
+
+
 def fences(design: Design) -> bool:
     """A start can be named by more than its label."""
     return design.fencing
@@ -189,6 +194,24 @@ def nothing_outlives_its_deadline(t: Transition) -> bool:
         for _, backup in t.after.backups
         if backup.state is ACTIVE
     )
+
+
+@promise(
+    "A deadline moves only when its backup is renewed, and then to what the caller is told.",
+    claimed_by=expires,
+    about=get_args(Operation),
+    of_changes=True,
+)
+def deadlines_are_as_told(t: Transition) -> bool:
+    renewed = t.operation.label if isinstance(t.operation, Renew) else None
+    assert isinstance(t.outcome, Ok)
+    for label, backup in t.after.backups:
+        before = t.before.backup(label)
+        if before is None or before.start_point != backup.start_point:
+            continue
+        if backup.expires_at != (t.outcome.value if label == renewed else before.expires_at):
+            return False
+    return True
 
 
 @promise(

@@ -4,6 +4,6 @@
 ``limits``: memory and workers run out. ``restores``: the copy has the last word. ``durable``: over restarts.
 ``spec``: the model alone. ``bench``: the bench itself, no property of an implementation.
 
-``support`` and ``recording`` serve all of them; ``campaign`` is ``nox -s verify``. ``pyproject.toml`` says who may
-import whom.
+``support`` and ``recording`` serve all of them; ``campaign`` is ``nox -s verify``, ``mutants`` is ``nox -s mutants``.
+``pyproject.toml`` says who may import whom.
 """

@@ -17,6 +17,7 @@ from psycopg.sql import Literal
 from harness.clients.history import Event, History
 from harness.clients.implementation import STOCK, Implementation
 from harness.clients.labelfile import LabelFile, parse_label_file
+from harness.clients.roles import creating, granted
 from harness.clients.start_points import StartPoints
 from harness.clients.violation import Violation as Violation
 from harness.machine.processes import wait_gone
@@ -561,23 +562,16 @@ class Client:
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """What EXECUTE is granted on: the implementation's functions, and core's beside them."""
-        return tuple(dict.fromkeys((*self.implementation.functions, *STOCK.functions)))
+        """What EXECUTE is granted on."""
+        return granted(self.implementation.functions)
 
     def make_roles(self, roles: tuple[Role, ...]) -> None:
         """Creates the roles of an example, with their privileges and memberships, unless they are as they should be."""
         if self.roles == roles:
             return
         self.drop_roles(roles)
-        for role in roles:
-            self.admin.execute(f"CREATE ROLE {role.name} LOGIN {'SUPERUSER' if role.superuser else ''}")
-            if role.monitor:
-                self.admin.execute(f"GRANT pg_monitor TO {role.name}")
-            if role.execute:
-                self.admin.execute(f"GRANT EXECUTE ON FUNCTION {', '.join(self.functions)} TO {role.name}")
-        for role in roles:
-            for group in role.member_of:
-                self.admin.execute(f"GRANT {group} TO {role.name}")
+        for statement in creating(roles, self.functions):
+            self.admin.execute(statement)
         self.roles = roles
 
     def drop_roles(self, roles: tuple[Role, ...]) -> None:

@@ -24,6 +24,8 @@ class Event:
     completed: float | None = None
     said: str = ""
     """The server's own words, when it refused."""
+    expected: str = ""
+    """What the model says that comes of it, in words; empty: nobody asked."""
 
 
 @dataclass

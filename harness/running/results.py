@@ -23,6 +23,7 @@ from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import ROOT
 from harness.schema import run as schema
 from harness.server.settings import DEFAULTS
+from model.design import Settings
 
 RESULTS = ROOT / "reports" / "out"
 LATEST = "latest"
@@ -121,6 +122,14 @@ def recorded(implementation: Implementation) -> schema.Implementation:
     """An implementation with its design; the settings of that, a tuple with names, become an object."""
     design = asdict(implementation.design) | {"settings": implementation.design.settings._asdict()}
     return msgspec.convert(asdict(implementation) | {"design": design}, schema.Implementation)
+
+
+def implementation_of(kept: schema.Implementation) -> Implementation:
+    """The implementation that was recorded; raises ValueError if there is no such capability or choice any more."""
+    settings = kept.design.get("settings")
+    chosen = [settings.get(name) for name in Settings._fields] if isinstance(settings, dict) else []
+    design = kept.design | {"settings": chosen}
+    return msgspec.convert(msgspec.structs.asdict(kept) | {"design": design}, Implementation)
 
 
 def machine() -> schema.Machine:

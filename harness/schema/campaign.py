@@ -182,6 +182,9 @@ class Property(Struct, frozen=True, kw_only=True):
     classes: Classes
     failure: str | None = None
     """The file with everything about the failure, relative to the folder; it ends with what the servers logged."""
+    counterexamples: tuple[str, ...] = ()
+    """Files with the failure as data (``counterexample.Counterexample``), relative to the folder; beside each, the same
+    for psql (``*.sql``) and for the isolation tester (``*.spec``)."""
     same_again: tuple[str, ...] = ()
     """Decorators with which Hypothesis tries again what failed: above the function with @given, or the class of a
     machine."""

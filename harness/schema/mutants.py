@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     SURVIVED = "survived"
     """Every property passed."""
     HUNG = "hung"
-    """No property ended for so long that it was given up. That is no kill."""
+    """Nothing went on for so long that it was given up. That is no kill."""
     BROKEN = "broken"
     """It does not compile, or there was nothing to try it with. That is no kill."""
     STALE = "does not apply"

@@ -33,10 +33,16 @@ def test_nobody_sleeps():
 """
 
 
-def made_diff(line: str, context: str = "") -> str:
-    """A diff that adds the line to a file of the model, after that, unless the context is not what it is."""
-    before = (context or (ROOT / FILE).read_text(encoding="utf-8")).splitlines(keepends=True)
-    return "".join(difflib.unified_diff(before, [*before, f"{line}\n"], f"a/{FILE}", f"b/{FILE}"))
+def made_diff(line: str) -> str:
+    """A diff that adds the line to a file of the model."""
+    before = (ROOT / FILE).read_text(encoding="utf-8")
+    return diff_of(FILE, before, f"{before}{line}\n")
+
+
+def diff_of(file: str, before: str, after: str) -> str:
+    """The diff between two texts of a file, named from the project's folder."""
+    lines = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(*lines, f"a/{file}", f"b/{file}"))
 
 
 def made_patch(room: Path, name: str, diff: str, sentence: str = "A toy was left in the model.") -> Path:

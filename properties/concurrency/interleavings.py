@@ -1,18 +1,12 @@
-"""Chosen interleavings: operations at once, phase by phase in a given order, on the server as in the model."""
+"""Chosen interleavings: which operations at once, on what was there before, and in which orders of their phases."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from harness.clients.client import Violation
-from harness.clients.history import describe
-from harness.clients.phases import BOUNDARIES, AtBoundary, PhaseController, Place
-from harness.server.cluster import ClusterError
-from harness.server.probes import forced_full_page_writes, lowered_too_often
 from model.design import Design
 from model.explore import ALICE, BOB, ROOT
-from model.interleave import Run, Schedule, Step, in_turn, interleavings
-from model.numbers import StartPoint
+from model.interleave import Run, Schedule, in_turn, interleavings
 from model.operations import (
     Abort,
     Advance,
@@ -27,9 +21,9 @@ from model.operations import (
     Start,
     Stop,
 )
-from model.outcomes import Ok, Outcome, start_point
 from model.state import Cluster, initial
-from model.transition import Pending, run, view
+from model.transition import run
+from properties.concurrency.phase_by_phase import Case
 from properties.recording.at_once import Order
 
 ROLES = (ROOT, ALICE, BOB)
@@ -99,6 +93,11 @@ class Scope:
         found = interleavings(design, self.first(design), self.calls())
         return {schedule: runs for schedule, runs in found.items() if in_turn(schedule, likenesses)}
 
+    def case(self, design: Design, schedule: Schedule, runs: list[Run], reaper_at: str | None = None) -> Case:
+        """One schedule, to be replayed."""
+        first = initial(design.settings, ROLES, len(SESSION_ROLES))
+        return Case(first, tuple(self.before()), tuple(self.calls()), schedule, tuple(runs), reaper_at)
+
     def order(self, where: str = "") -> Order:
         """What is replayed, for the counts; ``where``: what else is special."""
         return Order(" / ".join(self.kinds), len({*self.labels} - {""}), self.limit, where)
@@ -130,141 +129,3 @@ def scopes(kinds: Sequence[str], states: Sequence[str]) -> list[Scope]:
                     scope = Scope(tuple(kinds), labels, tuple(zip(about, given, strict=True)), limit)
                     found.setdefault(scope.shape(), scope)
     return list(found.values())
-
-
-class Replay:
-    """One schedule on the server, compared with the model after every phase."""
-
-    def __init__(
-        self, controller: PhaseController, scope: Scope, schedule: Schedule, runs: list[Run], reaper_at: str | None
-    ) -> None:
-        self.controller = controller
-        self.client = controller.client
-        self.calls = scope.calls()
-        self.schedule = schedule
-        self.runs = runs
-        """What may come of it, as far as it agrees with what has been seen."""
-        self.reaper_at = reaper_at
-        self.client.begin_history()
-        for operation in scope.before():
-            told = self.client.perform(operation)
-            outcome = self.numbered(operation, told, Ok(StartPoint(len(controller.start_points.lsns))))
-            assert not isinstance(outcome, AtBoundary)
-            self.client.history.events[-1].outcome = outcome
-        self.said: list[str] = []
-        """What every phase has come to, in words."""
-        self.script = [self.client.history.script()]
-
-    def play(self, exactly: bool = False) -> None:
-        """The whole schedule; raises Violation. ``exactly``: core's counter at the end is held to its very number."""
-        places = self.controller.hold_between_phases(self.calls, self.reaper_at)
-        self.script += ["-- an administrator:", *map(arming, places)]
-        try:
-            for position, number in enumerate(self.schedule):
-                self.take_phase(position, self.calls[number])
-            self.controller.release_all()
-            self.compare_counter(self.runs[0][-1].cluster)
-            if exactly:
-                self.expect_exactly_none()
-        except Violation as violation:
-            raise Violation(
-                f"{violation}\n\nThe schedule:\n{self.story()}\n\nTo see it by hand:\n" + "\n".join(self.script)
-            ) from None
-
-    def take_phase(self, position: int, call: Operation) -> None:
-        """The next phase of the schedule; raises Violation."""
-        place = self.controller.at_boundary.get(call)
-        expected = [self.expected(position, run[position]) for run in self.runs]
-        try:
-            came_to = self.controller.take_phase(call)
-        except (ClusterError, TimeoutError) as hanging:
-            self.tell(call, place, "does not go on")
-            raise Violation(f"{call}\n  does not go on: {hanging}") from None
-        came_to = self.numbered(call, came_to, *expected)
-        self.tell(call, place, in_words(came_to))
-        if came_to not in expected:
-            wanted = " or ".join(map(in_words, expected))
-            raise Violation(f"{call}\n  {in_words(came_to)}\n  expected: {wanted}")
-        self.runs = [run for run, one in zip(self.runs, expected, strict=True) if one == came_to]
-        shown = self.client.rows()
-        agreeing = [run for run in self.runs if view(run[position].cluster) == shown]
-        if not agreeing:
-            wanted = "\nor\n  ".join(str(view(run[position].cluster)) for run in self.runs)
-            raise Violation(f"{call}\n  {in_words(came_to)}\nthe view shows\n  {shown}\nexpected\n  {wanted}")
-        self.runs = agreeing
-
-    def expected(self, position: int, step: Step) -> Outcome | AtBoundary:
-        """What a phase is to come to."""
-        if not isinstance(step.result, Pending):
-            return step.result
-        operation = step.result.operation
-        phase = self.schedule[:position].count(step.call)
-        return AtBoundary((BOUNDARIES[type(operation)][phase], operation.label))
-
-    def numbered(
-        self, call: Operation, came_to: Outcome | AtBoundary, *expected: Outcome | AtBoundary
-    ) -> Outcome | AtBoundary:
-        """The same with the number of a start point in its place, if one is expected; raises Violation."""
-        point = None if isinstance(came_to, AtBoundary) else start_point(call, came_to)
-        for one in expected:
-            number = None if isinstance(one, AtBoundary) else start_point(call, one)
-            if point is not None and number is not None:
-                self.controller.start_points.told(point, number)
-                return one
-        return came_to
-
-    def compare_counter(self, cluster: Cluster) -> None:
-        """Core's hidden counter at the end, and once more when nothing is left; raises Violation."""
-        self.expect_forced(cluster.running_backups > 0, f"with {cluster.running_backups} backups running")
-        self.client.clear()
-        if cluster.running_backups > 0:
-            self.expect_forced(False, "after every backup was stopped, aborted or expired")
-
-    def expect_exactly_none(self) -> None:
-        """Core's counter is not even below zero, which shows only when the next backup starts; raises Violation."""
-        if lowered_too_often(self.client.admin):
-            raise Violation("core was released more often than backups were started, with the aborts of what was left")
-
-    def expect_forced(self, expected: bool, when: str) -> None:
-        """Core counts backups, or none; raises Violation."""
-        if forced_full_page_writes(self.client.admin) != expected:
-            raise Violation(f"core {'does not force' if expected else 'still forces'} full-page writes {when}")
-
-    # For a person to read
-
-    def tell(self, call: Operation, place: Place | None, result: str) -> None:
-        """Puts down what has happened."""
-        who = self.client.signature(call)
-        self.said.append(f"{len(self.said) + 1}. {who}: {call}: {result}")
-        if place is None:
-            event = next(event for event in reversed(self.client.history.events) if event.operation == call)
-            self.script += [f"-- {who}:", *(text if text.startswith("--") else f"{text};" for text in event.sql)]
-            self.script.append(f"--   {result}")
-        else:
-            self.script += ["-- an administrator:", call_of("release", place), f"--   {who}: {result}"]
-
-    def story(self) -> str:
-        """The schedule in words, as far as it came."""
-        rest = [f"{position + 1}. ..." for position in range(len(self.said), len(self.schedule))]
-        return "\n".join([*self.said, *rest])
-
-
-def in_words(came_to: Outcome | AtBoundary) -> str:
-    """What an operation has come to."""
-    return f"waits at {came_to.place[0]}" if isinstance(came_to, AtBoundary) else describe(came_to)
-
-
-def arming(place: Place) -> str:
-    """How a point is armed."""
-    point, label = place
-    return f"SELECT shared_backup_injection_point_attach('{point}', label => {literal(label)});"
-
-
-def call_of(function: str, place: Place) -> str:
-    """How those are let go who wait at a point."""
-    return f"SELECT shared_backup_point_{function}('{place[0]}', {literal(place[1])});"
-
-
-def literal(label: str | None) -> str:
-    """A label in SQL."""
-    return "NULL" if label is None else f"'{label}'"

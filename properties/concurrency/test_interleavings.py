@@ -20,7 +20,8 @@ from model.interleave import Run, Schedule, interleavings
 from model.operations import Abort, Advance, Start, Stop
 from model.outcomes import Failed, SqlState
 from model.transition import Pending, run
-from properties.concurrency.interleavings import NAME_LABELS, ROLES, SESSION_ROLES, Replay, Scope, connections, scopes
+from properties.concurrency.interleavings import NAME_LABELS, ROLES, SESSION_ROLES, Scope, connections, scopes
+from properties.concurrency.phase_by_phase import Replay
 from properties.recording.tally import Tally
 from properties.support.servers import installed_server
 
@@ -124,10 +125,12 @@ def cases_of(design: Design, among: Sequence[Scope]) -> list[Case]:
 
 def replay(controller: PhaseController, tally: Tally, cases: Sequence[Case], reaper_at: str | None = None) -> None:
     """Each of them on the server."""
+    design = controller.client.implementation.design
     for position, (scope, schedule, runs) in enumerate(cases):
         try:
             with tally.example():
-                Replay(controller, scope, schedule, runs, reaper_at).play(exactly=position == len(cases) - 1)
+                case = scope.case(design, schedule, runs, reaper_at)
+                Replay(controller, case).play(exactly=position == len(cases) - 1)
                 tally.steps += len(schedule)
                 tally.interleavings[scope.order(f"the reaper held at {reaper_at}" if reaper_at else "")] += 1
         except BaseException as failure:
@@ -140,9 +143,10 @@ def replay(controller: PhaseController, tally: Tally, cases: Sequence[Case], rea
 
 def again(controller: PhaseController, cases: Sequence[Case], reaper_at: str | None) -> None:
     """On a new server, to see which of these schedules fails by itself: one may have suffered from the one before."""
+    design = controller.client.implementation.design
     for scope, schedule, runs in cases:
         try:
-            Replay(controller, scope, schedule, runs, reaper_at).play(exactly=True)
+            Replay(controller, scope.case(design, schedule, runs, reaper_at)).play(exactly=True)
         except BaseException:
             recover(controller)
             raise

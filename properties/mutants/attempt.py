@@ -3,13 +3,16 @@
     python -m properties.mutants.attempt FOLDER
 
 In the folder is ``plan.json``, a ``Plan``. What came of it is left there as ``ended.json``, an ``Ended``; the file
-``alive`` is touched whenever a property ends. The runner starts this in a copy of the tree with a bug in it.
+``alive`` is touched as long as properties end, or count examples or steps. The runner starts this in a copy of the tree
+with a bug in it.
 """
 
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,7 @@ from harness.schema.mutants import Kill
 from properties.recording.verdict import Property, Recorder
 
 PLAN, ENDED, ALIVE = "plan.json", "ended.json", "alive"
+BEAT = 1.0  # seconds between looks at what the properties have counted
 SERVER = "server"
 """The mark of tests that need one."""
 
@@ -112,9 +116,10 @@ def ends(start: str) -> tuple[str, ...]:
 def attempt(folder: Path) -> None:
     """Carries out the plan in the folder, and leaves there what came of it."""
     plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
-    recorder = Recorder(finished=lambda one: (folder / ALIVE).touch())
+    recorder = Recorder()
     began = time.monotonic()
-    status, words = run_pytest([recorder, Ordered(plan)], None, [plan.tests, "--exitfirst", *plan.options])
+    with touching(folder / ALIVE, recorder):
+        status, words = run_pytest([recorder, Ordered(plan)], None, [plan.tests, "--exitfirst", *plan.options])
     if status is None or recorder.interrupted:
         raise KeyboardInterrupt
     ended = Ended(
@@ -123,6 +128,32 @@ def attempt(folder: Path) -> None:
         error=error(recorder, status, words),
     )
     (folder / ENDED).write_bytes(msgspec.json.encode(ended))
+
+
+@contextmanager
+def touching(file: Path, recorder: Recorder) -> Iterator[None]:
+    """Touches the file within the block, as long as the properties go on."""
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = None
+        while not over.wait(BEAT):
+            if (now := counted(recorder)) != seen:
+                seen = now
+                file.touch()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield
+    over.set()
+    watcher.join()
+
+
+def counted(recorder: Recorder) -> tuple[int, int]:
+    """Something that changes whenever a property ends, or counts an example or a step."""
+    tallies = [one.tally for one in recorder.properties if one.tally]
+    ended = sum(one.verdict is not Verdict.INTERRUPTED for one in recorder.properties)
+    return ended, sum(tally.examples + tally.steps for tally in tallies)
 
 
 def bad(one: Property) -> bool:

@@ -4,6 +4,7 @@ What is likely to, is told by tables, of areas and of files. It is little, so th
 The rest begins with what has killed the most of the others.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,8 @@ FILES: Mapping[str, Sequence[str]] = {
 }
 """The same, by the names of the files that it changes, without their endings; or of the folders that they are in."""
 
+CARRIED = re.compile(r"\b(?:carried|durable|restart(?:s|ed)?|crash(?:es|ed)?)\b", re.IGNORECASE)
+"""Words for what only durable backups go through."""
 CHECKERS = "properties/concurrency"
 """Mutants of the checkers are tried on the properties there; none of the others uses them."""
 ON_A_SERVER = "harness/extension/"
@@ -102,7 +105,8 @@ ON_A_SERVER = "harness/extension/"
 
 def likely(mutant: Mutant) -> list[str]:
     """What is likely to kill it."""
-    found = [*AREAS.get(mutant.area, ())]
+    found = [DURABLE_CONFORMS] if CARRIED.search(f"{mutant.mistake} {mutant.breaks}") else []
+    found += AREAS.get(mutant.area, ())
     for file in map(Path, mutant.files):
         names = [file.name.partition(".")[0].partition("--")[0], *reversed(file.parent.parts)]
         found += next((FILES[name] for name in names if name in FILES), ())

@@ -32,7 +32,7 @@ PATIENCE = 45.0
 
 
 class HungError(Exception):
-    """No property has ended for too long."""
+    """Nothing has gone on for too long."""
 
 
 class OutOfTimeError(Exception):
@@ -54,7 +54,7 @@ class Trials:
     original: Path
     """A copy of the work tree that nobody changes."""
     silence: float
-    """Seconds without the end of any property after which an attempt hangs."""
+    """Seconds after which an attempt hangs in which no property ends, or counts an example or a step."""
     until: float = float("inf")
     """When the time is over (monotonic)."""
     stop: Event = field(default_factory=Event)
@@ -117,7 +117,7 @@ class Trials:
         while process.poll() is None:
             self.check_time()
             if time.time() - alive.stat().st_mtime > self.silence:
-                raise HungError(f"no property has ended for {self.silence:.0f} s")
+                raise HungError(f"nothing has gone on for {self.silence:.0f} s")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(POLL)
 

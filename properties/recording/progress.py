@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.running.terminal import Progress, live
 from harness.schema.campaign import Restore, Verdict
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
+from properties.recording.counterexample_files import files_of
 from properties.recording.tally import Tally, counted
 from properties.recording.verdict import Property, Recorder, class_name, count, coverage, failure_file, told, totals
 
@@ -172,6 +173,9 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
     file = Path("failures", failure_file(one))
     test = one.test.rpartition("::")[2].partition("[")[0]
     console.print(Text(f"\nAll of it:     {folder / file}", style="dim"), soft_wrap=True)
+    for files in files_of(one):
+        again_by_itself = shlex.join(["nox", "-s", "replay", "--", str(folder / files.json)])
+        console.print(Text(f"By itself:     {again_by_itself}", style="dim"), soft_wrap=True)
     for decorator in one.same_again:
         console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
     console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)

@@ -1,9 +1,10 @@
 """What a campaign leaves in its results folder, for people, for CI, and for the reports.
 
 ``results.json`` (``harness.schema.campaign``); beside it ``junit.xml``, a file in ``failures/`` for each property that
-failed or crashed, and in ``histories/`` an example of each property that keeps one (``harness.schema.history``): the
-smallest that failed, or else the most varied. Where histories were to be linearized, ``*.timeline.json`` is a part of
-one (``harness.schema.timeline``), and ``*.calls.jsonl`` is for ``python -m properties.concurrency.linearize``.
+failed or crashed (and its counterexample in other forms: ``properties.recording.counterexample_files``), and in
+``histories/`` an example of each property that keeps one (``harness.schema.history``): the smallest that failed, or
+else the most varied. Where histories were to be linearized, ``*.timeline.json`` is a part of one
+(``harness.schema.timeline``), and ``*.calls.jsonl`` is for ``python -m properties.concurrency.linearize``.
 """
 
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from harness.schema.run import Run
 from harness.schema.timeline import Timeline
 from harness.schema.totals import InterleavingTotals, RefusalTotals
 from properties.recording import at_once, survival
+from properties.recording.counterexample_files import files_of, told, write_files
 from properties.recording.tally import Tally, counted
 from properties.recording.verdict import Property, Recorder, coverage, failure_file, totals
 
@@ -34,6 +36,7 @@ def write_results(folder: Path, results: Campaign, properties: Iterable[Property
             if one.report:
                 (folder / "failures").mkdir(exist_ok=True)
                 (folder / "failures" / failure_file(one)).write_text(failure_text(one, results), errors="replace")
+                write_files(folder, one)
             if history := shown_history(one):
                 (folder / "histories").mkdir(exist_ok=True)
                 (folder / history_file(one)).write_bytes(history.to_json())
@@ -93,6 +96,7 @@ def failure_text(one: Property, results: Campaign) -> str:
         f"profile {results.profile}, {results.when}\n"
         f"\n{one.finding}\n"
         + "".join(f"\nTo try the same again: {decorator}\n" for decorator in one.same_again)
+        + told(one)
         + f"\n===== All that pytest says =====\n\n{one.report}"
     )
 
@@ -157,6 +161,7 @@ def recorded(one: Property) -> schema.Property:
         linearized=tuple(tally.linearized),
         classes=schema.Classes(tuple(sorted(tally.classes)), len(tally.reachable), tuple(sorted(tally.missing()))),
         failure=f"failures/{failure_file(one)}" if one.report else None,
+        counterexamples=tuple(files.json for files in files_of(one)),
         same_again=tuple(one.same_again),
         history=history_file(one) if shown_history(one) else None,
         timeline=timeline_file(one) if shown_timeline(one) else None,

@@ -16,10 +16,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from harness.clients.violation import Violation
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
 from harness.schema.campaign import Verdict
+from harness.schema.counterexample import Counterexample
 from harness.schema.totals import Coverage
 from harness.server.session import SqlError
 from model.tour import TransitionClass
@@ -62,6 +65,8 @@ class Property:
     tally: Tally | None = None
     finding: str = ""
     """The essential part of a failure: the message, and the history to try by hand."""
+    counterexamples: list[Counterexample] = field(default_factory=list)
+    """The failure as data, where there is a history to try again."""
     same_again: list[str] = field(default_factory=list)
     """Decorators with which Hypothesis tries again what failed."""
     report: str = ""
@@ -245,6 +250,8 @@ def judge_failure(one: Property, report: pytest.TestReport, error: BaseException
     found = [cause for cause in causes if isinstance(cause, FINDINGS)] if report.when == "call" else []
     one.verdict = Verdict.FAILS if found else Verdict.CRASHED
     one.finding = "\n\n".join(essence(cause) for cause in found or causes) or report.longreprtext
+    known = [cause.counterexample for cause in found if isinstance(cause, Violation)]
+    one.counterexamples = [replace(each, promise=one.name, test=one.test) for each in known if each is not None]
     if found and isinstance(error, BaseExceptionGroup) and len(causes) == 1:
         one.finding = f"{error.message}\n\n{one.finding}"
     where = {"setup": "in its set-up: ", "teardown": "in clearing up: "}.get(str(report.when), "")

@@ -160,6 +160,31 @@ def stop_without_result(design: Design, cluster: Cluster, pending: Pending) -> S
     return ((transition.put(after, pending.operation.label or "", None), result),)
 
 
+def renew_all(design: Design, cluster: Cluster, operation: Renew) -> Steps:
+    """A renewal moves the deadlines of all backups."""
+    ((after, result),) = original["renew"](design, cluster, operation)
+    if isinstance(result, Ok):
+        renewed = tuple((label, b._replace(expires_at=result.value)) for label, b in after.backups if b.state is ACTIVE)
+        after = after.with_backups(tuple(sorted((dict(after.backups) | dict(renewed)).items())))
+    return ((after, result),)
+
+
+def renew_as_before(design: Design, cluster: Cluster, operation: Renew) -> Steps:
+    """A renewal tells the deadline that was."""
+    backup = cluster.backup(operation.label or "")
+    ((after, result),) = original["renew"](design, cluster, operation)
+    return ((after, Ok(backup.expires_at) if isinstance(result, Ok) and backup is not None else result),)
+
+
+def settings_for_open_backups(cluster: Cluster, settings: Settings) -> Cluster:
+    """A new time to live holds for backups that are open."""
+    after: Cluster = original["with_settings"](cluster, settings)
+    if settings.ttl == cluster.settings.ttl:
+        return after
+    moved = [(label, b._replace(expires_at=transition.deadline(after, None))) for label, b in after.backups]
+    return after.with_backups(tuple(moved))
+
+
 MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
     "leak": ("refusal_leaves_no_trace", "reserve", reserve_leaks),
     "release forgotten": ("core_counts_what_runs", "release_core", lambda cluster: cluster),
@@ -172,6 +197,9 @@ MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
         "reap",
         lambda cluster: original["reap"](cluster)._replace(running_backups=cluster.running_backups),
     ),
+    "a renewal moves all deadlines": ("deadlines_are_as_told", "renew", renew_all),
+    "a renewal tells the old deadline": ("deadlines_are_as_told", "renew", renew_as_before),
+    "a new setting moves deadlines": ("deadlines_are_as_told", "with_settings", settings_for_open_backups),
     "start point given twice": ("start_points_differ", "count_backup", start_point_of_yesterday),
     "session takes its backups along": ("outlives_its_session", "disconnect", disconnect_forgets),
     "only the starter may stop": ("any_session_stops_it", "claim_to_stop", only_its_starter_stops),
@@ -272,6 +300,7 @@ def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: st
         labels=("a", "b") if design is SHARED else ("a",),
         ttls=(None, 10),
         limits=(None, 1),
+        settings_ttls=(None, 10),
         results=(None, 1),
         policies=tuple(StopPolicy),
         sessions=1,

@@ -12,7 +12,7 @@ from model.linearizability.schedule import explains, without_ghosts
 from model.operations import ListBackups, Operation, Renew, Restart
 from model.outcomes import BackupRow, Ok, Outcome
 from model.promises import Transition
-from model.state import initial
+from model.state import Role, initial
 from model.tour import classify
 from model.transition import run, view
 from properties.recording.tally import Tally
@@ -24,21 +24,24 @@ SESSIONS = 4
 class Lockstep:
     """A model and a client, in step."""
 
-    def __init__(self, client: Client, tally: Tally) -> None:
+    def __init__(self, client: Client, tally: Tally, roles: tuple[Role, ...] = ROLES, sessions: int = SESSIONS) -> None:
         self.client = client
         self.design = client.implementation.design
         self.tally = tally
-        self.model = initial(self.design.settings, ROLES, SESSIONS)
-        client.begin(ROLES, SESSIONS, self.design.settings)
+        self.first = self.model = initial(self.design.settings, roles, sessions)
+        client.begin(roles, sessions, self.design.settings)
 
     def step(self, operation: Operation) -> Outcome:
         """One operation on both; returns the outcome, with the model's ghosts; raises Violation where they disagree."""
         before = self.model
         alternatives = run(self.design, before, operation)
-        outcome = self.client.perform(operation)
+        wanted = " or ".join(dict.fromkeys(describe(self.visible(operation, one)) for _, one in alternatives))
+        try:
+            outcome = self.client.perform(operation)
+        finally:
+            self.client.history.events[-1].expected = wanted
         agreeing = [(after, one) for after, one in alternatives if explains(self.visible(operation, one), outcome)]
         if not agreeing:
-            wanted = " or ".join(describe(self.visible(operation, one)) for _, one in alternatives)
             raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {wanted}")
         self.model, expected = agreeing[0]
         self.compare_view()

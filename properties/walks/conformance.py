@@ -47,7 +47,9 @@ from model.operations import (
 )
 from model.state import Cluster
 from properties.recording.tally import Tally
+from properties.support.counterexamples import by_hand
 from properties.support.lockstep import ROLES, SESSIONS, Lockstep
+from properties.support.minimal import make_minimal
 from properties.support.profiles import examples
 from properties.support.strategies import BAD_LABELS, BAD_TTLS, MOMENTS, Drawn, mostly
 
@@ -267,7 +269,7 @@ class ConformanceMachine(Walk):
             check()
         except Violation as violation:
             self.failed = True
-            raise Violation(f"{violation}\n\nTo see it by hand:\n{self.client.history.script()}") from None
+            raise by_hand(violation, self.lockstep) from None
         except BaseException:
             self.failed = True
             raise
@@ -288,5 +290,9 @@ def walk(client: Client, tally: Tally, share: float = 1.0, at_most: int | None =
 
     Machine.client = client
     Machine.tally = tally
-    run_state_machine_as_test(Machine, settings=hypothesis.settings(max_examples=examples(share, at_most=at_most)))
+    try:
+        run_state_machine_as_test(Machine, settings=hypothesis.settings(max_examples=examples(share, at_most=at_most)))
+    except Exception as error:
+        make_minimal(error, client, tally)
+        raise
     tally.notes.append(f"{tally.steps / tally.stepping:.0f} steps/s")

@@ -5,11 +5,12 @@ A random walk may miss a rare class; the tour may not. Coverage is 100 %, or the
 
 import pytest
 
-from harness.clients.client import Client, Violation
+from harness.clients.client import Client
 from model.operations import Advance, Hazard
 from model.tour import tour, walk_plan
 from properties.recording.tally import Tally
-from properties.support.lockstep import Lockstep
+from properties.support.counterexamples import tried
+from properties.support.minimal import minimal
 
 pytestmark = pytest.mark.server
 
@@ -23,19 +24,9 @@ def take(client: Client, tally: Tally, hazards: tuple[Hazard, ...] = ()) -> None
     tally.reachable |= set(classes)
     for path in walk_plan(design, classes):
         with tally.example():
-            lockstep = Lockstep(client, tally)
-            failed = True
-            try:
-                for operation in path:
-                    lockstep.step(operation)
-                lockstep.probe()
-                failed = False
-            except Violation as violation:
-                raise Violation(f"{violation}\n\nTo see it by hand:\n{client.history.script()}") from None
-            finally:
-                if failed:
-                    tally.keep(client.history, failed)
-                lockstep.finish(failed)
+            if found := tried(client, path, tally):
+                tally.keep(client.history, failed=True)
+                raise minimal(found, client, tally)
     missing = tally.missing()
     assert not missing, "the tour did not see " + ", ".join(" | ".join(one) for one in sorted(missing))
 
