@@ -1,12 +1,13 @@
 # node.sh: what the tests in this folder have in common: servers of their own, and the Test Anything Protocol.
 #
-# PG_CONFIG (default: pg_config) names the PostgreSQL that the extension is installed in; TEMP_CONFIG, if set, a file
-# with settings for all servers. Run as the user who is to own the servers, which cannot be root.
+# PG_CONFIG (default: pg_config), or BINDIR, the folder of its programs, names the PostgreSQL that the extension is
+# installed in. If they are set, TEMP_CONFIG is a file with settings for all servers, and TESTDIR the empty folder to use.
+# Run as the user who is to own the servers, which cannot be root.
 
 set -u
 umask 077
-bindir=$("${PG_CONFIG:-pg_config}" --bindir)
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/sb.XXXXXX")
+bindir=${BINDIR:-$("${PG_CONFIG:-pg_config}" --bindir)}
+tmp=${TESTDIR:-$(mktemp -d "${TMPDIR:-/tmp}/sb.XXXXXX")}
 tests=0
 failures=0
 trap 'stop_all; rm -rf "$tmp"' EXIT
@@ -80,7 +81,7 @@ init_node()
 	archived="\"$tmp/archive/%f\""
 	partly="\"$tmp/archive/%f.part\""
 	configure "$1" "shared_preload_libraries = 'shared_backup'" "listen_addresses = ''" \
-		"unix_socket_directories = '$tmp/$1'" "fsync = off" "dynamic_shared_memory_type = mmap" \
+		"unix_socket_directories = '$tmp/$1'" "fsync = off" "statement_timeout = 60s" "dynamic_shared_memory_type = mmap" \
 		"archive_mode = on" "archive_command = 'cp \"%p\" $partly && mv $partly $archived'" \
 		"restore_command = 'cp $archived \"%p\"'"
 }
@@ -145,8 +146,7 @@ await()
 		if [ "$(sql "$1" "$2")" = t ]; then return 0; fi
 		sleep 0.1
 	done
-	echo "# waited in vain for: $2"
-	return 1
+	bail_out "waited in vain for: $2"
 }
 
 # start_backup NAME LABEL [TTL]
