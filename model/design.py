@@ -1,7 +1,7 @@
 """The choices that the hackers' thread debates, and the designs that have names.
 
 A design is fixed for the life of a cluster. What an administrator may change while the server runs is in
-``state.Settings``; the design gives the values it starts with.
+``Settings``; the design gives the values it starts with.
 """
 
 from __future__ import annotations

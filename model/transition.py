@@ -197,7 +197,10 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
 
 
 def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
-    """Phase 1 of a start: the checks, and the label is STARTING."""
+    """Phase 1 of a start: the checks, and the label is STARTING.
+
+    Nothing is overdue here, and takes no room under the limit: what is due when time passes ends with that (``reap``).
+    """
     if start.ttl is not None and not design.expiry:
         return fail(cluster, NOT_OFFERED)
     if error := refused(cluster, start.session) or bad_label(start.label) or bad_ttl(start.ttl):

@@ -6,14 +6,16 @@ in the bench tells them apart.
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.machine.postgres import SetupError
 from harness.server.session import Session
-from model.design import DESIGNS, Design, OnRestart, StopPolicy
+from model.design import DESIGNS, Design, OnRestart
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
@@ -230,8 +232,7 @@ def design_of(path: Path, table: dict[str, Any]) -> Design:
     design = DESIGNS[like]
     settings = rest.pop("settings", {})
     try:
-        if "stop_policy" in settings:
-            settings = {**settings, "stop_policy": StopPolicy(settings["stop_policy"])}
-        return replace(design, **rest, settings=design.settings._replace(**settings))
-    except (TypeError, ValueError) as error:
+        chosen = replace(design, **rest, settings=design.settings._replace(**settings))
+        return msgspec.convert({**asdict(chosen), "settings": list(chosen.settings)}, Design)
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
         raise SetupError(f"{path}: the design is wrong ({error}).") from None

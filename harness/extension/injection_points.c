@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * points.c
+ * injection_points.c
  *	  Injection points in the code, where a test can hold a process or make it fail.
  *
  * Only in builds with INSTRUMENTS=1.

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * points.h
+ * injection_points.h
  *	  Injection points in the code, where a test can hold a process or make it fail.
  *
  * SHARED_BACKUP_POINT(name, label) stands at each boundary between the phases
  * of an operation.  The label, which may be NULL, is that of the backup that
  * the process is at work on.  An ordinary build has no points; builds with
- * INSTRUMENTS=1 do: see points.c, which has the list of names.
+ * INSTRUMENTS=1 do: see injection_points.c, which has the list of names.
  *
  * A process may wait at a point for as long as a test likes, so there must be
  * none where a lock is held, except for those on state files.

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * instruments.h
- *	  The clock that deadlines are measured by.
+ *	  What builds with INSTRUMENTS=1 have for tests; see instruments.c.
  *
- * An ordinary build has one that does not jump, see clock.c.  A build with
- * INSTRUMENTS=1 has one on top of it that tests can stop and move.
+ * There, ClockNow() is a clock that tests can stop and move; in an ordinary
+ * build it is the one of clock.c.
  *
  *-------------------------------------------------------------------------
  */

@@ -264,7 +264,7 @@ def open_cluster(
 ) -> Iterator[Cluster]:
     """A new cluster with the extension loaded, started; gone with everything it left when the block ends.
 
-    ``settings`` go before the bench's own (``harness.settings.DEFAULTS``). With ``archive``, WAL is archived into the
+    ``settings`` go before the bench's own (``harness.server.settings``). With ``archive``, WAL is archived into the
     cluster's ``archive_dir``. Raises SetupError or ClusterError if it cannot be started.
     """
     become_subreaper()

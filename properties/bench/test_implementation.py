@@ -1,5 +1,6 @@
 """An implementation is data: a TOML file says as much as what is built in, and a wrong one is told what is wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from harness.clients.implementation import (
 )
 from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT
-from model.design import StopPolicy
+from model.design import OnRestart, StopPolicy, Storage
 
 SAMPLE = ROOT / "harness" / "clients" / "shared.toml"
 MINIMAL = 'name = "mine"\nstart = "SELECT 1"\nstop = "SELECT 2"\n[design]\n'
@@ -50,6 +51,15 @@ def test_a_design_is_a_named_one_with_differences(tmp_path: Path) -> None:
     assert design.settings.result_retention == 0
 
 
+def test_a_design_in_toml_has_the_choices_that_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(MINIMAL + 'on_restart = "resume"\nstorage = "dynamic"\n')
+    implementation = load(file)
+    assert implementation.durable
+    assert implementation.design == replace(SHARED.design, on_restart=OnRestart.RESUME)
+    assert implementation.design.storage is Storage.DYNAMIC
+
+
 def test_only_what_is_named_is_there(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(MINIMAL)
@@ -76,6 +86,9 @@ def test_users_have_all_but_the_instruments() -> None:
         (MINIMAL + "colour = 1\n", "the design is wrong"),
         (MINIMAL + 'settings = {stop_policy = "nobody"}\n', "the design is wrong"),
         (MINIMAL + "settings = {limit = 1}\n", "the design is wrong"),
+        (MINIMAL + 'on_restart = "resum"\n', "the design is wrong"),
+        (MINIMAL + 'expiry = "no"\n', "the design is wrong"),
+        (MINIMAL + 'settings = {max_backups = "4"}\n', "the design is wrong"),
         (MINIMAL.replace("[design]", 'prepare = "CREATE"\n[design]'), '"prepare" must be a list'),
         (MINIMAL.replace("[design]", 'capabilities = "tokens"\n[design]'), '"capabilities" must be a list'),
         (MINIMAL.replace("[design]", 'capabilities = ["wings"]\n[design]'), 'there is no capability "wings"'),

@@ -20,11 +20,14 @@ TOUR = "properties/walks/test_tour.py::test_every_reachable_transition_class_is_
 DURABLE_TOUR = (
     "properties/walks/test_tour.py::test_every_reachable_transition_class_of_durable_backups_is_seen_on_the_cluster"
 )
-WALKS = (CONFORMS, TOUR)
+WALKS = (TOUR, CONFORMS)
 ERRORS = "properties/walks/test_error_table.py"
 TOKENS = "properties/walks/test_tokens.py"
 TTL = "properties/walks/test_ttl.py"
 EXPIRY = "properties/walks/test_expiry.py"
+IDENTITY = "properties/walks/test_identity.py"
+AFTERWARDS = "properties/faults/test_afterwards.py"
+README = "properties/walks/test_readme.py"
 LABELS = "properties/walks/test_labels.py"
 DRIVERS = "properties/walks/test_drivers.py"
 CLOCK = "properties/walks/test_clock_jumps.py"
@@ -39,8 +42,8 @@ LEAKS = "properties/faults/test_leaks.py"
 PROMOTION = "properties/faults/test_promotion.py"
 STANDBYS = "properties/restores/test_standby_backups.py"
 LOSSES = (
-    DURABLE_CONFORMS,
     DURABLE_TOUR,
+    DURABLE_CONFORMS,
     "properties/durable/test_durable_losses.py",
     "properties/durable/test_foreign_starts.py",
     "properties/durable/test_unlogged_gap.py",
@@ -53,25 +56,25 @@ STATE_FILES = (
 )
 
 AREAS: Mapping[str, Sequence[str]] = {
-    "abort": (*WALKS, TOKENS, INTERLEAVINGS),
+    "abort": (AFTERWARDS, *WALKS, TOKENS, INTERLEAVINGS),
     "core": (*WALKS, POINTS, DURABLE_CONFORMS, STANDBYS),
-    "defaults": (ERRORS, TTL, LABELS, DRIVERS),
+    "defaults": (README, ERRORS, TTL, LABELS, DRIVERS),
     "durable": (*LOSSES, *STATE_FILES, "properties/durable/test_archive_holes.py"),
     "errors": (ERRORS, *WALKS),
-    "expiry": (*WALKS, EXPIRY, CLOCK, TTL),
+    "expiry": (EXPIRY, *WALKS, CLOCK, TTL),
     "history": (*WALKS, TOKENS),
-    "identity": (*WALKS, ERRORS, TOKENS),
+    "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),
     "labels": (LABELS, *WALKS, ERRORS),
-    "leaks": (LEAKS, MEMORY, RESULTS, POINTS),
+    "leaks": (*WALKS, LEAKS, MEMORY, RESULTS, POINTS),
     "locking": (INTERLEAVINGS, POINTS, CROWDS),
     "memory": (LABELS, RESULTS, MEMORY, *WALKS),
     "packaging": (*WALKS, ERRORS, DRIVERS),
     "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
     "results": (*WALKS, RESULTS),
-    "script": (*WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
+    "script": (README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),
-    "stop": (*WALKS, TOKENS, ERRORS, DRIVERS),
+    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS),
     "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
 }
 """Beginnings of pytest's names, by a mutant's area."""
