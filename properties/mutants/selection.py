@@ -55,4 +55,4 @@ def touched(mutant: Mutant, changed: set[str], killers: Mapping[str, str]) -> bo
 def within(selection: Selection, folder: str) -> Selection:
     """Those of them that change nothing elsewhere."""
     found = [one for one in selection.mutants if all(file.startswith(folder) for file in one.files)]
-    return Selection(found, f"{len(found)} in {folder} of {selection.words}")
+    return Selection(found, f"{selection.words}; {len(found)} of them in {folder}")
