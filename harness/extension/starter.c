@@ -565,6 +565,7 @@ TakeBackRequest(StarterSlot *slot, uint32 *generation)
 			FreeSlot(slot);
 			break;
 		default:
+			Assert(slot->worker_pid != 0);	/* 0 would mean all of us */
 			slot->abandoned = true;
 			kill(slot->worker_pid, SIGTERM);
 			break;

@@ -14,6 +14,7 @@ from properties.mutants.__main__ import main
 
 FILE = "model/numbers.py"
 TOY = """
+import signal
 import time
 from model import numbers
 
@@ -26,10 +27,12 @@ def test_the_model_is_no_toy(tally):
             assert toy != "killed" or number < 3, f"number {number}"
 
 def test_the_checker_knows_all_toys():
-    {"original": 0, "killed": 0, "survivor": 0, "sleeper": 0}[toy]
+    {"original": 0, "killed": 0, "survivor": 0, "sleeper": 0, "deaf": 0}[toy]
 
 def test_nobody_sleeps():
-    time.sleep(600 if toy == "sleeper" else 0)
+    if toy == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600 if toy in ("sleeper", "deaf") else 0)
 """
 
 

@@ -1,5 +1,6 @@
 """The runner of mutants tells the truth: a kill is a kill, and whatever is none fails the run, by name and reason."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.machine.postgres import Postgres
-from harness.machine.processes import hear_signals
+from harness.machine.processes import hear_signals, titled
 from harness.machine.project import ROOT
 from harness.machine.scratch import program_folder
 from harness.schema.mutants import Outcome, Verdict
 from properties.bench.made_mutants import FILE, Tried, diff_of, made_diff, made_patch, made_room, try_toys
-from properties.mutants import attempt
+from properties.mutants import attempt, trials
 from properties.mutants.catalogue import read_catalogue
 from properties.recording.tally import Tally
 from properties.recording.verdict import Property, Recorder
@@ -128,10 +129,15 @@ def test_a_known_killer_that_is_not_there_any_more_stops_nothing(
     assert try_toys(tmp_path, room, capfd).status == 0
 
 
-def test_a_mutant_that_hangs_is_no_kill(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run = try_toys(tmp_path, made_room(tmp_path, "sleeper"), capfd, "--silence=2")
-    assert (run.status, run.one("sleeper").outcome) == (1, Outcome.HUNG)
-    assert "nothing has gone on for 2 s" in run.output
+@pytest.mark.parametrize("toy", ["sleeper", "deaf"])
+def test_a_mutant_that_hangs_is_no_kill(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, toy: str
+) -> None:
+    monkeypatch.setattr(trials, "PATIENCE", 1)
+    run = try_toys(tmp_path, made_room(tmp_path, toy), capfd, "--silence=4")
+    assert (run.status, run.one(toy).outcome) == (1, Outcome.HUNG)
+    assert "nothing has gone on for 4 s" in run.output
+    assert titled(os.getpid(), "properties.mutants.attempt") == set()
 
 
 def test_what_counts_steps_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +181,7 @@ def test_what_is_interrupted_ends_at_once_and_tells_what_it_knows(tmp_path: Path
         preexec_fn=hear_signals,
     )
     assert process.stdout is not None
-    while "toys/a" not in process.stdout.readline():
+    while not process.stdout.readline().startswith("killed"):
         assert process.poll() is None
     time.sleep(0.3)  # for the next to begin; if it has not, it is interrupted all the same
     process.send_signal(signal.SIGINT)

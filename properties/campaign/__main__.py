@@ -31,8 +31,6 @@ from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
-from properties.campaign.distribution import Distribution
-from properties.campaign.runners import Job
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.verdict import Recorder
@@ -67,12 +65,13 @@ def parser() -> argparse.ArgumentParser:
         help="build the extension with sanitizers of undefined behaviour and addresses",
     )
     cores = len(os.sched_getaffinity(0))
+    default = min(cores + 1 if cores > 1 else 1, MOST_WORKERS)  # each waits a fifth of its time
     result.add_argument(
         "--workers",
         metavar="N",
         type=positive,
-        default=min(cores, MOST_WORKERS),
-        help=f"processes that run properties at once (default: one for each core, at most {MOST_WORKERS})",
+        default=default,
+        help=f"processes that run properties at once (default here: {default})",
     )
     result.add_argument(
         "--scheduler",
@@ -120,6 +119,9 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
     common = ["--continue-on-collection-errors", *["--exitfirst"] * chosen.exitfirst, *options(chosen)]
     plugins: list[object] = [recorder]
     if chosen.workers > 1 or chosen.scheduler:
+        from properties.campaign.distribution import Distribution  # they take Dask along, which takes its time
+        from properties.campaign.runners import Job
+
         job = Job((str(place), *common), chosen.selection, chosen.bench_too)
         plugins.append(Distribution(recorder, job, chosen.workers, chosen.scheduler))
     status, words = run_pytest(

@@ -336,8 +336,8 @@ def writing(server: Cluster, count: int = 2) -> Iterator[Writers]:
 # What a restored server has of them
 
 MISSED_FILE = 'could not remove file "pg_twophase/FFFFFFFF'
-"""PostgreSQL 18 (to 18.6) loses a transaction that was prepared, and written out by a checkpoint, while any base backup
-was made: recovery finds its file too early, removes one of another epoch, and later takes it for restored."""
+"""PostgreSQL 17 and 18 lose a transaction that was prepared, and written out by a checkpoint, while any base backup was
+made; this is in the log then. The first of the findings in ``properties/findings/README.md`` tells why."""
 
 
 def what_it_remembers(copy: Cluster, label: str | None, prepared: frozenset[str]) -> Iterable[str]:

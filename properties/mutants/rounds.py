@@ -18,19 +18,19 @@ NOTHING = "no property was found to try it with"
 def try_all(
     trials: Trials, plans: Mapping[Mutant, tuple[Plan, Plan]], workers: int, tell: Callable[[Record], None]
 ) -> tuple[list[Record], bool]:
-    """Tries mutants, so many at once, and tells of each when it is known what has become of it.
+    """Tries mutants, so many at once, and tells of each what has become of it, unless it was not run.
 
     Returns that, in their order, and whether it was interrupted.
     """
     first = {mutant: plan for mutant, (plan, _everything) in plans.items()}
-    tried = in_a_round(trials, first, workers, lambda one: None if one.outcome is Outcome.SURVIVED else tell(one))
+    tried = in_a_round(trials, first, workers, lambda mutant, one: tell(so_far(one.record)))
     left = {
         mutant: replace(everything, held=tried[mutant].held)
         for mutant, (_plan, everything) in plans.items()
         if tried[mutant].record.outcome is Outcome.SURVIVED
     }
-    again = in_a_round(trials, left, workers, tell)
-    records = [together(one.record, again.get(mutant), len(one.held)) for mutant, one in tried.items()]
+    again = in_a_round(trials, left, workers, lambda mutant, one: tell(together(tried[mutant], one)))
+    records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()
 
 
@@ -38,42 +38,46 @@ def try_once(
     trials: Trials, mutants: Sequence[Mutant], plan: Plan, workers: int, tell: Callable[[Record], None]
 ) -> tuple[list[Record], bool]:
     """The same in one round, with the same plan for all."""
-    tried = in_a_round(trials, dict.fromkeys(mutants, plan), workers, tell)
+    tried = in_a_round(trials, dict.fromkeys(mutants, plan), workers, lambda mutant, one: tell(one.record))
     return [one.record for one in tried.values()], trials.stop.is_set()
 
 
+def so_far(one: Record) -> Record:
+    """What is told of a mutant after the first round."""
+    return replace(one, reason=f"{SO_FAR}; the rest comes later") if one.outcome is Outcome.SURVIVED else one
+
+
 def in_a_round(
-    trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Callable[[Record], None]
+    trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Callable[[Mutant, Trial], None]
 ) -> dict[Mutant, Trial]:
-    """Tries mutants, so many at once."""
+    """Tries mutants, so many at once, and tells of each that was run."""
     with ThreadPoolExecutor(workers) as pool:
-        futures = {mutant: pool.submit(trials.record, mutant, plan) for mutant, plan in plans.items()}
+        futures = {pool.submit(trials.record, mutant, plan): mutant for mutant, plan in plans.items()}
         try:
-            for future in as_completed(futures.values()):
-                tell(future.result().record)
+            for future in as_completed(futures):
+                if future.result().record.outcome is not Outcome.NOT_RUN:
+                    tell(futures[future], future.result())
         except KeyboardInterrupt:
             trials.stop.set()
         except BaseException:
             trials.stop.set()
             raise
-    return {mutant: future.result() for mutant, future in futures.items()}
+    return {mutant: future.result() for future, mutant in futures.items()}
 
 
-def together(first: Record, second: Trial | None, held: int) -> Record:
-    """What became of a mutant in both rounds, in the first of which so many properties held."""
-    if second is None:
-        return first
+def together(first: Trial, second: Trial) -> Record:
+    """What became of a mutant that survived the first round."""
     last = second.record
-    if last.outcome is Outcome.SURVIVED and not held and not second.held:
+    if last.outcome is Outcome.SURVIVED and not first.held and not second.held:
         return replace(last, outcome=Outcome.BROKEN, reason=NOTHING)
     return replace(
         last,
         reason=f"{SO_FAR}, and then {last.reason}" if last.outcome is Outcome.NOT_RUN else last.reason,
-        kill=later(last.kill, first.seconds, held) if last.kill else None,
-        seconds=round(first.seconds + last.seconds, 3),
+        kill=later(last.kill, first) if last.kill else None,
+        seconds=round(first.record.seconds + last.seconds, 3),
     )
 
 
-def later(kill: Kill, seconds: float, held: int) -> Kill:
-    """A kill after other properties were tried, for so long."""
-    return replace(kill, seconds=round(kill.seconds + seconds, 3), before=kill.before + held)
+def later(kill: Kill, first: Trial) -> Kill:
+    """A kill after the first round."""
+    return replace(kill, seconds=round(kill.seconds + first.record.seconds, 3), before=kill.before + len(first.held))

@@ -11,6 +11,8 @@ from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
 
+LEFT_OUT = ("benchmarks/", "reports/", "properties/bench/", "properties/mutants/patches/")
+"""Folders that no property needs."""
 MAIN = "main"
 """The branch that changes are made from."""
 
@@ -20,14 +22,14 @@ class StaleError(Exception):
 
 
 def copy_work_tree(destination: Path) -> None:
-    """Copies the files that git tracks, and those that it neither tracks nor ignores; raises SetupError.
+    """Copies what properties may need of the files that git tracks, or neither tracks nor ignores; raises SetupError.
 
     Modules are compiled there, once for all copies of the copy. Python compares the sources' contents, not their times,
     with what it has compiled: a patch may be made within a second.
     """
     for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
         source, target = ROOT / name, destination / name
-        if name and source.is_file():  # and not removed since it was last committed
+        if name and not name.startswith(LEFT_OUT) and source.is_file():  # and not removed since it was last committed
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     mode = py_compile.PycInvalidationMode.CHECKED_HASH

@@ -23,8 +23,10 @@ COMMON: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     "print_blob": True,
 }
-WHOLE = {"bench", "spec"}
-"""Folders of properties that need no case left out to be run in little time."""
+WHOLE = {"bench"}
+"""Of these folders the short pass has everything: nothing else runs them."""
+LONG = {"durable", "limits", "restores", "findings", "test_tour.py"}
+"""Of these, which restart and restore servers and take long ways, it has the first property of each file."""
 
 PROFILES = ("short", "dev", "gate", "nightly")
 
@@ -54,15 +56,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The short pass takes the first case of each property on a server; the model's tests and the bench's are whole."""
+    """The short pass takes the first case of each property, or the first property of a file; of the bench, all."""
     if config.getoption("--profile") != "short":
         return
     kept: dict[tuple[Path, str], pytest.Item] = {}
     for item in items:
-        whole = WHOLE.intersection(item.path.parts)
-        kept.setdefault((item.path, item.name if whole else getattr(item, "originalname", item.name)), item)
+        kept.setdefault((item.path, kept_once(item)), item)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept.values()])
     items[:] = kept.values()
+
+
+def kept_once(item: pytest.Item) -> str:
+    """What the short pass has only once in a file."""
+    if WHOLE.intersection(item.path.parts):
+        return item.name
+    return "" if LONG.intersection(item.path.parts) else getattr(item, "originalname", item.name)
 
 
 def examples(share: float, at_least: int = 1, at_most: int | None = None) -> int:

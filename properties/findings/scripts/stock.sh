@@ -58,7 +58,7 @@ sql() { psql -h "$HERE/$1.socket" -XAtq -v ON_ERROR_STOP=1 "${@:2}"; }
 
 # open NAME: a session that stays open.
 open() {
-    coproc SESSION { sql "$1" 2>&1; }
+    coproc SESSION { trap - ERR; sql "$1" 2>&1; }
     exec {to}>&"${SESSION[1]}" {from}<&"${SESSION[0]}"
 }
 
