@@ -44,7 +44,7 @@ def cassert(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Planted bugs, and how fast each is found: -k WORDS, --all, --since REV, --profile gate|nightly, --workers N."""
+    """Planted bugs, and how fast each is found: -k WORDS, --all, --since REV, --profile gate|nightly, --examples."""
     install(session, servers=True)
     run(session, "python", "-m", "properties.mutants", *session.posargs)
 

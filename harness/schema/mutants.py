@@ -35,6 +35,15 @@ class Verdict(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Suite(StrEnum):
+    """What a run tries to find the bugs with."""
+
+    PROPERTIES = "properties"
+    """Those of the bench."""
+    EXAMPLES = "examples"
+    """The tests that the extension has itself, as PostgreSQL has them; only mutants of the extension are tried."""
+
+
 class Kill(Struct, frozen=True, kw_only=True):
     """How a mutant was found.
 
@@ -43,9 +52,9 @@ class Kill(Struct, frozen=True, kw_only=True):
     """
 
     property: str
-    """A sentence, with its case if it has several."""
+    """A sentence, with its case if it has several; or the name of an example."""
     test: str
-    """pytest's node id."""
+    """pytest's node id; of an example, its file."""
     crashed: bool = False
     """The property did not fail, it broke down: a poorer finding."""
     reason: str
@@ -88,6 +97,7 @@ class Mutants(Run, frozen=True, kw_only=True):
     """A run of the mutants, or of some."""
 
     verdict: Verdict
+    suite: Suite = Suite.PROPERTIES
     profile: str
     """gate or nightly: how long each property looks."""
     chosen: str

@@ -87,10 +87,7 @@ def check_words(run: Tried) -> None:
     """What a person reads."""
     assert "test_toy.py::test_the_model_is_no_toy, example 4, step 8, after" in run.output
     assert "toys/unknown (crashed)" in run.output
-    assert (
-        "Survivors: no property fails, though\n  toys/survivor: A toy was left in the model. Nothing much."
-        in run.output
-    )
+    assert "Survivors: nothing fails, though\n  toys/survivor: A toy was left in the model. Nothing much." in run.output
     assert "nothing_of_that_name" in run.one("broken").reason
     assert "patch failed: model/numbers.py" in run.one("stale").reason
     assert "toys/same: A toy was left in the model. Nothing much. (it is one)" in run.output

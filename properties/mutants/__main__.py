@@ -1,6 +1,7 @@
 """How good are the properties? Plants one bug after the other, and sees which property finds it, and how fast.
 
     nox -s mutants -- [--profile gate|nightly] [-k WORDS] [--since REV] [--all] [--workers N] [--budget SECONDS] [-l]
+    nox -s mutants -- --examples ...      the tests that the extension has itself in place of the properties
 
 Exit status: 0 all mutants were killed, but for equivalent ones; 1 some were not, or could not be tried; 2 the bench
 could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described in
@@ -21,21 +22,24 @@ from harness.running.commandline import INTERRUPTED, begin, exit_status
 from harness.running.results import RESULTS, Run, circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.mutants import Mutant as Record
-from harness.schema.mutants import Mutants, Verdict
+from harness.schema.mutants import Mutants, Suite, Verdict
 from properties.mutants.attempt import Plan
 from properties.mutants.baseline import ABSENT, Baseline, baseline
 from properties.mutants.catalogue import HERE, KILLERS, Catalogue, read_catalogue
+from properties.mutants.example_suite import EXAMPLES, all_examples
 from properties.mutants.matrix import ended_line, show_end
 from properties.mutants.order import plans
 from properties.mutants.results import RESULTS_FILE, disproved, equivalent, results_of, write_results
-from properties.mutants.rounds import try_all
-from properties.mutants.selection import Selection, select
-from properties.mutants.trials import HungError, OutOfTimeError, Trials, copied_tree
+from properties.mutants.rounds import try_all, try_once
+from properties.mutants.selection import Selection, select, within
+from properties.mutants.trials import PROGRAMS, HungError, OutOfTimeError, Trials, copied_tree
 from properties.support.servers import server_settings
 
 PROPERTIES = "properties"
 SILENCE = {"gate": 15 * 60.0, "nightly": 6 * 3600.0}
 """Seconds in which a property counts nothing, by profile, before it is said to hang."""
+LONGEST_EXAMPLE = 5 * 60.0
+"""Seconds: what its own limits do not end by then, hangs."""
 ALL_KILLED = 0
 STATUS = {Verdict.ALL_KILLED: ALL_KILLED, Verdict.NOT_ALL_KILLED: 1, Verdict.INTERRUPTED: INTERRUPTED}
 """Exit statuses."""
@@ -62,6 +66,14 @@ def parser() -> argparse.ArgumentParser:
         "--all",
         action="store_true",
         help="whatever has changed; so it is with -k and in nightly, unless --since is given",
+    )
+    add(
+        "--examples",
+        dest="suite",
+        action="store_const",
+        const=Suite.EXAMPLES,
+        default=Suite.PROPERTIES,
+        help="try the tests that the extension has itself, as PostgreSQL has them, in place of the properties",
     )
     add("--profile", choices=tuple(SILENCE), default="gate", help="how long each property looks (default: gate)")
     add("--pg-config", metavar="PATH", help="the PostgreSQL to run (default: $PG_CONFIG, else the bundled one)")
@@ -91,6 +103,11 @@ def run(chosen: argparse.Namespace, room: Path, tests: str) -> int:
     """The run; raises SetupError if it cannot be set up."""
     catalogue = read_catalogue(room)
     selection = select(catalogue, chosen)
+    if chosen.suite is Suite.EXAMPLES:
+        tests = EXAMPLES
+        selection = within(selection, f"{EXAMPLES}/")
+        if chosen.record:
+            raise SetupError("--record keeps which properties kill: leave it out, or leave out --examples.")
     if chosen.list or not selection.mutants:
         show_list(selection, catalogue)
         return ALL_KILLED
@@ -123,22 +140,29 @@ def carry_out(
     console: Console, about: Run, catalogue: Catalogue, selection: Selection, chosen: argparse.Namespace, how: Plan
 ) -> Mutants:
     """Tries the mutants, shows what becomes of them, and writes it down; raises SetupError."""
-    tested = f"{about.tested}, profile {chosen.profile}"
+    examples = chosen.suite is Suite.EXAMPLES
+    tested = f"{about.tested}, {'examples' if examples else f'profile {chosen.profile}'}"
     console.print(f"{tested}: mutants, {selection.words}", soft_wrap=True)
     with copied_tree() as original:
         until = about.began + chosen.budget if chosen.budget else NO_BOUND
-        trials = Trials(original, chosen.silence or SILENCE[chosen.profile], until)
+        silence = chosen.silence or (LONGEST_EXAMPLE if examples else SILENCE[chosen.profile])
+        trials = Trials(original, silence, PROGRAMS[chosen.suite], until)
         ground = baseline(trials, how, about.postgres)
         tried = [one for one in selection.mutants if one.name not in catalogue.equivalents]
-        planned = {one: plans(one, catalogue.killers, how) for one in tried}
-        check_known(ground, [catalogue.killers[one.name] for one in planned if one.name in catalogue.killers])
-        records, interrupted = try_all(trials, planned, chosen.workers, lambda one: tell(console, one))
+        if examples:
+            check_known(ground, all_examples(original / EXAMPLES), "mend that")
+            records, interrupted = try_once(trials, tried, how, chosen.workers, lambda one: tell(console, one))
+        else:
+            known = [catalogue.killers[one.name] for one in tried if one.name in catalogue.killers]
+            check_known(ground, known, f"mend that, or take it out of {KILLERS}")
+            planned = {one: plans(one, catalogue.killers, how) for one in tried}
+            records, interrupted = try_all(trials, planned, chosen.workers, lambda one: tell(console, one))
         if not interrupted:
             records, interrupted = proven(ground, records)
-    records += [equivalent(one, catalogue.equivalents) for one in selection.mutants if one not in planned]
+    records += [equivalent(one, catalogue.equivalents) for one in selection.mutants if one not in tried]
     seconds = about.seconds()
     described = circumstances(about, seconds, server_settings(about.implementation))
-    results = results_of(records, interrupted, chosen.profile, selection.words, described)
+    results = results_of(records, interrupted, chosen.suite, chosen.profile, selection.words, described)
     write_results(about.folder, results)
     if chosen.record:
         catalogue.record({one.name: one.kill.test for one in records if one.kill})
@@ -151,8 +175,8 @@ def tell(console: Console, one: Record) -> None:
     console.print(ended_line(one), soft_wrap=True)
 
 
-def check_known(ground: Baseline, tests: Sequence[str]) -> None:
-    """Raises SetupError if something that killed a mutant before fails without any."""
+def check_known(ground: Baseline, tests: Sequence[str], remedy: str) -> None:
+    """Raises SetupError if something that is to kill mutants fails without any."""
     try:
         with no_hanging():
             failed = ground.unheld(tests)
@@ -161,9 +185,7 @@ def check_known(ground: Baseline, tests: Sequence[str]) -> None:
     for test, reason in failed.items():
         if reason == ABSENT:  # it has another name by now, or is about another PostgreSQL
             continue
-        raise SetupError(
-            f"Without any mutant, {test} does not hold ({reason}): mend that, or take it out of {KILLERS}."
-        )
+        raise SetupError(f"Without any mutant, {test} does not hold ({reason}): {remedy}.")
 
 
 def proven(ground: Baseline, records: Sequence[Record]) -> tuple[list[Record], bool]:

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -202,7 +202,7 @@ def size(one: Property) -> int | None:
     return len(one.tally.history.events) if one.tally.history and one.tally.history_failed else None
 
 
-def main(folder: str) -> None:
+def carry_out(attempt: Callable[[Path], None], folder: str) -> None:
     """The program: whatever ends it, it clears up, and so does the end of the runner."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs do not hear it
     end_with_parent()
@@ -211,4 +211,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    carry_out(attempt, *sys.argv[1:])

@@ -18,7 +18,7 @@ STYLES = {
     Outcome.NOT_RUN: "yellow",
 }
 WHAT_IS_LEFT = {
-    Outcome.SURVIVED: "Survivors: no property fails, though",
+    Outcome.SURVIVED: "Survivors: nothing fails, though",
     Outcome.HUNG: "Hung",
     Outcome.BROKEN: "Could not be tried",
     Outcome.STALE: "Do not apply to the tree any more: write them anew, or remove them",

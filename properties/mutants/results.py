@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 from harness.running.results import write_json, writing
 from harness.schema.mutants import Mutant as Record
-from harness.schema.mutants import Mutants, Outcome, Verdict
+from harness.schema.mutants import Mutants, Outcome, Suite, Verdict
 from harness.schema.run import Run
 from properties.mutants.catalogue import Mutant
 
@@ -36,13 +36,16 @@ def disproved(one: Record, failed: dict[str, str]) -> Record:
     return replace(one, outcome=Outcome.BROKEN, kill=None, reason=reason)
 
 
-def results_of(records: Sequence[Record], interrupted: bool, profile: str, chosen: str, about: Run) -> Mutants:
+def results_of(
+    records: Sequence[Record], interrupted: bool, suite: Suite, profile: str, chosen: str, about: Run
+) -> Mutants:
     """What goes into mutants.json."""
     kills = [one.kill for one in records if one.kill]
     passed = all(one.outcome in (Outcome.KILLED, Outcome.EQUIVALENT) for one in records)
     return Mutants(
         **asdict(about),
         verdict=Verdict.INTERRUPTED if interrupted else Verdict.ALL_KILLED if passed else Verdict.NOT_ALL_KILLED,
+        suite=suite,
         profile=profile,
         chosen=chosen,
         mutants=tuple(records),

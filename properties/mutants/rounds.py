@@ -1,6 +1,6 @@
 """Two rounds: every mutant is tried on what is likely to kill it, and then the survivors on the rest."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from msgspec.structs import replace
@@ -32,6 +32,14 @@ def try_all(
     again = in_a_round(trials, left, workers, lambda mutant, one: tell(together(tried[mutant], one)))
     records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()
+
+
+def try_once(
+    trials: Trials, mutants: Sequence[Mutant], plan: Plan, workers: int, tell: Callable[[Record], None]
+) -> tuple[list[Record], bool]:
+    """The same in one round, with the same plan for all."""
+    tried = in_a_round(trials, dict.fromkeys(mutants, plan), workers, lambda mutant, one: tell(one.record))
+    return [one.record for one in tried.values()], trials.stop.is_set()
 
 
 def so_far(one: Record) -> Record:

@@ -50,3 +50,9 @@ def touched(mutant: Mutant, changed: set[str], killers: Mapping[str, str]) -> bo
     """Has one of its files changed, or itself, or the file of what killed it last?"""
     killer = killers.get(mutant.name, "").partition("::")[0]
     return not changed.isdisjoint({*mutant.files, PATCH.format(mutant.name), killer})
+
+
+def within(selection: Selection, folder: str) -> Selection:
+    """Those of them that change nothing elsewhere."""
+    found = [one for one in selection.mutants if all(file.startswith(folder) for file in one.files)]
+    return Selection(found, f"{selection.words}; {len(found)} of them in {folder}")

@@ -21,11 +21,16 @@ from harness.machine.project import cache_folder
 from harness.machine.scratch import program_folder, sweep
 from harness.running.commandline import last_line
 from harness.schema.mutants import Mutant as Record
-from harness.schema.mutants import Outcome
+from harness.schema.mutants import Outcome, Suite
 from properties.mutants.attempt import ALIVE, ENDED, PLAN, Ended, Plan
 from properties.mutants.catalogue import Mutant
 from properties.mutants.tree import StaleError, apply, copy_work_tree
 
+PROGRAMS = {
+    Suite.PROPERTIES: "properties.mutants.attempt",
+    Suite.EXAMPLES: "properties.mutants.example_suite",
+}
+"""Modules that carry out a plan; the argument is its folder."""
 POLL = 0.1  # seconds between looks at an attempt
 PATIENCE = 45.0
 """Seconds for an attempt to clear up when it is told to end; nox kills us after 60."""
@@ -55,6 +60,8 @@ class Trials:
     """A copy of the work tree that nobody changes."""
     silence: float
     """Seconds after which an attempt hangs in which no property ends, or counts an example or a step."""
+    program: str = PROGRAMS[Suite.PROPERTIES]
+    """The module that carries out the plans."""
     until: float = float("inf")
     """When the time is over (monotonic)."""
     stop: Event = field(default_factory=Event)
@@ -105,7 +112,7 @@ class Trials:
                 apply(diff, tree)
             (folder / PLAN).write_bytes(msgspec.json.encode(plan))
             (folder / ALIVE).touch()
-            with running(folder, tree) as process:
+            with running(self.program, folder, tree) as process:
                 self.wait(process, folder / ALIVE)
             if process.returncode == 0:
                 return msgspec.json.decode((folder / ENDED).read_bytes(), type=Ended)
@@ -138,11 +145,11 @@ def copied_tree() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, tree: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def running(program: str, folder: Path, tree: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """An attempt in that tree, which has ended when the block has, with all its servers."""
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "properties.mutants.attempt", folder],
+            [sys.executable, "-m", program, folder],
             cwd=tree,
             env={**os.environ, "BENCH_CACHE": str(cache_folder().absolute())},
             stdin=subprocess.DEVNULL,
