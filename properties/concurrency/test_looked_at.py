@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.clients.client import PATIENCE, Violation
+from harness.clients.client import PATIENCE, Client, Violation
 from harness.clients.crowd import Crowd
 from harness.clients.implementation import DURABLE, Implementation
 from harness.server.injection_points import InjectionPoints
+from harness.server.probes import forced_full_page_writes
 from model.linearizability.linearize import Call, Unexplained, linearize
 from model.numbers import StartPoint
 from model.operations import Abort, Advance, Connect, ListBackups, Operation, Renew, Start, Stop
@@ -38,42 +39,53 @@ HELD_AT = {
     Renew: ("backup-found",),
 }
 """Where nobody else has to wait for the one that is held."""
+REAPER = "reaper-expiring"
 HELD, OTHER = 0, 1
 """Sessions, of one role."""
+LABEL, WITNESS = "a", "of somebody else"
 TTL = 10
 
 
 class Plan(NamedTuple):
-    """What happens in one example; a fence is by number, of the starts so far."""
+    """What happens in one example."""
 
     before: tuple[Operation, ...]
     held: Operation
     point: str
     fenced: bool
     """Does the one that is held name the backup that was started last?"""
+    reaper_held: bool
+    """Does nobody mark what is overdue meanwhile?"""
     meanwhile: tuple[Operation, ...]
 
 
-def doings(session: int) -> st.SearchStrategy[Operation]:
+def doings(session: int, *, start: bool = True) -> st.SearchStrategy[Operation]:
     """One of the operations that a session may do about the label."""
     ttl = st.sampled_from([None, TTL])
-    return st.one_of(
-        ttl.map(lambda t: Start(session, "a", t)),
-        st.just(Stop(session, "a")),
-        st.just(Abort(session, "a")),
-        ttl.map(lambda t: Renew(session, "a", t)),
-    )
+    kinds: list[st.SearchStrategy[Operation]] = [
+        st.just(Stop(session, LABEL)),
+        st.just(Abort(session, LABEL)),
+        ttl.map(lambda t: Renew(session, LABEL, t)),
+    ]
+    return st.one_of(kinds + [ttl.map(lambda t: Start(session, LABEL, t))] * start)
+
+
+PASSING: st.SearchStrategy[Operation] = st.sampled_from([Advance(TTL // 2), Advance(TTL), ListBackups(OTHER)])
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """A backup that may have a deadline, an operation on it, and what may become of the backup before that acts."""
-    passing: st.SearchStrategy[Operation] = st.sampled_from([Advance(TTL // 2), Advance(TTL), ListBackups(OTHER)])
-    others = doings(OTHER) | passing
-    before = draw(st.lists(others, max_size=4))
+    """A backup that may have a deadline, an operation on it, and what may become of the backup before that acts.
+
+    A start that replaces something overdue waits for the reaper: there is none while the reaper is held.
+    """
+    start = Start(OTHER, LABEL, draw(st.sampled_from([TTL, None])))
+    before = draw(st.lists(doings(OTHER) | PASSING, max_size=2))
     held = draw(doings(HELD))
+    reaper_held = draw(st.booleans())
+    meanwhile = draw(st.lists(doings(OTHER, start=not reaper_held) | PASSING, min_size=1, max_size=4))
     point = draw(st.sampled_from(HELD_AT[type(held)]))
-    return Plan(tuple(before), held, point, draw(st.booleans()), tuple(draw(st.lists(others, max_size=5))))
+    return Plan((start, *before), held, point, draw(st.booleans()), reaper_held, tuple(meanwhile))
 
 
 @pytest.fixture(scope="module")
@@ -122,28 +134,49 @@ def look(crowd: Crowd, tally: Tally) -> None:
 
 
 def carry_out(crowd: Crowd, plan: Plan) -> None:
-    """The whole example; raises Violation."""
+    """The whole example; raises Violation.
+
+    Beside it is a backup that nobody touches: it is under core's protection for as long as it is active.
+    """
     client = crowd.client
     crowd.begin(ROLES, 2, client.implementation.design.settings)
     for session in (HELD, OTHER):
         client.perform(Connect(session, "alice"))
+    client.perform(Start(OTHER, WITNESS))
     started = last_start([client.perform(operation) for operation in plan.before], plan.before)
     held = plan.held
     if plan.fenced and isinstance(held, Stop | Abort | Renew):
         held = replace(held, start_point=started)
+    meet(client, held, plan)
+    client.perform(ListBackups(OTHER))
+    if not forced_full_page_writes(client.admin):
+        raise Violation("core does not force full-page writes any more, and a backup is active that nobody has touched")
+    client.perform(Abort(OTHER, WITNESS))
+
+
+def meet(client: Client, held: Operation, plan: Plan) -> None:
+    """One operation is held at its point, and the others happen meanwhile; raises Violation."""
     points = InjectionPoints(client.admin)
-    points.attach(plan.point, "a", "hold")
-    with ThreadPoolExecutor(1) as threads:
-        future = threads.submit(client.perform, held)
+    points.attach(plan.point, LABEL, "hold")
+    with ThreadPoolExecutor() as threads:
+        futures = [threads.submit(client.perform, held)]
         try:
-            if not points.arrived(plan.point, "a", over=future.done):
+            if not points.arrived(plan.point, LABEL, over=futures[0].done):
                 points.detach()  # it never comes there, and nobody else is to be held
+            if plan.reaper_held:
+                points.attach(REAPER)
             for operation in plan.meanwhile:
-                client.perform(operation)
+                futures.append(threads.submit(client.perform, operation))
+                if plan.reaper_held and isinstance(operation, Advance):
+                    points.arrived(REAPER, over=futures[-1].done)
+                else:
+                    futures[-1].result(PATIENCE)
+            points.wakeup(plan.point)
+            futures[0].result(PATIENCE)
         finally:
             points.detach()
-        future.result(PATIENCE)
-    client.perform(ListBackups(OTHER))
+        for future in futures:
+            future.result(PATIENCE)
 
 
 def last_start(outcomes: list[Outcome | None], operations: tuple[Operation, ...]) -> StartPoint | None:
