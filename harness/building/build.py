@@ -123,12 +123,16 @@ def _compile(postgres: Postgres, flavour: Flavour, tools: Tools, files: Mapping[
                 raise
 
 
+def make_command(postgres: Postgres, flavour: Flavour, tools: Tools) -> list[str]:
+    """make, as the extension is built with it, but for what is to be made, and where it goes."""
+    command = [tools.make, "USE_PGXS=1", "with_llvm=no", f"PG_CONFIG={postgres.pg_config}"]
+    command += [f"CC={tools.compiler}", f"CFLAGS={tools.flags}"]
+    return [*command, "INSTRUMENTS=1"] if flavour is Flavour.INSTRUMENTED else command
+
+
 def _run_make(postgres: Postgres, flavour: Flavour, tools: Tools, sources: Path, stage: Path) -> None:
-    command = [tools.make, f"-j{os.cpu_count() or 1}", "install", "USE_PGXS=1", "with_llvm=no"]
-    command += [f"PG_CONFIG={postgres.pg_config}", f"CC={tools.compiler}", f"CFLAGS={tools.flags}"]
+    command = [*make_command(postgres, flavour, tools), f"-j{os.cpu_count() or 1}", "install"]
     command += [f"datadir={stage}/share", f"pkglibdir={stage}/lib", f"docdir={stage}/doc"]
-    if flavour is Flavour.INSTRUMENTED:
-        command.append("INSTRUMENTS=1")
     run = subprocess.run(command, cwd=sources, env=make_environment(), capture_output=True, text=True, errors="replace")
     log = run.stdout + run.stderr
     if run.returncode != 0:

@@ -7,7 +7,7 @@
  *
  * A test attaches to a point, for one label or for any.  Then every process that
  * reaches it waits until the test lets it go; or else the first one that
- * reaches it fails with an error, and all others pass.
+ * reaches it waits or fails with an error, and all others pass.
  *
  * Where interrupts are not held off, a waiting process can be cancelled and
  * terminated.  Where they are, a request to cancel it is left for later, as it
@@ -66,6 +66,9 @@ static const Point points[] = {
 	{"start-published", false}, /* worker: the backup is ACTIVE */
 	{"start-accepted", true},	/* session: it knows that, too */
 
+	/* a session that stops, aborts or renews */
+	{"backup-found", true},		/* it may, and has not begun */
+
 	{"stop-claimed", true},		/* the backup is STOPPING */
 	{"stop-core-ended", true},	/* core has ended it; an error loses it */
 	{"stop-published", true},	/* the result is kept */
@@ -95,15 +98,23 @@ typedef enum PointAction
 {
 	POINT_IGNORE,				/* not attached */
 	POINT_WAIT,
-	POINT_ERROR,
+	POINT_HOLD,					/* the first one waits, all others pass */
+	POINT_ERROR,				/* the first one fails, all others pass */
 } PointAction;
+
+static const char *const action_names[] = {
+	[POINT_IGNORE] = "ignore",
+	[POINT_WAIT] = "wait",
+	[POINT_HOLD] = "hold",
+	[POINT_ERROR] = "error",
+};
 
 typedef struct PointAttachment
 {
 	PointAction action;			/* POINT_IGNORE if this place is free */
 	int			point;
 	BackupLabel label;			/* empty: any */
-	bool		spent;			/* has the error been raised? */
+	bool		spent;			/* has the first one come? */
 	int64		passed;			/* processes that were woken up, or have failed */
 } PointAttachment;
 
@@ -301,8 +312,14 @@ PointReached(const char *name, const BackupLabel *label)
 		waiter = TakePlace(attachment, label);
 	else if (attachment && !attachment->spent)
 	{
-		attachment->spent = fail = true;
-		attachment->passed++;
+		attachment->spent = true;
+		if (attachment->action == POINT_HOLD)
+			waiter = TakePlace(attachment, label);
+		else
+		{
+			fail = true;
+			attachment->passed++;
+		}
 	}
 	LWLockRelease(&shared->lock);
 
@@ -361,13 +378,15 @@ GetAction(FunctionCallInfo fcinfo, int argno, const Point *point)
 {
 	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(argno));
 
-	if (strcmp(action, "wait") == 0)
+	if (strcmp(action, action_names[POINT_WAIT]) == 0)
 		return POINT_WAIT;
-	if (strcmp(action, "error") != 0)
+	if (strcmp(action, action_names[POINT_HOLD]) == 0)
+		return POINT_HOLD;
+	if (strcmp(action, action_names[POINT_ERROR]) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unrecognized action \"%s\"", action),
-				 errhint("Use \"wait\" or \"error\".")));
+				 errhint("Use \"wait\", \"hold\" or \"error\".")));
 	if (!point->may_fail)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -553,8 +572,7 @@ PutPoint(ReturnSetInfo *rsinfo, int point, const PointAttachment *attachment,
 														 PG_UTF8));
 	if (attachment)
 	{
-		values[3] = CStringGetTextDatum(attachment->action == POINT_WAIT ?
-										"wait" : "error");
+		values[3] = CStringGetTextDatum(action_names[attachment->action]);
 		values[5] = Int64GetDatum(attachment->passed);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

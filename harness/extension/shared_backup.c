@@ -540,6 +540,8 @@ LookupForChange(const BackupLabel *label, const char *name, TimestampTz now,
 				 errdetail_internal("%s",
 									LostReasonDetail(snapshot->record.lost_reason)),
 				 errhint("The copy cannot be used.  Start another backup.")));
+
+	SHARED_BACKUP_POINT("backup-found", label);
 }
 
 /*

@@ -24,8 +24,8 @@ STARTING = (
 STOPPING = ("stop-claimed", "stop-core-ended", "stop-published", "stop-waiting-archive")
 ABORTING = ("abort-claimed", "abort-released")
 EXPIRING = ("reaper-expiring", "reaper-expired")
-CHECKED = "start-checked"
-"""Where a start has no label yet: see properties/faults/test_leaks.py."""
+CHECKED = ("start-checked", "backup-found")
+"""Where an operation has looked at what there is, and has not begun: see properties/concurrency/test_looked_at.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
@@ -61,7 +61,7 @@ class InjectionPoints:
         return bool(self.session.execute(query, (point,))[0][0])
 
     def attach(self, point: str, label: str | None = None, action: str = "wait") -> None:
-        """Whoever comes there from now on waits, or (``error``) the first one fails."""
+        """Whoever comes there from now on waits; or the first one does (``hold``), or fails (``error``)."""
         self.session.execute("SELECT shared_backup_injection_point_attach(%s, %s, %s)", (point, action, label))
 
     def attach_all(self, places: Iterable[tuple[str, str | None]]) -> None:

@@ -47,6 +47,7 @@ POINTS = (
     "start-taken",
     "start-point-taken",
     "start-accepted",
+    "backup-found",
     "stop-claimed",
     "stop-core-ended",
     "stop-published",

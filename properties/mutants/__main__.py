@@ -16,8 +16,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.machine.postgres import SetupError
+from harness.machine.postgres import SetupError, find_postgres
 from harness.machine.processes import orderly_end
+from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, begin, exit_status
 from harness.running.results import RESULTS, Run, circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
@@ -25,13 +26,15 @@ from harness.schema.mutants import Mutant as Record
 from harness.schema.mutants import Mutants, Suite, Verdict
 from properties.mutants.attempt import Plan
 from properties.mutants.baseline import ABSENT, Baseline, baseline
-from properties.mutants.catalogue import HERE, KILLERS, Catalogue, read_catalogue
+from properties.mutants.catalogue import HERE, KILLERS, Catalogue, Mutant, read_catalogue
 from properties.mutants.example_suite import EXAMPLES, all_examples
+from properties.mutants.generator import generated, is_generated
 from properties.mutants.matrix import ended_line, show_end
 from properties.mutants.order import plans
 from properties.mutants.results import RESULTS_FILE, disproved, equivalent, results_of, write_results
 from properties.mutants.rounds import try_all, try_once
 from properties.mutants.selection import Selection, select, within
+from properties.mutants.soundness import checking
 from properties.mutants.trials import PROGRAMS, HungError, OutOfTimeError, Trials, copied_tree
 from properties.support.servers import server_settings
 
@@ -43,6 +46,7 @@ LONGEST_EXAMPLE = 5 * 60.0
 ALL_KILLED = 0
 STATUS = {Verdict.ALL_KILLED: ALL_KILLED, Verdict.NOT_ALL_KILLED: 1, Verdict.INTERRUPTED: INTERRUPTED}
 """Exit statuses."""
+NIGHTLY = 400  # mutants that no one chose
 NO_BOUND = float("inf")
 
 
@@ -75,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
         default=Suite.PROPERTIES,
         help="try the tests that the extension has itself, as PostgreSQL has them, in place of the properties",
     )
+    add(
+        "--generated", metavar="N", type=count, help="and about so many that no one chose (default: 0; in nightly, 400)"
+    )
+    add("--seed", metavar="N", type=count, default=0, help="which of those: another number draws others (default: 0)")
     add("--profile", choices=tuple(SILENCE), default="gate", help="how long each property looks (default: gate)")
     add("--pg-config", metavar="PATH", help="the PostgreSQL to run (default: $PG_CONFIG, else the bundled one)")
     add("--workers", metavar="N", type=positive, default=1, help="so many at once, each with servers of its own")
@@ -99,9 +107,17 @@ def positive(text: str) -> int:
     return number
 
 
+def count(text: str) -> int:
+    """A number of things, which may be none."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
 def run(chosen: argparse.Namespace, room: Path, tests: str) -> int:
     """The run; raises SetupError if it cannot be set up."""
-    catalogue = read_catalogue(room)
+    catalogue = read_catalogue(room, made(chosen))
     selection = select(catalogue, chosen)
     if chosen.suite is Suite.EXAMPLES:
         tests = EXAMPLES
@@ -120,6 +136,15 @@ def run(chosen: argparse.Namespace, room: Path, tests: str) -> int:
             remove_folder(about.folder)
         raise
     return STATUS[results.verdict]
+
+
+def made(chosen: argparse.Namespace) -> list[Mutant]:
+    """The mutants that are made now; raises SetupError."""
+    number = NIGHTLY * (chosen.profile == "nightly") if chosen.generated is None else chosen.generated
+    if number == 0:
+        return []
+    with checking(find_postgres(chosen.pg_config)) as check:
+        return generated(ROOT, number, chosen.seed, check)
 
 
 def show_list(selection: Selection, catalogue: Catalogue) -> None:
@@ -165,7 +190,7 @@ def carry_out(
     results = results_of(records, interrupted, chosen.suite, chosen.profile, selection.words, described)
     write_results(about.folder, results)
     if chosen.record:
-        catalogue.record({one.name: one.kill.test for one in records if one.kill})
+        catalogue.record({one.name: one.kill.test for one in records if one.kill and not is_generated(one.name)})
     show_end(console, results, {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(about.folder))})
     return results
 

@@ -37,6 +37,7 @@ LINEARIZER = ("properties/concurrency/test_linearize.py", "properties/concurrenc
 STARTERS = ("properties/limits/test_starters.py", "properties/limits/test_warm_worker.py")
 RESULTS = "properties/limits/test_results.py"
 MEMORY = "properties/limits/test_exhaustion.py"
+LOOKED_AT = "properties/concurrency/test_looked_at.py"
 POINTS = "properties/faults/test_points.py"
 LEAKS = "properties/faults/test_leaks.py"
 PROMOTION = "properties/faults/test_promotion.py"
@@ -56,21 +57,21 @@ STATE_FILES = (
 )
 
 AREAS: Mapping[str, Sequence[str]] = {
-    "abort": (AFTERWARDS, *WALKS, TOKENS, INTERLEAVINGS),
+    "abort": (AFTERWARDS, *WALKS, TOKENS, LOOKED_AT, POINTS, INTERLEAVINGS),
     "core": (*WALKS, POINTS, DURABLE_CONFORMS, STANDBYS),
     "defaults": (README, ERRORS, TTL, LABELS, DRIVERS),
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
     "errors": (ERRORS, *WALKS),
-    "expiry": (EXPIRY, *WALKS, CLOCK, TTL),
-    "history": (*WALKS, TOKENS),
+    "expiry": (EXPIRY, *WALKS, CLOCK, TTL, LOOKED_AT),
+    "history": (*WALKS, TOKENS, LOOKED_AT),
     "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),
     "labels": (LABELS, *WALKS, ERRORS),
     "leaks": (*WALKS, LEAKS, DURABLE_CONFORMS, "properties/durable/test_killed_files.py", MEMORY, RESULTS, POINTS),
-    "locking": (INTERLEAVINGS, POINTS, CROWDS),
+    "locking": (LOOKED_AT, INTERLEAVINGS, POINTS, CROWDS),
     "memory": (LABELS, RESULTS, MEMORY, *WALKS),
     "packaging": (*WALKS, ERRORS, DRIVERS),
     "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
-    "results": (*WALKS, RESULTS),
+    "results": (*WALKS, RESULTS, LOOKED_AT),
     "script": (README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),

@@ -11,6 +11,7 @@ from harness.schema.mutants import Mutant as Record
 from harness.schema.mutants import Mutants, Outcome, Suite, Verdict
 from harness.schema.run import Run
 from properties.mutants.catalogue import Mutant
+from properties.mutants.trials import record_of
 
 RESULTS_FILE = "mutants.json"
 TRIED = (Outcome.KILLED, Outcome.SURVIVED, Outcome.HUNG)
@@ -18,14 +19,7 @@ TRIED = (Outcome.KILLED, Outcome.SURVIVED, Outcome.HUNG)
 
 def equivalent(mutant: Mutant, reasons: Mapping[str, str]) -> Record:
     """A mutant that does the same as the original, for its reason among these."""
-    return Record(
-        name=mutant.name,
-        mistake=mutant.mistake,
-        breaks=mutant.breaks,
-        files=mutant.files,
-        outcome=Outcome.EQUIVALENT,
-        reason=reasons[mutant.name],
-    )
+    return record_of(mutant, Outcome.EQUIVALENT, reasons[mutant.name])
 
 
 def disproved(one: Record, failed: dict[str, str]) -> Record:

@@ -1,7 +1,8 @@
-"""Two rounds: every mutant is tried on what is likely to kill it, and then the survivors on the rest."""
+"""Two rounds: every mutant is tried on what is likely to kill it, and then the survivors, together, on the rest."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -9,7 +10,10 @@ from harness.schema.mutants import Kill, Outcome
 from harness.schema.mutants import Mutant as Record
 from properties.mutants.attempt import Plan
 from properties.mutants.catalogue import Mutant
+from properties.mutants.together import groups, try_together
 from properties.mutants.trials import Trial, Trials
+
+Tell = Callable[[Mutant, Trial], None]
 
 SO_FAR = "what is likely to kill it does not"
 NOTHING = "no property was found to try it with"
@@ -24,14 +28,31 @@ def try_all(
     """
     first = {mutant: plan for mutant, (plan, _everything) in plans.items()}
     tried = in_a_round(trials, first, workers, lambda mutant, one: tell(so_far(one.record)))
-    left = {
-        mutant: replace(everything, held=tried[mutant].held)
-        for mutant, (_plan, everything) in plans.items()
-        if tried[mutant].record.outcome is Outcome.SURVIVED
-    }
-    again = in_a_round(trials, left, workers, lambda mutant, one: tell(together(tried[mutant], one)))
+    rest = {mutant: plans[mutant][1] for mutant in plans if tried[mutant].record.outcome is Outcome.SURVIVED}
+    again = second_round(trials, rest, tried, workers, lambda mutant, one: tell(together(tried[mutant], one)))
     records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()
+
+
+def second_round(
+    trials: Trials, plans: Mapping[Mutant, Plan], tried: Mapping[Mutant, Trial], workers: int, tell: Tell
+) -> dict[Mutant, Trial]:
+    """Tries the survivors on the rest, those together that are tried on the same properties."""
+    kinds: dict[tuple[tuple[str, ...], bool], list[Mutant]] = {}
+    for mutant, plan in plans.items():
+        kinds.setdefault((plan.only, plan.on_a_server), []).append(mutant)
+    jobs = [
+        (group, replace(plans[group[0]], held=held_by_all(tried[mutant] for mutant in group)))
+        for kind in kinds.values()
+        for group in groups(trials, kind, workers)
+    ]
+    return carried_out(trials, [partial(try_together, trials, *job) for job in jobs], workers, tell)
+
+
+def held_by_all(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """The properties that hold with each of them."""
+    held = [set(one.held) for one in trials]
+    return tuple(sorted(set.intersection(*held)))
 
 
 def try_once(
@@ -47,22 +68,32 @@ def so_far(one: Record) -> Record:
     return replace(one, reason=f"{SO_FAR}; the rest comes later") if one.outcome is Outcome.SURVIVED else one
 
 
-def in_a_round(
-    trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Callable[[Mutant, Trial], None]
+def in_a_round(trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Tell) -> dict[Mutant, Trial]:
+    """Tries mutants one by one, so many at once, and tells of each that was run."""
+
+    def alone(mutant: Mutant, plan: Plan) -> dict[Mutant, Trial]:
+        return {mutant: trials.record(mutant, plan)}
+
+    return carried_out(trials, [partial(alone, *job) for job in plans.items()], workers, tell)
+
+
+def carried_out(
+    trials: Trials, jobs: Iterable[Callable[[], dict[Mutant, Trial]]], workers: int, tell: Tell
 ) -> dict[Mutant, Trial]:
-    """Tries mutants, so many at once, and tells of each that was run."""
+    """Does all that, so much at once, and tells of each mutant that was run; returns what became of them."""
     with ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(trials.record, mutant, plan): mutant for mutant, plan in plans.items()}
+        futures = [pool.submit(job) for job in jobs]
         try:
             for future in as_completed(futures):
-                if future.result().record.outcome is not Outcome.NOT_RUN:
-                    tell(futures[future], future.result())
+                for mutant, one in future.result().items():
+                    if one.record.outcome is not Outcome.NOT_RUN:
+                        tell(mutant, one)
         except KeyboardInterrupt:
             trials.stop.set()
         except BaseException:
             trials.stop.set()
             raise
-    return {mutant: future.result() for future, mutant in futures.items()}
+    return {mutant: one for future in futures for mutant, one in future.result().items()}
 
 
 def together(first: Trial, second: Trial) -> Record:

@@ -20,8 +20,8 @@ from harness.machine.processes import kill_server
 from harness.machine.project import cache_folder
 from harness.machine.scratch import program_folder, sweep
 from harness.running.commandline import last_line
+from harness.schema.mutants import Kill, Outcome, Suite
 from harness.schema.mutants import Mutant as Record
-from harness.schema.mutants import Outcome, Suite
 from properties.mutants.attempt import ALIVE, ENDED, PLAN, Ended, Plan
 from properties.mutants.catalogue import Mutant
 from properties.mutants.tree import StaleError, apply, copy_work_tree
@@ -71,17 +71,8 @@ class Trials:
         """Tries a mutant, and says what became of it."""
         began = time.monotonic()
         outcome, reason, ended = self.outcome(mutant, plan)
-        record = Record(
-            name=mutant.name,
-            mistake=mutant.mistake,
-            breaks=mutant.breaks,
-            files=mutant.files,
-            outcome=outcome,
-            reason=reason,
-            kill=ended.kill if outcome is Outcome.KILLED else None,
-            seconds=round(time.monotonic() - began, 3),
-        )
-        return Trial(record, ended.held)
+        kill = ended.kill if outcome is Outcome.KILLED else None
+        return Trial(record_of(mutant, outcome, reason, kill, time.monotonic() - began), ended.held)
 
     def outcome(self, mutant: Mutant, plan: Plan) -> tuple[Outcome, str, Ended]:
         """What became of it, in which words, and what the attempt says."""
@@ -134,6 +125,22 @@ class Trials:
             raise OutOfTimeError("the run was interrupted")
         if time.monotonic() > self.until:
             raise OutOfTimeError("the time was up")
+
+
+def record_of(
+    mutant: Mutant, outcome: Outcome, reason: str = "", kill: Kill | None = None, seconds: float = 0.0
+) -> Record:
+    """What became of a mutant."""
+    return Record(
+        name=mutant.name,
+        mistake=mutant.mistake,
+        breaks=mutant.breaks,
+        files=mutant.files,
+        outcome=outcome,
+        reason=reason,
+        kill=kill,
+        seconds=round(seconds, 3),
+    )
 
 
 @contextlib.contextmanager

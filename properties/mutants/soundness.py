@@ -1,0 +1,154 @@
+"""Is a change worth a try? What a changed file compiles to: nothing, the same program, or another one.
+
+Mutants that the compiler takes for the same program need nobody to find out that they are equivalent ("trivial
+compiler equivalence": M. Papadakis and others, ICSE 2015).
+"""
+
+import ast
+import builtins
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.building.build import Flavour, build, make_command, read_sources
+from harness.building.compiler import Tools, find_tools, make_environment
+from harness.machine.postgres import Postgres, SetupError
+from harness.machine.project import EXTENSION, ROOT, cache_folder
+from harness.machine.scratch import temporary_folder
+from harness.server.cluster import open_cluster
+from harness.server.session import Session, SqlError
+
+SAME_LINES = "#line"
+"""How lines that begin so tell the C compiler a line's number; of Python and SQL they are comments or taken out."""
+CATALOG = """
+SELECT pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc WHERE proname ~ '^shared_backup'
+UNION ALL
+SELECT relname || pg_get_viewdef(oid) || coalesce(relacl::text, '') FROM pg_class
+WHERE relname ~ '^shared_backup' AND relkind = 'v'
+ORDER BY 1
+"""
+
+
+@dataclass
+class Check:
+    """Compiles C with make, has a server run the script, and parses Python."""
+
+    sources: Path
+    """The extension's, in a folder where objects may be made."""
+    make: list[str]
+    """The command, without the object."""
+    session: Session
+    """On a server without the extension's SQL."""
+    originals: dict[str, bytes] = field(default_factory=dict)
+    """What the files as they are compile to, as far as somebody has asked."""
+
+    def original(self, file: str) -> bytes:
+        """What a file compiles to as it is; raises SetupError if it does not."""
+        if file not in self.originals:
+            program = self.program(file, (ROOT / file).read_text(encoding="utf-8"))
+            if program is None:
+                raise SetupError(f"{file} does not compile as it is: mend that before mutants are made of it.")
+            self.originals[file] = program
+        return self.originals[file]
+
+    def program(self, file: str, text: str) -> bytes | None:
+        """What a file of that name compiles to with that text, as a hash; None: it does not compile."""
+        match Path(file).suffix:
+            case ".c":
+                return self.of_c(Path(file), text)
+            case ".py":
+                return of_python(text)
+            case _:
+                return self.of_sql(text)
+
+    def of_c(self, file: Path, text: str) -> bytes | None:
+        """The object file."""
+        source = self.sources / file.name
+        kept = source.read_bytes()
+        try:
+            source.write_text(text, encoding="utf-8")
+            made = source.with_suffix(".o")
+            made.unlink(missing_ok=True)
+            run = subprocess.run([*self.make, made.name], cwd=self.sources, env=make_environment(), capture_output=True)
+            return hashlib.sha256(made.read_bytes()).digest() if run.returncode == 0 else None
+        finally:
+            source.write_bytes(kept)
+
+    def of_sql(self, text: str) -> bytes | None:
+        """What the catalog has when the script has run."""
+        script = "\n".join(line for line in text.splitlines() if not line.startswith(("\\", SAME_LINES)))
+        self.session.execute("BEGIN")
+        try:
+            self.session.execute(script.replace("MODULE_PATHNAME", "shared_backup"))
+            return hashlib.sha256(repr(self.session.execute(CATALOG)).encode()).digest()
+        except SqlError:
+            return None
+        finally:
+            self.session.execute("ROLLBACK")
+
+
+def of_python(text: str) -> bytes | None:
+    """The syntax tree, without what changes nothing that is done: docstrings, annotations, ``pass``.
+
+    A name that is nowhere bound is to Python what a C compiler refuses.
+    """
+    try:
+        tree = ast.parse(text)
+        compile(text, "mutant", "exec")
+    except (SyntaxError, ValueError):
+        return None
+    if unbound(tree):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [one for one in node.body if not is_nothing(one)]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
+
+
+def unbound(tree: ast.Module) -> set[str]:
+    """The names that are read somewhere, and bound nowhere."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)} | set(dir(builtins))
+    for node in ast.walk(tree):
+        match node:
+            case ast.alias(name=name, asname=other):
+                bound.add(other or name.partition(".")[0])
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                bound.add(name)
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+    return {name.id for name in names} - bound - {"__file__", "__name__"}
+
+
+def is_nothing(statement: ast.stmt) -> bool:
+    """Is it a text alone, or ``pass``?"""
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def without_debug(tools: Tools) -> Tools:
+    """The same, but object files do not say what the sources looked like."""
+    return replace(tools, flags=f"{tools.flags} -g0")
+
+
+@contextmanager
+def checking(postgres: Postgres) -> Iterator[Check]:
+    """A check against that PostgreSQL; raises SetupError."""
+    built = build(postgres, Flavour.INSTRUMENTED, cache_folder())
+    with temporary_folder() as folder, open_cluster(built) as cluster:
+        for name, content in read_sources(EXTENSION).items():
+            (folder / name).write_bytes(content)
+        session = cluster.connect()
+        make = make_command(postgres, Flavour.INSTRUMENTED, without_debug(find_tools(postgres)))
+        yield Check(folder, [*make, "--silent"], session)
+        session.close()
