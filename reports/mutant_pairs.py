@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.schema.mutants import Mutant, Mutants, Outcome, Suite
-from reports.mutants import TRIED, TRIED_WITH, area, areas
+from reports.mutants import TRIED, TRIED_WITH, area, areas, origin, origins
 
 BEFORE_AND_AFTER = ("before", "after")
 
@@ -54,6 +54,8 @@ class Pairs:
     """Tried by both."""
     left_out: dict[str, int]
     """Why mutants are none of these, and how many."""
+    swapped: bool = False
+    """The second was given first."""
 
     @property
     def suites(self) -> bool:
@@ -65,9 +67,22 @@ class Pairs:
         return [one for one in self.pairs if one.killed == (first, second)]
 
     @property
+    def differing(self) -> list[tuple[str, list[Pair], bool]]:
+        """What only one killed, with its name; and whether to name each: the properties are meant to kill more."""
+        first, second = self.names
+        return [(second, self.only(False, True), True), (first, self.only(True, False), not self.suites)]
+
+    @property
     def all(self) -> PairsOfArea | None:
         """All of them; None if there are none."""
         return PairsOfArea("all", self.pairs) if self.pairs else None
+
+    @property
+    def sums(self) -> list[PairsOfArea]:
+        """Of the hand-written ones, of the generated ones, if there are both, and of all."""
+        found = [PairsOfArea(group.name, tuple(one for one in self.pairs if origin(one.first) == group.name))
+                 for group in origins(one.first for one in self.pairs)]  # fmt: skip
+        return [*(found if len(found) > 1 else []), *([self.all] if self.all else [])]
 
     @property
     def areas(self) -> list[PairsOfArea]:
@@ -81,7 +96,8 @@ def pairs_of(runs: tuple[Mutants | None, Mutants | None], folders: tuple[str, st
     before, after = runs
     if before is None or after is None:
         return None
-    if (before.suite, after.suite) == (Suite.EXAMPLES, Suite.PROPERTIES):
+    swapped = (before.suite, after.suite) == (Suite.EXAMPLES, Suite.PROPERTIES)
+    if swapped:
         before, after, folders = after, before, (folders[1], folders[0])
     names = (TRIED_WITH[before.suite], TRIED_WITH[after.suite])
     if before.suite is after.suite:
@@ -94,7 +110,14 @@ def pairs_of(runs: tuple[Mutants | None, Mutants | None], folders: tuple[str, st
     for folder, some, others in ((folders[0], first, second), (folders[1], second, first)):
         left_out[f"only in {folder}"] += sum(name not in others for name in some)
     tried = tuple(one for one in both if not why_not(one, names))
-    return Pairs(names, folders, tried, {why: number for why, number in left_out.items() if number})
+    return Pairs(names, folders, tried, {why: number for why, number in left_out.items() if number}, swapped)
+
+
+def which(pairs: Pairs | None) -> tuple[str, str]:
+    """What the two folders are called that are compared, in the order in which they were given."""
+    if pairs is None or not pairs.suites:
+        return BEFORE_AND_AFTER
+    return (pairs.names[1], pairs.names[0]) if pairs.swapped else pairs.names
 
 
 def by_name(mutants: Sequence[Mutant]) -> dict[str, Mutant]:

@@ -30,7 +30,8 @@ from reports.figures.memory import EACH, SERVERS, memory_of
 from reports.figures.picture import Picture
 from reports.folder import Results
 from reports.history import History, is_fault, milliseconds, words_of
-from reports.mutants import ALIVE, TRIED_WITH, areas, everything, file_of, killers, left, mutants_of, origins
+from reports.mutant_pairs import Pairs, which
+from reports.mutants import ALIVE, TRIED_WITH, areas, everything, killers, left, mutants_of, origins
 from reports.restores import OUTCOMES, scenarios, together
 from reports.survival import DESIGNS, kinds, parts, reasons
 
@@ -135,7 +136,7 @@ def comparison_page(
             changes=changes,
             pictures=list(pictures),
             mutants=list(mutants),
-            sides=sides(before, after),
+            sides=sides(before, after, changes.mutants),
         )
     )
 
@@ -150,9 +151,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {"words": words, "is_fault": is_fault, "milliseconds": milliseconds, "words_of": words_of}
-    found.globals |= {"file_of": file_of}
-    found.filters |= {"data_uri": data_uri, "offset": offset}
+    found.filters |= {"data_uri": data_uri, "text_uri": text_uri, "offset": offset}
     return found
+
+
+def text_uri(text: str) -> str:
+    """A file inside the page, to be saved."""
+    return f"data:text/plain;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def data_uri(one: Picture) -> str:
@@ -177,9 +182,10 @@ def runs_of(results: Results) -> list[tuple[str, Run]]:
     return found
 
 
-def sides(before: Results, after: Results) -> list[tuple[str, Results, list[tuple[str, Run]]]]:
-    """Both folders with their runs."""
-    return [("before", before, runs_of(before)), ("after", after, runs_of(after))]
+def sides(before: Results, after: Results, pairs: Pairs | None) -> list[tuple[str, Results, list[tuple[str, Run]]]]:
+    """Both folders with what they are called, and their runs."""
+    first, second = which(pairs)
+    return [(first, before, runs_of(before)), (second, after, runs_of(after))]
 
 
 def fleet_of(results: Results) -> Iterable[dict[str, Any]]:

@@ -24,7 +24,6 @@ from reports.words import (
     moment,
     parameters,
     percent,
-    quantity,
     ratio_name,
     ratio_words,
     restores,

@@ -30,22 +30,13 @@ def of_mutants(run: Mutants | None) -> Iterator[str]:
 
 
 def of_pairs(pairs: Pairs | None) -> Iterator[str]:
-    """How many of the same mutants each killed, and what the second alone killed."""
+    """How many of the same mutants each killed, and which only one did that should not be the only one."""
     if pairs is None:
         return
-    first, second = pairs.names
-    if pairs.all:
-        ours, theirs = pairs.all.killed
-        yield (
-            f"**Mutants**: of {len(pairs.pairs):,} that were tried by both, {first} killed {ours:,} "
-            f"({words.percent(pairs.all.percent[0])}), {second} {theirs:,} ({words.percent(pairs.all.percent[1])})."
-        )
-        alone = [one.first for one in pairs.only(False, True)]
-        yield f"Killed by {second} alone: " + (f"{len(alone):,}\n\n{named(alone)}" if alone else "none.")
-    else:
-        yield "**Mutants**: none was tried by both."
-    if pairs.left_out:
-        yield f"Left out: {words.why_left_out(pairs.left_out)}."
+    yield f"**Planted bugs**: {words.pairs_told(pairs)} {words.left_out_told(pairs)}".rstrip()
+    for name, some, to_name in pairs.differing:
+        told = f"Killed only {'by ' * pairs.suites}{name}: {len(some) or 'none'}"
+        yield f"{told}\n\n{named([one.first for one in some])}" if some and to_name else f"{told}."
 
 
 def speed(told: str) -> str:

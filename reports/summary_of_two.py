@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.compare import Changes, WordChange
 from reports.folder import Results
+from reports.mutant_pairs import which
 from reports.summary import joined, table
 from reports.summary_of_mutants import of_pairs
 from reports.words import quantity, ratio_words
@@ -11,10 +12,11 @@ from reports.words import quantity, ratio_words
 
 def comparison_summary(before: Results, after: Results, changes: Changes) -> str:
     """The summary of a comparison: only what changed."""
+    first, second = which(changes.mutants)
     return joined(
         [
             "## Shared-backup bench: two runs",
-            f"Before: {before.name}; after: {after.name}.",
+            f"{first.capitalize()}: {before.name}; {second}: {after.name}.",
             *changes.missing,
             *changed("Verdicts on properties", changes.verdicts, "property"),
             *changed("Coverage", changes.coverage, "coverage"),

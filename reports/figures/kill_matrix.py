@@ -28,8 +28,8 @@ def matrix_pictures(run: Mutants) -> Iterator[Picture]:
             "mutants-matrix",
             "What killed which: areas of planted bugs, and files that found them",
             "Each cell: how many mutants of that area were killed by something in that file, which was the first to "
-            "fail, for the rest is not run then. To the right and at the foot, the sums. The top row, framed: what "
-            "nothing killed.",
+            "fail, for the rest is not run then. To the right and at the foot, the sums. The top row, if it is "
+            "there: what nothing killed.",
             lambda: draw(columns),
         )
 
@@ -58,12 +58,12 @@ def draw(columns: Sequence[Group]) -> Figure:
     """The heat map with its sums."""
     rows, at = rows_of(columns), places(columns)
     right = max(at.values()) + 1.2
-    figure = Figure(figsize=(2.6 + 0.4 * right, 1.7 + 0.25 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(2.6 + 0.38 * right, 1.7 + 0.25 * len(rows)), layout="constrained")
     axes = figure.subplots()
     most = max((number for file, counts in rows.items() if file != ALIVE_ROW for number in counts.values()), default=1)
     for y, (file, counts) in enumerate(rows.items()):
         for name, number in counts.items():
-            draw_cell(axes, at[name], y, number, number / most, alive=file == ALIVE_ROW)
+            draw_cell(axes, at[name], y, number, (number / most) ** 0.5, alive=file == ALIVE_ROW)
         axes.text(right, y, f"{counts.total():,}", ha="center", va="center", fontsize=8, fontweight="bold")
     for group in columns:
         axes.text(at[group.name], len(rows) + 0.1, f"{group.tried:,}", ha="center", va="center", fontsize=8,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from harness.schema.mutants import Mutants
 from reports import words
-from reports.figures.axes import log_ticks
+from reports.figures.axes import log_ticks, plain
 from reports.figures.picture import Picture, picture
 from reports.mutants import TARGET_STEPS, Group, everything, origins
 from reports.style import GREEN, INK, ORIGIN_COLOURS, ORIGIN_LINES
@@ -23,10 +23,10 @@ def speed_pictures(run: Mutants) -> Iterator[Picture]:
         yield picture(
             "mutants-speed",
             "How fast planted bugs are killed",
-            "Each curve: the share of the kills that took at most so many steps or seconds (logarithmic), until the first "
-            "failure, before it was made smaller. A step is an operation that was carried out on a server and checked; "
-            f"{words.counted_steps(group)}. Seconds are those since the first property was begun, with its set-up. "
-            "Dotted: the median of all kills.",
+            "Each curve: the share of the kills that took at most so many steps or seconds (logarithmic), until the "
+            "first failure, before it was made smaller. A step is an operation, carried out on a server and checked; "
+            f"{words.counted_steps(group)}, and a kill in the first step may count 0. Seconds are those since the first "
+            "property was begun, with its set-up. Dotted: the median of all kills.",
             lambda: draw(origins(run.mutants), group),
         )
 
@@ -46,7 +46,7 @@ def draw(groups: Sequence[Group], group: Group) -> Figure:
 
 def draw_panel(axes: Axes, groups: Sequence[Group], values: Values, every: Sequence[float], target: bool) -> None:
     """A curve for each origin, the median and the target."""
-    least = 1.0 if target else max(min(every), 0.01)  # no step is as good as one, and has a place on the axis
+    least = 1.0 if target else max(min(every), 0.01)  # 0 steps: it failed in the first, before that was counted
     most = max(max(every), TARGET_STEPS if target else 0)
     for group in groups:
         if found := [max(value, least) for value in values(group)]:
@@ -57,6 +57,8 @@ def draw_panel(axes: Axes, groups: Sequence[Group], values: Values, every: Seque
     if target:
         axes.axvline(TARGET_STEPS, color=GREEN, linestyle="-.", linewidth=1.4, label=f"target: {TARGET_STEPS}")
     log_ticks(axes.xaxis, least, most)
+    if target:
+        axes.xaxis.set_major_formatter(lambda value, _: "0, 1" if value == least else plain(value))
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     axes.legend(loc="lower right", fontsize=8, frameon=True, facecolor="white", edgecolor="none", framealpha=0.9)

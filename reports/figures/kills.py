@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from harness.schema.mutants import Mutants, Outcome
 from reports import words
@@ -22,9 +23,9 @@ def kill_pictures(run: Mutants) -> Iterator[Picture]:
         yield picture(
             "mutants-areas",
             f"Planted bugs killed by the {TRIED_WITH[run.suite]}, by area",
-            "Each bar: the mutants of an area, by what became of them; to its right, how many were killed of those that "
-            "were tried (killed, survived or hung). Hand-written mutants are what a developer might have done wrong; "
-            "generated ones were made by a program, and have a scale of their own.",
+            "Each bar: the mutants of an area, by what became of them; to its right, how many were killed of those "
+            "that were tried (killed, survived or hung). Hand-written mutants are what a developer might have done "
+            "wrong; generated ones were made by a program, and have a scale of their own.",
             lambda: draw(origins(run.mutants)),
         )
 
@@ -48,7 +49,7 @@ def draw_panel(axes: Axes, group: Group, rows: Sequence[Group]) -> None:
     longest = max(len(one.mutants) for one in rows)
     for y, one in enumerate(rows):
         x = 0
-        for outcome in Outcome:
+        for outcome in filter(one.of, Outcome):
             axes.barh(y, one.of(outcome), left=x, height=0.72, **look(outcome))
             x += one.of(outcome)
         all_killed = one.killed == one.tried
@@ -57,7 +58,7 @@ def draw_panel(axes: Axes, group: Group, rows: Sequence[Group]) -> None:
     axes.set_yticks(range(len(rows)), [one.name for one in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, longest * 1.14)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("mutants")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
