@@ -24,7 +24,9 @@ def a_mutant(name: str, outcome: str = "killed", **more: Any) -> dict[str, Any]:
 
 TABLE_KILL = a_kill(TABLE, property="the table is right", examples=None, steps=None, seconds=0.5, size=None)
 MUTANTS = [
-    a_mutant("expiry/slow", kill=a_kill(steps=1_000, seconds=30.0, examples=25, size=6)),
+    a_mutant(
+        "expiry/slow", kill=a_kill(steps=1_000, seconds=30.0, examples=25, size=6, finding="To see it by hand: <SQL>")
+    ),
     a_mutant("expiry/fast", kill=a_kill(steps=0, seconds=1.0, examples=1, crashed=True)),
     a_mutant("expiry/hung", "hung", reason="nothing has gone on for 900 s"),
     a_mutant("expiry/same", "equivalent", reason="the <value> is never read"),
@@ -37,7 +39,13 @@ MUTANTS = [
     a_mutant("generated-c/three", "not run", reason="the time was up"),
     a_mutant("generated-sql/one", kill=a_kill(steps=20, seconds=4.0)),
 ]
-EXAMPLE = {"examples": None, "steps": None, "size": None, "test": "harness/extension/sql/ttl.sql", "property": "ttl"}
+EXAMPLE: dict[str, Any] = {
+    "examples": None,
+    "steps": None,
+    "size": None,
+    "test": "harness/extension/sql/ttl.sql",
+    "property": "ttl",
+}
 EXAMPLES = [
     a_mutant("expiry/slow", "survived"),
     a_mutant("expiry/fast", kill=a_kill(**EXAMPLE)),

@@ -36,15 +36,21 @@ class Rows(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[list[str]] = []
+        self.within = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th"):
             self.rows[-1].append("")
+            self.within = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.within = False
 
     def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1]:
+        if self.within:
             self.rows[-1][-1] = " ".join(f"{self.rows[-1][-1]} {data}".split())
 
 
@@ -101,7 +107,7 @@ def test_every_kill_is_told_with_what_killed_it_and_how_fast_the_slowest_of_an_a
     ]
     assert rows[0] == [
         "expiry/slow Somebody wrote expiry/slow.",
-        "it <conforms> expected ok, got 55000",
+        "it <conforms> expected ok, got 55000 To see it by hand: <SQL>",
         "25",
         "1,000",
         "30.0",
@@ -278,7 +284,7 @@ def test_two_suites_are_compared_on_what_both_have_tried(two: tuple[Path, Path],
     assert told in words
     assert told in summary
     assert "Planted bugs, properties 3 of 5 killed (60 %) Planted bugs, example-based tests 2 of 5 killed" in words
-    alone = "labels/alive The label was cut. survived ; killed by ttl"
+    alone = "labels/alive The label was cut. survived; killed by ttl"
     assert f"Killed only by example-based tests {alone}" in words
     assert "Killed only by example-based tests: 1\n\n- labels/alive: The label was cut. (survived)" in summary
     assert "Killed only by properties 2 mutants expiry/slow" in words

@@ -25,7 +25,7 @@ def speed_pictures(run: Mutants) -> Iterator[Picture]:
             "How fast planted bugs are killed",
             "Each curve: the share of the kills that took at most so many steps or seconds (logarithmic), until the "
             "first failure, before it was made smaller. A step is an operation, carried out on a server and checked; "
-            f"{words.counted_steps(group)}, and a kill in the first step may count 0. Seconds are those since the first "
+            f"{words.counted_steps(group)}, and one in the first step may count 0. Seconds are those since the first "
             "property was begun, with its set-up. Dotted: the median of all kills.",
             lambda: draw(origins(run.mutants), group),
         )

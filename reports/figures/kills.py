@@ -62,7 +62,7 @@ def draw_panel(axes: Axes, group: Group, rows: Sequence[Group]) -> None:
     axes.set_xlabel("mutants")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    axes.set_title(f"{group.name}: {words.kill_rate(group)}")
+    axes.set_title(f"{group.name}: {words.kill_rate(group)}", loc="left")
 
 
 def look(outcome: Outcome) -> dict[str, Any]:
