@@ -189,6 +189,7 @@ def bars(axes: Axes) -> dict[str, list[tuple[str, float]]]:
         for bar in container:
             row = labels[round(bar.get_y() + bar.get_height() / 2)]
             colour = "#{:02X}{:02X}{:02X}".format(*(round(255 * part) for part in bar.get_facecolor()[:3]))
+            assert bar.get_x() == sum(width for _, width in found[row]), "one ends where the next begins"
             found[row].append((names.get(colour, "not run"), bar.get_width()))
     return found
 
@@ -306,6 +307,11 @@ def test_dumbbells_show_both_shares_of_each_area_and_of_all(two: tuple[Path, Pat
         "all",
     ]
     assert texts(axes) == ["2, 1 of 3", "0, 1 of 1", "1, 0 of 1", "2, 2 of 4", "1, 0 of 1", "3, 2 of 5"]
+    (legend,) = axes.figure.legends
+    named = dict(zip((text.get_text() for text in legend.get_texts()), legend.get_lines(), strict=True))
+    for name, share in (("properties", 60), ("example-based tests", 40)):  # of the last row
+        (marker,) = [line for line in axes.lines[-3:-1] if along(line) == [share]]
+        assert marker.get_color() == named[name].get_color()
     ends = [along(line) for line in axes.lines if line.get_marker() == "None"]
     assert [[round(share) for share in end] for end in ends[:6]] == [
         [67, 33],
