@@ -19,6 +19,7 @@ from reports.bench import benchmarks_of, limits_of
 from reports.bench import ratios_of as all_ratios
 from reports.campaign import properties_of, restores_of
 from reports.folder import Results
+from reports.mutant_pairs import Pairs, pairs_of
 from reports.restores import scenarios
 from reports.words import commit, ratio_name, setting, short
 
@@ -77,6 +78,8 @@ class Changes:
     targets: list[WordChange]
     """Verdicts on targets; only those that changed."""
     medians: list[SpreadChange]
+    mutants: Pairs | None
+    """None: they are not in both."""
     values: list[WordChange]
     """Only those that differ."""
     surroundings: list[WordChange]
@@ -102,10 +105,13 @@ def compared(before: Results, after: Results) -> Changes:
         ratios=spread_changes(*ratios),
         targets=changed_words([by_name(targets_of(bench)) for bench in benches], both=True),
         medians=spread_changes(*medians),
+        mutants=pairs_of((before.mutants, after.mutants), (before.name, after.name)),
         values=changed_words([by_name(values_of(bench)) for bench in benches], both=True),
         surroundings=list(
             dict.fromkeys(
-                change for pair in (campaigns, benches) for change in changed_words([surroundings(one) for one in pair])
+                change
+                for pair in (campaigns, benches, (before.mutants, after.mutants))
+                for change in changed_words([surroundings(one) for one in pair])
             )
         ),
         missing=[*missing_parts(before, after), *only_in_one(*ratios)],
@@ -228,10 +234,11 @@ def surroundings(run: Run | None) -> dict[str, str]:
 
 
 def missing_parts(before: Results, after: Results) -> Iterator[str]:
-    """A campaign or benchmarks that only one folder has."""
+    """A campaign, benchmarks or mutants that only one folder has."""
     for what, first, second in (
         ("a campaign", before.campaign, after.campaign),
         ("benchmarks", before.bench, after.bench),
+        ("mutants", before.mutants, after.mutants),
     ):
         if (first is None) != (second is None):
             yield f"Only {(before if second is None else after).name} has {what}."

@@ -1,4 +1,4 @@
-"""A results folder: the results of a campaign (``results.json``), of the benchmarks (``bench.json``), or both."""
+"""A results folder: what a campaign (``results.json``), the benchmarks (``bench.json``) or the mutants left there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 from harness.schema.benchmarks import Benchmarks
 from harness.schema.campaign import Campaign, Property
 from harness.schema.history import Event
+from harness.schema.mutants import Mutants
 from harness.schema.timeline import Timeline
 from reports.bench import measured
 from reports.campaign import properties_of
+from reports.counterexamples import Script, read_scripts
 from reports.history import History
 from reports.reading import Unreadable, read_file, read_lines, read_results
 
-CAMPAIGN, BENCH = "results.json", "bench.json"
+CAMPAIGN, BENCH, MUTANTS = "results.json", "bench.json", "mutants.json"
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -23,11 +25,14 @@ class Results:
     folder: Path
     campaign: Campaign | None
     bench: Benchmarks | None
+    mutants: Mutants | None
     histories: tuple[History, ...]
     timelines: tuple[tuple[str, Timeline], ...]
     """With the names of their properties."""
     failures: dict[str, str]
     """The essential part of each failure, by the property's test."""
+    scripts: dict[str, tuple[Script, ...]]
+    """The counterexample of each failure in other forms, by the property's test."""
 
     @property
     def name(self) -> str:
@@ -38,17 +43,20 @@ class Results:
 def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
-        raise Unreadable(f"There is no results folder {folder}: `nox -s verify` or `nox -s bench` makes one.")
-    campaign = bench = None
+        raise Unreadable(f"There is no results folder {folder}: `nox -s verify`, `bench` or `mutants` makes one.")
+    campaign = bench = mutants = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")
     if has(folder, BENCH):
         bench = measured(read_results(folder / BENCH, Benchmarks, "a run of the benchmarks"))
-    if campaign is None and bench is None:
-        raise Unreadable(f"{folder} is no results folder: it has neither {CAMPAIGN} nor {BENCH}.")
+    if has(folder, MUTANTS):
+        mutants = read_results(folder / MUTANTS, Mutants, "a run of the mutants")
+    if campaign is None and bench is None and mutants is None:
+        raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH} or {MUTANTS}.")
     properties = properties_of(campaign)
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
-    return Results(folder, campaign, bench, histories, timelines, read_failures(folder, properties))
+    failures, scripts = read_failures(folder, properties), read_scripts(folder, properties)
+    return Results(folder, campaign, bench, mutants, histories, timelines, failures, scripts)
 
 
 def has(folder: Path, name: str) -> bool:

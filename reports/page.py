@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.schema.campaign import Answer, Campaign
+from harness.schema.mutants import Mutants, Outcome
 from harness.schema.run import Run
 from reports import words
 from reports.at_once import all_faults, all_histories, all_orders, faults, orders
@@ -29,6 +30,8 @@ from reports.figures.memory import EACH, SERVERS, memory_of
 from reports.figures.picture import Picture
 from reports.folder import Results
 from reports.history import History, is_fault, milliseconds, words_of
+from reports.mutant_pairs import Pairs, which
+from reports.mutants import ALIVE, TRIED_WITH, areas, everything, killers, left, mutants_of, origins
 from reports.restores import OUTCOMES, scenarios, together
 from reports.survival import DESIGNS, kinds, parts, reasons
 
@@ -42,6 +45,7 @@ def page(
     restored: Iterable[Picture],
     survived: Iterable[Picture],
     measurements: Iterable[Picture],
+    planted: Iterable[Picture],
 ) -> str:
     """The report of a results folder."""
     return (
@@ -70,6 +74,8 @@ def page(
             target_verdicts=verdicts_of(results.bench),
             not_measured=not_measured(results.bench),
             measurements=list(measurements),
+            planted=list(planted),
+            **planted_bugs(results.mutants),
             fleet=list(fleet_of(results)),
         )
     )
@@ -91,6 +97,22 @@ def at_once(campaign: Campaign | None) -> dict[str, Any]:
     }
 
 
+def planted_bugs(run: Mutants | None) -> dict[str, Any]:
+    """What the section about mutants shows."""
+    found = mutants_of(run)
+    return {
+        "mutants": run,
+        "all_mutants": everything(found),
+        "mutant_origins": origins(found),
+        "mutant_areas": areas(found),
+        "killers": killers(found),
+        "alive": left(found, *ALIVE),
+        "not_tried": left(found, Outcome.BROKEN, Outcome.STALE, Outcome.NOT_RUN),
+        "equivalent": left(found, Outcome.EQUIVALENT),
+        "suite": TRIED_WITH[run.suite] if run else "",
+    }
+
+
 def survival(campaign: Campaign | None) -> dict[str, Any]:
     """What the part about restarts shows."""
     ends = ends_of(campaign)
@@ -101,12 +123,21 @@ def survival(campaign: Campaign | None) -> dict[str, Any]:
     }
 
 
-def comparison_page(before: Results, after: Results, changes: Changes, pictures: Iterable[Picture]) -> str:
+def comparison_page(
+    before: Results, after: Results, changes: Changes, pictures: Iterable[Picture], mutants: Iterable[Picture]
+) -> str:
     """The report of a comparison."""
     return (
         environment()
         .get_template("comparison.html.j2")
-        .render(before=before, after=after, changes=changes, pictures=list(pictures), sides=sides(before, after))
+        .render(
+            before=before,
+            after=after,
+            changes=changes,
+            pictures=list(pictures),
+            mutants=list(mutants),
+            sides=sides(before, after, changes.mutants),
+        )
     )
 
 
@@ -120,8 +151,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {"words": words, "is_fault": is_fault, "milliseconds": milliseconds, "words_of": words_of}
-    found.filters |= {"data_uri": data_uri, "offset": offset}
+    found.filters |= {"data_uri": data_uri, "text_uri": text_uri, "offset": offset}
     return found
+
+
+def text_uri(text: str) -> str:
+    """A file inside the page, to be saved."""
+    return f"data:text/plain;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def data_uri(one: Picture) -> str:
@@ -141,12 +177,15 @@ def runs_of(results: Results) -> list[tuple[str, Run]]:
         found.append((f"Campaign, profile {results.campaign.profile}", results.campaign))
     if results.bench:
         found.append((f"Benchmarks, {results.bench.mode} set", results.bench))
+    if results.mutants:
+        found.append((f"Mutants tried with the {TRIED_WITH[results.mutants.suite]}", results.mutants))
     return found
 
 
-def sides(before: Results, after: Results) -> list[tuple[str, Results, list[tuple[str, Run]]]]:
-    """Both folders with their runs."""
-    return [("before", before, runs_of(before)), ("after", after, runs_of(after))]
+def sides(before: Results, after: Results, pairs: Pairs | None) -> list[tuple[str, Results, list[tuple[str, Run]]]]:
+    """Both folders with what they are called, and their runs."""
+    first, second = which(pairs)
+    return [(first, before, runs_of(before)), (second, after, runs_of(after))]
 
 
 def fleet_of(results: Results) -> Iterable[dict[str, Any]]:

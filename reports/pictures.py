@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from reports.figures.coverage import coverage_pictures
 from reports.figures.crowd import crowd_pictures as pictures_of_crowds
+from reports.figures.kill_matrix import matrix_pictures
+from reports.figures.kill_speed import speed_pictures
+from reports.figures.kills import kill_pictures
 from reports.figures.latency import latency_pictures
 from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
@@ -37,6 +40,14 @@ def survival_pictures(results: Results) -> Iterator[Picture]:
     """Restarts."""
     if results.campaign:
         yield from pictures_of_survival(results.campaign)
+
+
+def mutant_pictures(results: Results) -> Iterator[Picture]:
+    """Planted bugs."""
+    if results.mutants:
+        yield from kill_pictures(results.mutants)
+        yield from speed_pictures(results.mutants)
+        yield from matrix_pictures(results.mutants)
 
 
 def bench_pictures(results: Results) -> Iterator[Picture]:

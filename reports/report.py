@@ -7,12 +7,21 @@ from pathlib import Path
 
 from reports.compare import compared
 from reports.figures.comparison import comparison_pictures
+from reports.figures.kill_pairs import pair_pictures
 from reports.figures.picture import Picture
 from reports.folder import Results, read_folder
 from reports.page import comparison_page, page
-from reports.pictures import bench_pictures, campaign_pictures, crowd_pictures, restore_pictures, survival_pictures
+from reports.pictures import (
+    bench_pictures,
+    campaign_pictures,
+    crowd_pictures,
+    mutant_pictures,
+    restore_pictures,
+    survival_pictures,
+)
 from reports.reading import Unreadable
-from reports.summary import comparison_summary, summary
+from reports.summary import summary
+from reports.summary_of_two import comparison_summary
 
 PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 
@@ -20,7 +29,7 @@ PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
     results = read_folder(folder)
-    kinds = (campaign_pictures, crowd_pictures, restore_pictures, survival_pictures, bench_pictures)
+    kinds = (campaign_pictures, crowd_pictures, restore_pictures, survival_pictures, bench_pictures, mutant_pictures)
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
 
@@ -29,12 +38,12 @@ def write_comparison(before: Path, after: Path, output: Path | None = None) -> P
     """Compares two results folders; writes into ``output`` or beside the later one's report. Raises Unreadable."""
     first, second = read_folder(before), read_folder(after)
     changes = compared(first, second)
-    pictures = list(comparison_pictures(changes))
+    pictures, mutants = list(comparison_pictures(changes)), list(pair_pictures(changes.mutants))
     return written(
         output or after / comparison_folder(first),
-        comparison_page(first, second, changes, pictures),
+        comparison_page(first, second, changes, pictures, mutants),
         comparison_summary(first, second, changes),
-        pictures,
+        [*pictures, *mutants],
     )
 
 

@@ -19,6 +19,20 @@ OUTCOME_MARKERS = {"restored whole": "o", "refused as expected": "D", "against t
 FATE_COLOURS = {"restored whole": BLUE, "copy not restored": VERMILLION, "stop said no": "#F6DFA8"}
 FATE_SIGNS = {"restored whole": "✓", "copy not restored": "✗", "stop said no": "–"}  # noqa: RUF001
 
+MUTANT_COLOURS = {
+    "killed": BLUE,
+    "survived": VERMILLION,
+    "hung": PURPLE,
+    "broken": ORANGE,
+    "does not apply": "#F6DFA8",
+    "equivalent": PALE,
+    "not run": "white",
+}
+MUTANT_HATCHES = {"survived": "////", "hung": "xxxx", "does not apply": "...."}
+ORIGIN_COLOURS = {"hand-written": BLUE, "generated": ORANGE}
+ORIGIN_LINES = {"hand-written": "-", "generated": "--"}
+SIDE_COLOURS, SIDE_MARKERS = (BLUE, ORANGE), ("o", "s")
+
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 9,

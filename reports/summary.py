@@ -9,10 +9,10 @@ from reports.at_once import all_faults, all_histories, all_orders, faults, order
 from reports.bench import benchmarks_of, limits_of, ratios_of, verdicts_of
 from reports.bench import skipped as not_measured
 from reports.campaign import bad, ends_of, histories_of, injections_of, interleavings_of, restores_of, skipped, told
-from reports.compare import Changes, SpreadChange, WordChange
 from reports.folder import Results
 from reports.page import runs_of
 from reports.restores import OUTCOMES, Scenario, scenarios, together
+from reports.summary_of_mutants import of_mutants
 from reports.survival import Row, kinds, parts, reasons
 from reports.words import (
     a_count,
@@ -24,7 +24,6 @@ from reports.words import (
     moment,
     parameters,
     percent,
-    quantity,
     ratio_name,
     ratio_words,
     restores,
@@ -48,29 +47,9 @@ def summary(results: Results) -> str:
             *of_restores(results.campaign),
             *of_survival(results.campaign),
             *of_bench(results.bench),
+            *of_mutants(results.mutants),
             *of_skipped(results),
             *of_runs(results),
-        ]
-    )
-
-
-def comparison_summary(before: Results, after: Results, changes: Changes) -> str:
-    """The summary of a comparison: only what changed."""
-    beyond = [one for one in changes.ratios if one.changed]
-    return joined(
-        [
-            "## Shared-backup bench: two runs",
-            f"Before: {before.name}; after: {after.name}.",
-            *changes.missing,
-            *changed("Verdicts on properties", changes.verdicts, "property"),
-            *changed("Coverage", changes.coverage, "coverage"),
-            *changed("Restores", changes.restores, "scenario"),
-            f"**Ratios**: {len(beyond)} of {len(changes.ratios)} changed beyond their spread.",
-            *spreads(beyond),
-            *changed("Verdicts on targets", changes.targets, "target"),
-            *medians(changes),
-            *changed("Values (they have no spread)", changes.values, "value"),
-            *changed("What else differs", changes.surroundings, ""),
         ]
     )
 
@@ -262,36 +241,3 @@ def of_runs(results: Results) -> Iterator[str]:
             f"{kind}: {run.implementation.name} on PostgreSQL {run.postgresql.version}, {commit(run)}, "
             f"{moment(run.when)}, {duration(run.seconds)}; {machine(run)}."
         )
-
-
-# Of a comparison
-
-
-def changed(title: str, changes: Sequence[WordChange], heading: str) -> Iterator[str]:
-    """What has no spread and differs."""
-    if changes:
-        yield f"**{title}**: {len(changes):,} changed."
-        yield table([heading, "before", "after"], [(one.name, one.before, one.after) for one in changes])
-
-
-def spreads(changes: Sequence[SpreadChange]) -> Iterator[str]:
-    """Ratios that changed."""
-    if changes:
-        rows = [(one.name, ratio_words(one.before), ratio_words(one.after), one.direction) for one in changes]
-        yield table(["ratio", "before", "after", ""], rows, numbers=(1, 2))
-
-
-def medians(changes: Changes) -> Iterator[str]:
-    """Absolute figures that changed; the reader is warned of them."""
-    beyond = [one for one in changes.medians if one.changed]
-    if changes.medians:
-        yield (
-            f"**Medians**: {len(beyond)} of {len(changes.medians)} changed beyond their spread (absolute figures of "
-            "two runs: trust the ratios)."
-        )
-    if beyond:
-        rows = [
-            (one.name, quantity(one.before.median, one.unit), quantity(one.after.median, one.unit), one.direction)
-            for one in beyond
-        ]
-        yield table(["median", "before", "after", ""], rows, numbers=(1, 2))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.machine.project import ROOT
 from harness.schema.mutants import Mutant, Mutants
-from properties.bench.made_campaigns import CONFTEST
+from properties.bench.made_campaigns import CONFTEST, WITH_PAGE
 from properties.mutants.__main__ import main
 
 FILE = "model/numbers.py"
@@ -90,12 +90,14 @@ class Tried:
 def try_toys(
     folder: Path, room: Path, capture: pytest.CaptureFixture[str], *arguments: str, properties: str = TOY
 ) -> Tried:
-    """Tries all mutants in the room on these properties."""
+    """Tries all mutants in the room on these properties; without the page, unless it is asked for."""
     tests = folder / "made_up"
     tests.mkdir(exist_ok=True)
     (tests / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     (tests / "test_toy.py").write_text(properties, encoding="utf-8")
     capture.readouterr()
-    status = main(["--all", f"--results={folder / 'out'}", *arguments], room, str(tests))
+    page = [] if WITH_PAGE in arguments else ["--no-report"]
+    given = [one for one in arguments if one != WITH_PAGE]
+    status = main(["--all", f"--results={folder / 'out'}", *page, *given], room, str(tests))
     said = capture.readouterr()
     return Tried(status, said.out, said.err, folder / "out")

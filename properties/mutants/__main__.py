@@ -20,6 +20,7 @@ from harness.machine.postgres import SetupError, find_postgres
 from harness.machine.processes import orderly_end
 from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, begin, exit_status
+from harness.running.reporting import report
 from harness.running.results import RESULTS, Run, circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.mutants import Mutant as Record
@@ -96,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     add("--shrink", metavar="SECONDS", type=positive, default=20, help="to make a counterexample smaller (default: 20)")
     add("--record", action="store_true", help="keep what has killed each, to try it first the next time")
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
+    add("--no-report", action="store_true", help="leave out the page: nox -s report makes it of the results later")
     return result
 
 
@@ -191,7 +193,10 @@ def carry_out(
     write_results(about.folder, results)
     if chosen.record:
         catalogue.record({one.name: one.kill.test for one in records if one.kill and not is_generated(one.name)})
-    show_end(console, results, {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(about.folder))})
+    facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(about.folder))}
+    if not chosen.no_report:
+        facts["Report"] = report(nearer(about.folder))
+    show_end(console, results, facts)
     return results
 
 
