@@ -6,6 +6,7 @@ but people and tools that read archives look at it: a restore does without.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,8 +21,8 @@ from properties.support.profiles import examples
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
 STARTED = "SELECT start_lsn FROM shared_backup_start(%s, true)"
-STOPPED = "SELECT lsn, labelfile FROM shared_backup_stop(%s, false)"
-STOCK_STOPPED = "SELECT lsn, labelfile FROM pg_backup_stop(false)"
+STOPPED = "SELECT lsn, labelfile FROM shared_backup_stop(%s)"
+STOCK_STOPPED = "SELECT lsn, labelfile FROM pg_backup_stop()"
 LINE = re.compile(r"^([A-Z ]+): (.*)$", re.MULTILINE)
 ENDING = ("STOP WAL LOCATION", "STOP TIME", "STOP TIMELINE")
 """What the label file cannot know."""
@@ -32,7 +33,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), mi
 
 @pytest.fixture(scope="module")
 def server(instrumented: Build) -> Iterator[Cluster]:
-    with open_cluster(instrumented) as server:
+    with open_cluster(instrumented, archive=True) as server:
         yield server
 
 
@@ -49,9 +50,9 @@ def lines(text: str) -> dict[str, str]:
     return dict(LINE.findall(text))
 
 
-def history_file(server: Cluster, told: dict[str, str]) -> dict[str, str]:
+def history_file(archive: Path, told: dict[str, str]) -> dict[str, str]:
     """The lines of the history file of the backup whose label file has these lines."""
-    files = sorted((server.data_dir / "pg_wal").glob("*.backup"))
+    files = sorted(archive.glob("*.backup"))
     found = [read for file in files if (read := lines(file.read_text("utf-8")))[BEGINNING] == told[BEGINNING]]
     assert len(found) == 1, f"there are {len(found)} history files of the backup that starts at {told[BEGINNING]}"
     return found[0]
@@ -60,8 +61,10 @@ def history_file(server: Cluster, told: dict[str, str]) -> dict[str, str]:
 def test_the_history_file_says_of_a_backup_what_its_label_file_says_and_how_it_ended(
     server: Cluster, user: Session, tally: Tally
 ) -> None:
+    archive = server.archive_dir
+    assert archive is not None
     user.execute("SELECT pg_backup_start('stock', true)")
-    lines_of_core = list(history_file(server, lines(user.execute(STOCK_STOPPED)[0][1])))
+    lines_of_core = list(history_file(archive, lines(user.execute(STOCK_STOPPED)[0][1])))
 
     @settings(max_examples=examples(0.1, at_least=5))
     @given(TEXT)
@@ -70,7 +73,7 @@ def test_the_history_file_says_of_a_backup_what_its_label_file_says_and_how_it_e
             user.execute(STARTED, (label,))
             lsn, text = user.execute(STOPPED, (label,))[0]
             told = lines(text)
-            history = history_file(server, told)
+            history = history_file(archive, told)
             assert list(history) == lines_of_core
             assert {name: line for name, line in history.items() if name not in ENDING} == told
             assert history["STOP WAL LOCATION"].partition(" ")[0] == lsn
