@@ -28,7 +28,10 @@ ENDING = ("STOP WAL LOCATION", "STOP TIME", "STOP TIMELINE")
 """What the label file cannot know."""
 BEGINNING = "START WAL LOCATION"
 """By which a history file is found."""
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=40)
+MAX_LABEL = 1024
+"""Bytes."""
+SHORT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
+LONG = SHORT.map(lambda text: text * (MAX_LABEL // len(text.encode())))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def test_the_history_file_says_of_a_backup_what_its_label_file_says_and_how_it_e
     lines_of_core = list(history_file(archive, lines(user.execute(STOCK_STOPPED)[0][1])))
 
     @settings(max_examples=examples(0.1, at_least=5))
-    @given(TEXT)
+    @given(SHORT | LONG)
     def check(label: str) -> None:
         with tally.example():
             user.execute(STARTED, (label,))
