@@ -311,6 +311,10 @@ def expire(session: Session, round_number: int) -> None:
     session.execute("SELECT shared_backup_clock_advance('1 s')")
 
 
-def test_the_defaults(server: Cluster, user: Session) -> None:
-    shown = [user.execute(f"SHOW shared_backup.{name}")[0][0] for name in ("max_results", "max_results_size")]
-    assert shown == ["1000", "16MB"]
+@pytest.mark.parametrize("size", ["1GB", "2GB", "3GB", "4GB", "2147483647kB"])
+def test_what_fits_into_a_limit_is_kept_however_large_that_is(server: Cluster, user: Session, size: str) -> None:
+    configure(server, user, max_results_size=size)
+    kept = [f"{number}" for number in range(4)]
+    for label in kept:
+        stop(user, label)
+    assert labels(user) == kept

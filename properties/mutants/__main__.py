@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         help="what counts nothing for so long hangs (default: 900)",
     )
     add("--shrink", metavar="SECONDS", type=positive, default=20, help="to make a counterexample smaller (default: 20)")
+    add("--together", action="store_true", help="no first round: for mutants that have survived it before")
     add("--record", action="store_true", help="keep what has killed each, to try it first the next time")
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
     add("--no-report", action="store_true", help="leave out the page: nox -s report makes it of the results later")
@@ -183,7 +184,9 @@ def carry_out(
             known = [catalogue.killers[one.name] for one in tried if one.name in catalogue.killers]
             check_known(ground, known, f"mend that, or take it out of {KILLERS}")
             planned = {one: plans(one, catalogue.killers, how) for one in tried}
-            records, interrupted = try_all(trials, planned, chosen.workers, lambda one: tell(console, one))
+            records, interrupted = try_all(
+                trials, planned, chosen.workers, lambda one: tell(console, one), chosen.together
+            )
         if not interrupted:
             records, interrupted = proven(ground, records)
     records += [equivalent(one, catalogue.equivalents) for one in selection.mutants if one not in tried]

@@ -20,39 +20,47 @@ NOTHING = "no property was found to try it with"
 
 
 def try_all(
-    trials: Trials, plans: Mapping[Mutant, tuple[Plan, Plan]], workers: int, tell: Callable[[Record], None]
+    trials: Trials,
+    plans: Mapping[Mutant, tuple[Plan, Plan]],
+    workers: int,
+    tell: Callable[[Record], None],
+    one_round: bool = False,
 ) -> tuple[list[Record], bool]:
     """Tries mutants, so many at once, and tells of each what has become of it, unless it was not run.
 
-    Returns that, in their order, and whether it was interrupted.
+    ``one_round``: all together from the beginning. Returns that, in their order, and whether it was interrupted.
     """
+    if one_round:
+        everything = {mutant: plan for mutant, (_first, plan) in plans.items()}
+        at_once = second_round(trials, everything, {}, workers, lambda mutant, one: tell(one.record))
+        return [at_once[mutant].record for mutant in plans], trials.stop.is_set()
     first = {mutant: plan for mutant, (plan, _everything) in plans.items()}
     tried = in_a_round(trials, first, workers, lambda mutant, one: tell(so_far(one.record)))
     rest = {mutant: plans[mutant][1] for mutant in plans if tried[mutant].record.outcome is Outcome.SURVIVED}
-    again = second_round(trials, rest, tried, workers, lambda mutant, one: tell(together(tried[mutant], one)))
+    held = {mutant: tried[mutant].held for mutant in rest}
+    again = second_round(trials, rest, held, workers, lambda mutant, one: tell(together(tried[mutant], one)))
     records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()
 
 
 def second_round(
-    trials: Trials, plans: Mapping[Mutant, Plan], tried: Mapping[Mutant, Trial], workers: int, tell: Tell
+    trials: Trials, plans: Mapping[Mutant, Plan], held: Mapping[Mutant, Sequence[str]], workers: int, tell: Tell
 ) -> dict[Mutant, Trial]:
-    """Tries the survivors on the rest, those together that are tried on the same properties."""
+    """Tries mutants together that are tried on the same properties, but for those that ``held`` with each."""
     kinds: dict[tuple[tuple[str, ...], bool], list[Mutant]] = {}
     for mutant, plan in plans.items():
         kinds.setdefault((plan.only, plan.on_a_server), []).append(mutant)
     jobs = [
-        (group, replace(plans[group[0]], held=held_by_all(tried[mutant] for mutant in group)))
+        (group, replace(plans[group[0]], held=held_by_all(held.get(mutant, ()) for mutant in group)))
         for kind in kinds.values()
         for group in groups(trials, kind, workers)
     ]
     return carried_out(trials, [partial(try_together, trials, *job) for job in jobs], workers, tell)
 
 
-def held_by_all(trials: Iterable[Trial]) -> tuple[str, ...]:
+def held_by_all(held: Iterable[Sequence[str]]) -> tuple[str, ...]:
     """The properties that hold with each of them."""
-    held = [set(one.held) for one in trials]
-    return tuple(sorted(set.intersection(*held)))
+    return tuple(sorted(set.intersection(*map(set, held))))
 
 
 def try_once(

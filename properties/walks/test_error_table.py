@@ -176,6 +176,12 @@ def test_an_unknown_label_tells_since_when_the_server_has_been_up(admin: Session
         assert re.search(r"up since \d{4}-\d\d-\d\d .*do not survive a restart", error.hint or "")
 
 
+def test_where_backups_survive_a_restart_nobody_is_told_otherwise(durable: Client) -> None:
+    for function in (STOP, ABORT, RENEW):
+        error = refusal(durable.admin, function, "42704", '"a" does not exist')
+        assert "restart" not in f"{error.detail} {error.hint}"
+
+
 def test_every_refusal_about_a_backup_helps(admin: Session, cluster: Cluster, client: Client) -> None:
     admin.execute(START)
     assert helps(refusal(admin, START, "42710", '"a" already exists'))
