@@ -326,7 +326,9 @@ PointReached(const char *name, const BackupLabel *label)
 	if (fail)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("error injected at point \"%s\"", name)));
+				 errmsg("error injected at point \"%s\"", name),
+				 errdetail("A test has attached to the point \"%s\".", name),
+				 errhint("Detach from the point \"%s\".", name)));
 	if (waiter)
 		AwaitWakeup(waiter);
 }

@@ -156,14 +156,19 @@ def test_an_operation_cancelled_at_a_point(
 
 @pytest.mark.parametrize("point", [point for point in (*STARTING, *STOPPING) if point != "start-published"])
 def test_an_error_injected_at_a_point(point: str, points: InjectionPoints, user: Session, tally: Tally) -> None:
-    """... happens once, and the operation leaves no trace, or has taken place, or (once core is entered) is lost."""
+    """... happens once, and the operation leaves no trace, or has taken place, or (once core is entered) is lost.
+
+    The caller is told all of it, also where a worker has failed.
+    """
     with tally.example():
         work = prepare(point, user)
         points.attach(point, action="error")
         if point == "start-requested":
             points.attach("start-taken")  # or the worker may be faster
-        with pytest.raises(SqlError, match=f'XX000: error injected at point "{point}"'):
+        with pytest.raises(SqlError, match=f'XX000: error injected at point "{point}"') as failure:
             user.execute(work)
+        said = (failure.value.detail, failure.value.hint)
+        assert said == (f'A test has attached to the point "{point}".', f'Detach from the point "{point}".')
         if point == "start-requested":
             points.detach("start-taken")
         expect(points, LOST.get(point, by_point(LEFT, point)))

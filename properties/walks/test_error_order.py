@@ -37,8 +37,12 @@ CALLS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "stop": (LABELS, OPTIONS),
     "abort": (LABELS,),
     "renew": (LABELS, TTLS),
+    "list": (),
+    "starter_list": (),
 }
 """The functions, and what may be given as each of their arguments."""
+LISTS = ("list", "starter_list")
+"""Which need no more than the library."""
 
 
 class Call(NamedTuple):
@@ -55,15 +59,16 @@ class Call(NamedTuple):
 
     def mistakes(self) -> set[str]:
         """Words by which the rows of the table can be told that apply."""
-        label, others = self.arguments[0], self.arguments[1:]
+        label, *others = self.arguments or (GOOD,)
+        wal_level = self.server == "wal_level too low" and self.function not in LISTS
         found = {
             "no `EXECUTE` privilege": self.role == NOBODY,
             "the library is not in `shared_preload_libraries`": self.server == "not preloaded",
-            "`wal_level` is too low": self.server == "wal_level too low",
+            "`wal_level` is too low": wal_level,
             "is null": NULL in (label, *(one for one in others[:1] if self.function in ("start", "stop"))),
             "the time to live is not positive": label in (EMPTY, LONG, CONTROL) or {"'0'", "'-1 s'"} & {*others},
             "beyond the range of `timestamptz`": "'300000 years'" in others,
-            "there is no such backup": self.function != "start",
+            "there is no such backup": self.function in ("stop", "abort", "renew"),
         }
         return {words for words, wrong in found.items() if wrong}
 
@@ -121,7 +126,7 @@ def test_of_several_mistakes_the_one_is_told_that_comes_first_in_the_table(
                 said = error
             finally:
                 session.execute("ROLLBACK")
-                if not mistakes:  # a start that succeeds is not undone by a rollback
+                if call.function == "start" and not mistakes:  # a start that succeeds is not undone by a rollback
                     session.execute(f"SELECT shared_backup_abort({GOOD})")
             tally.steps += 1
             told = said.sqlstate if said else None

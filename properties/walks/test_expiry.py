@@ -166,6 +166,36 @@ def test_what_is_overdue_takes_no_room_though_the_reaper_has_yet_to_come(
         session.close()
 
 
+@pytest.mark.parametrize(("due", "waiting"), [(1, 1), (2, 2), (3, 0), (5, 3)])
+def test_everybody_who_waits_for_the_reaper_goes_on_when_it_has_been_there(
+    cluster: Cluster, held: Session, due: int, waiting: int
+) -> None:
+    """What is due at the same moment expires at once; core is released of it all, and starts that replace it begin."""
+    points, clock = InjectionPoints(held), cluster.connect()
+    labels = [f"due {number}" for number in range(due)]
+    for label in labels:
+        held.execute("SELECT shared_backup_start(%s, true, '10 s')", (label,))
+    points.attach("reaper-expiring")
+    passing = clock.submit("SELECT shared_backup_clock_advance('10 s')")
+    points.arrived("reaper-expiring", over=passing.done)
+    sessions = [cluster.connect() for _ in range(waiting)]
+    again = zip(sessions, labels, strict=False)
+    starts = [session.submit("SELECT shared_backup_start(%s, true)", (label,)) for session, label in again]
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Extension'"
+    pids = [session.pid for session in sessions]
+    cluster.wait_until(lambda: held.execute(asleep, (pids,)) == [(waiting,)], PATIENCE, "the starts to wait")
+    points.detach()
+    for start in starts:
+        start.result(PATIENCE)
+    passing.result(PATIENCE)
+    assert [state(held, label) for label in labels] == ["active"] * waiting + ["expired"] * (due - waiting)
+    assert forced_full_page_writes(held) == (waiting > 0)
+    held.execute("SELECT shared_backup_abort(label) FROM shared_backups WHERE state = 'active'")
+    assert not forced_full_page_writes(held)
+    for session in (*sessions, clock):
+        session.close()
+
+
 def test_the_reaper_sleeps_until_the_next_deadline(cluster: Cluster, client: Client) -> None:
     """It makes no rounds while nothing is due, and it is woken when a nearer deadline comes up."""
     client.afresh()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.clients.client import Client
 from harness.clients.implementation import UNFENCED, Implementation
-from harness.server.cluster import Cluster
 from harness.server.session import Session, SqlError
 from properties.recording.tally import Tally
 
@@ -87,13 +87,20 @@ def test_a_deadline_from_the_year_9999_on_is_shown_as_none(session: Session, imp
     assert given_by_start(session, implementation, then) is None
 
 
-def test_an_infinite_time_to_live_never_ends(
-    session: Session, implementation: Implementation, cluster: Cluster
+@pytest.mark.parametrize("setting", [None, 60])
+def test_an_infinite_time_to_live_never_ends_whatever_the_setting_says(
+    client: Client, session: Session, implementation: Implementation, setting: int | None
 ) -> None:
-    if cluster.build.postgres.version[0] < 17:
+    if client.cluster.build.postgres.version[0] < 17:
         pytest.skip("intervals are finite before PostgreSQL 17")
+    client.set(ttl=setting)
     assert given_by_start(session, implementation, "infinity") is None
     assert given_by_start(session, implementation, "-infinity") == "22023"
+    session.execute(implementation.start, {"label": "ttl", "fast": True, "ttl": "1 hour"})
+    renewal = {"label": "ttl", "ttl": "infinity", **UNFENCED}
+    assert session.execute(str(implementation.renew), renewal) == [(None,)]
+    assert shown_deadlines(session, implementation) == [None]
+    session.execute(str(implementation.abort), {"label": "ttl", **UNFENCED})
 
 
 def test_without_a_time_to_live_the_setting_counts(session: Session, implementation: Implementation) -> None:
