@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.building.counters import merged, traces
 from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT
 from harness.running.commandline import (
@@ -59,10 +60,16 @@ def parser() -> argparse.ArgumentParser:
         "--profile", choices=PROFILES, default="gate", help="how long to look: seconds, minutes (default) or hours"
     )
     add_common_options(result, "properties")
-    result.add_argument(
+    special = result.add_mutually_exclusive_group()
+    special.add_argument(
         "--sanitize",
         action="store_true",
         help="build the extension with sanitizers of undefined behaviour and addresses",
+    )
+    special.add_argument(
+        "--gcov",
+        action="store_true",
+        help="count which lines and branches of the extension are reached, and want a reason for each that is not",
     )
     cores = len(os.sched_getaffinity(0))
     default = min(cores + 1 if cores > 1 else 1, MOST_WORKERS)  # each waits a fifth of its time
@@ -99,7 +106,9 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
     with own_console() as console:
         console.print(tested)
         with showing_progress(console, recorder):
-            check(recorder, chosen, tests, run.folder)
+            found = check(recorder, chosen, tests, run.folder)
+        if found:
+            (run.folder / "traces.json").write_bytes(merged(found))
         seconds = run.seconds()
         about = circumstances(run, seconds, server_settings(run.implementation))
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
@@ -113,17 +122,22 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
 
 
-def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> None:
-    """Runs the properties, here or on workers; raises SetupError if pytest refuses the arguments."""
+def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> list[bytes]:
+    """Runs the properties, here or on workers; raises SetupError if pytest refuses the arguments.
+
+    Returns what was counted of the extension's lines and branches, as ``harness.building.counters`` has it.
+    """
     place = tests.relative_to(ROOT) if tests.is_relative_to(ROOT) else tests
     common = ["--continue-on-collection-errors", *["--exitfirst"] * chosen.exitfirst, *options(chosen)]
     plugins: list[object] = [recorder]
+    distribution = None
     if chosen.workers > 1 or chosen.scheduler:
         from properties.campaign.distribution import Distribution  # they take Dask along, which takes its time
         from properties.campaign.runners import Job
 
         job = Job((str(place), *common), chosen.selection, chosen.bench_too)
-        plugins.append(Distribution(recorder, job, chosen.workers, chosen.scheduler))
+        distribution = Distribution(recorder, job, chosen.workers, chosen.scheduler)
+        plugins.append(distribution)
     status, words = run_pytest(
         plugins,
         chosen.selection,
@@ -139,11 +153,12 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
     if status == pytest.ExitCode.USAGE_ERROR:
         remove_folder(folder)
         raise SetupError(last_line(words).removeprefix("ERROR: "))
+    return distribution.traces if distribution else list(traces())
 
 
 def options(chosen: argparse.Namespace) -> list[str]:
     """The options that both the campaign and the properties know."""
-    return [f"--profile={chosen.profile}", *common_options(chosen), *["--sanitize"] * chosen.sanitize]
+    return [f"--profile={chosen.profile}", *common_options(chosen), *["--sanitize"] * chosen.sanitize, *["--gcov"] * chosen.gcov]
 
 
 def command(chosen: argparse.Namespace) -> list[str]:
