@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.schema.benchmarks import Benchmarks
+from harness.schema.c_coverage import CCoverage
 from harness.schema.campaign import Campaign, Property
 from harness.schema.history import Event
 from harness.schema.timeline import Timeline
@@ -12,7 +13,7 @@ from reports.campaign import properties_of
 from reports.history import History
 from reports.reading import Unreadable, read_file, read_lines, read_results
 
-CAMPAIGN, BENCH = "results.json", "bench.json"
+CAMPAIGN, BENCH, C_COVERAGE = "results.json", "bench.json", "c_coverage.json"
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -28,6 +29,8 @@ class Results:
     """With the names of their properties."""
     failures: dict[str, str]
     """The essential part of each failure, by the property's test."""
+    c_coverage: CCoverage | None
+    """Of the extension's C, if it was counted."""
 
     @property
     def name(self) -> str:
@@ -47,8 +50,9 @@ def read_folder(folder: Path) -> Results:
     if campaign is None and bench is None:
         raise Unreadable(f"{folder} is no results folder: it has neither {CAMPAIGN} nor {BENCH}.")
     properties = properties_of(campaign)
+    c_coverage = read_file(folder / C_COVERAGE, CCoverage, "a C coverage") if has(folder, C_COVERAGE) else None
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
-    return Results(folder, campaign, bench, histories, timelines, read_failures(folder, properties))
+    return Results(folder, campaign, bench, histories, timelines, read_failures(folder, properties), c_coverage)
 
 
 def has(folder: Path, name: str) -> bool:

@@ -44,7 +44,9 @@ def runtime_object(tools: Tools, folder: Path) -> Path:
     command = [*shlex.split(tools.compiler), *shlex.split(flags), "-c", str(RUNTIME), "-o", str(target)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
-        raise SetupError(f"{RUNTIME.name} does not compile: {(done.stderr.strip() or 'no reason told').splitlines()[0]}")
+        raise SetupError(
+            f"{RUNTIME.name} does not compile: {(done.stderr.strip() or 'no reason told').splitlines()[0]}"
+        )
     return target
 
 
@@ -103,7 +105,9 @@ def find_gcov(compiler: str) -> str:
     program = Path(shlex.split(compiler)[0])
     for name in (program.name.replace("gcc", "gcov"), f"gcov-{major[1]}", "gcov"):
         for found in filter(None, (shutil.which(str(program.with_name(name))), shutil.which(name))):
-            if name != program.name and re.search(rf"\b{major[1]}\.\d+", _says([found, "--version"]).partition("\n")[0]):
+            if name != program.name and re.search(
+                rf"\b{major[1]}\.\d+", _says([found, "--version"]).partition("\n")[0]
+            ):
                 return found
     raise SetupError(f"There is no gcov {major[1]} for the compiler {compiler}: install it (it comes with gcc).")
 

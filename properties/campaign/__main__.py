@@ -1,6 +1,7 @@
 """The main job: every property against a real server, with progress, a verdict and a results folder.
 
     nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
+                     [--sanitize | --gcov]
                      [--workers N | --scheduler ADDRESS]
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.building.counters import merged, traces
+from harness.building.build import read_sources
+from harness.building.counters import traces as counted
 from harness.machine.postgres import SetupError
-from harness.machine.project import ROOT
+from harness.machine.project import EXTENSION, ROOT
 from harness.running.commandline import (
     INTERRUPTED,
     add_common_options,
@@ -32,6 +34,7 @@ from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
+from properties.campaign.gap import close_gap
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.verdict import Recorder
@@ -102,19 +105,20 @@ def positive(word: str) -> int:
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
     run, recorder = begin(chosen), Recorder(bench_too=chosen.bench_too)
-    tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize
+    tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize + ", counted" * chosen.gcov
+    sources = read_sources(EXTENSION)
     with own_console() as console:
         console.print(tested)
         with showing_progress(console, recorder):
-            found = check(recorder, chosen, tests, run.folder)
-        if found:
-            (run.folder / "traces.json").write_bytes(merged(found))
+            traces = check(recorder, chosen, tests, run.folder)
+            c_code = close_gap(recorder, chosen, run, traces, sources) if chosen.gcov else ""
         seconds = run.seconds()
         about = circumstances(run, seconds, server_settings(run.implementation))
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(run.folder))}
+        facts = {"C code": c_code} if c_code else {}
+        facts |= {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(run.folder))}
         if not chosen.no_report:
             facts["Report"] = report(nearer(run.folder))
         show_end(console, recorder, facts, command(chosen), nearer(run.folder))
@@ -153,12 +157,17 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
     if status == pytest.ExitCode.USAGE_ERROR:
         remove_folder(folder)
         raise SetupError(last_line(words).removeprefix("ERROR: "))
-    return distribution.traces if distribution else list(traces())
+    return distribution.traces if distribution else list(counted())
 
 
 def options(chosen: argparse.Namespace) -> list[str]:
     """The options that both the campaign and the properties know."""
-    return [f"--profile={chosen.profile}", *common_options(chosen), *["--sanitize"] * chosen.sanitize, *["--gcov"] * chosen.gcov]
+    return [
+        f"--profile={chosen.profile}",
+        *common_options(chosen),
+        *["--sanitize"] * chosen.sanitize,
+        *["--gcov"] * chosen.gcov,
+    ]
 
 
 def command(chosen: argparse.Namespace) -> list[str]:

@@ -1,8 +1,8 @@
 """A process of a campaign: it sets itself up once, and then runs the shards that it is told on its standard input.
 
 It is told a shard in a line of JSON, a list of pytest's names; an empty list ends it. On its standard output it answers
-with pickled ``Began``, ``Ended``, ``Counted`` and ``Done``. If nobody is left to tell it anything, it stops what it does, and
-removes its servers.
+with pickled ``Began``, ``Ended``, ``Counted`` and ``Done``. If nobody is left to tell it anything, it stops what it
+does, and removes its servers.
 """
 
 import json
