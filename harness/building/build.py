@@ -49,6 +49,11 @@ class Build:
     environment: dict[str, str] = field(default_factory=dict, hash=False)
     """What its environment must have, beside the installation's own."""
 
+    @property
+    def counts(self) -> bool:
+        """Do processes that end by themselves write counters of lines and branches?"""
+        return counters.FOLDER in self.environment
+
 
 class Special(StrEnum):
     """What else may be put into a build, to look at what the extension does."""

@@ -25,6 +25,8 @@ from harness.machine.scratch import scratch_folder
 
 FLAGS = "--coverage -fprofile-update=atomic -O0 -fno-inline"
 RUNTIME = Path(__file__).with_suffix(".c")
+FOLDER = "GCOV_PREFIX"
+"""The variable that names the folder where a process writes its counters."""
 NOTES = "notes"
 """The folder of a build that has the sources, and what gcc notes of each."""
 ALL_FOLDERS = 99
@@ -66,7 +68,7 @@ def server_environment(tools: Tools, kept: Path) -> dict[str, str]:
         if (user := server_user()) is not None:
             shutil.chown(folder, user.uid, user.gid)
     _counted[folder] = find_gcov(tools.compiler)
-    return {"GCOV_PREFIX": str(folder), "GCOV_PREFIX_STRIP": str(ALL_FOLDERS)}
+    return {FOLDER: str(folder), "GCOV_PREFIX_STRIP": str(ALL_FOLDERS)}
 
 
 def traces() -> Iterator[bytes]:

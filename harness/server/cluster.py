@@ -27,6 +27,7 @@ from harness.server.settings import DEFAULTS, include_settings, write_settings
 STATUS_LINE = 7  # of postmaster.pid, counted from 0: "starting", "standby", "ready" or "stopping"
 POLL = 0.001  # seconds between looks at postmaster.pid
 TIMEOUT = 60.0  # seconds that a start or a stop may take
+TIME_TO_COUNT = 5.0  # seconds in which the processes of a server may end by themselves, to write their counters
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 _numbers = itertools.count(1)
@@ -243,6 +244,9 @@ class Cluster:
     def discard(self) -> None:
         """Ends the server, whatever state it is in, and removes its folder."""
         pid = self._postmaster.pid if self._postmaster is not None else None
+        if self.build.counts and self.pid is not None:
+            with contextlib.suppress(ClusterError):
+                self.stop("fast", TIME_TO_COUNT)
         end_server(self.data_dir)
         if self.pid is not None:  # it has written no postmaster.pid yet
             kill_server(self.pid)

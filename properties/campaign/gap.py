@@ -21,6 +21,8 @@ from properties.recording.verdict import Property, Recorder, count
 
 FILE = "c_coverage.json"
 SENTENCE = "every line and branch of the extension is reached, or it is known why not"
+INSTRUMENTS = ("instruments.", "injection_points.")
+"""Sources that are left out: they are the bench's own, and in no library that users have."""
 WHOLE = ("gate", "nightly")
 """Profiles that are to reach everything."""
 
@@ -36,6 +38,7 @@ def close_gap(
     if not traces:
         add(recorder, Verdict.SKIPPED if why_not else Verdict.FAILS, why_not or "no server has counted anything")
         return "nothing was counted"
+    sources = {name: text for name, text in sources.items() if not name.startswith(INSTRUMENTS)}
     found, reasons = c_coverage(merged(traces), sources), read_reasons()
     found = replace(with_reasons(found, reasons), not_judged=why_not) if why_not else judged(found, reasons, sources)
     write(run.folder, found)
