@@ -45,6 +45,8 @@ class Unreached(Struct, frozen=True, kw_only=True):
     """Of that line, without what is before and after it."""
     number: int
     """How many lines, or branches."""
+    within: int = 0
+    """Of lines: the branches that they have, which are not told by themselves."""
     reason: str = ""
     """Why not; empty: none is kept."""
 

@@ -87,7 +87,7 @@ def function_of(
     grouped = groupby(every, key=lambda line: parts.get(line.number, alone[line.number]))
     missed = [one for part, lines in grouped for one in unreached(part, list(lines), text)]
     if not any(line.reached for line in every):  # told as one
-        missed = [replace(missed[0], number=len(every))]
+        missed = [replace(missed[0], number=len(every), within=len(branches))]
     return Function(
         name=name,
         line=begins,
@@ -108,14 +108,12 @@ def line_of(traced: TracedLine, part: Statement | None) -> Line:
 
 def unreached(part: Statement, lines: list[Line], text: list[str]) -> Iterator[Unreached]:
     """What was not reached of a statement: of a line that was not, its branches are not told as well."""
-    missed = [line.number for line in lines if not line.reached]
-    ways = sum(not taken for line in lines if line.reached for taken in line.branches)
-    for kind, number, line in (
-        (Kind.LINES, len(missed), min(missed, default=0)),
-        (Kind.BRANCHES, ways, part.first),
-    ):
-        if number:
-            yield Unreached(kind=kind, line=line, text=text[line - 1].strip(), number=number)
+    missed = [line for line in lines if not line.reached]
+    if missed:
+        first, within = missed[0].number, sum(len(line.branches) for line in missed)
+        yield Unreached(kind=Kind.LINES, line=first, text=text[first - 1].strip(), number=len(missed), within=within)
+    if ways := sum(not taken for line in lines if line.reached for taken in line.branches):
+        yield Unreached(kind=Kind.BRANCHES, line=part.first, text=text[part.first - 1].strip(), number=ways)
 
 
 def total(shares: Iterable[Share]) -> Share:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.schema.c_coverage import CCoverage, File, Share
+from harness.schema.c_coverage import CCoverage, File, Kind, Share
 from reports.c_coverage import gaps
 from reports.figures.picture import Picture, picture
 from reports.style import BLUE, ORANGE, VERMILLION
@@ -34,8 +34,10 @@ def draw(found: CCoverage) -> Figure:
     files = sorted(found.files, key=lambda file: -file.lines.all)
     figure = Figure(figsize=(11.5, 1.5 + 0.3 * len(files)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    draw_shares(left, [file.lines for file in files], [without_reason(found, file, "lines") for file in files])
-    draw_shares(right, [file.branches for file in files], [without_reason(found, file, "branches") for file in files])
+    draw_shares(left, [file.lines for file in files], [without_reason(found, file, Kind.LINES) for file in files])
+    draw_shares(
+        right, [file.branches for file in files], [without_reason(found, file, Kind.BRANCHES) for file in files]
+    )
     left.set_xlabel(f"lines ({found.lines.reached:,} of {found.lines.all:,} reached)")
     right.set_xlabel(f"branches ({found.branches.reached:,} of {found.branches.all:,} reached)")
     left.set_yticks(range(len(files)), [file.name for file in files])
@@ -48,12 +50,10 @@ def draw(found: CCoverage) -> Figure:
     return figure
 
 
-def without_reason(found: CCoverage, file: File, kind: str) -> int:
-    """How many of a file's lines or branches are not reached and have no reason."""
-    return sum(
-        one.number for gap in gaps(found) if gap.file == file.name and not gap.reason for one in gap.unreached
-        if one.kind == kind
-    )  # fmt: skip
+def without_reason(found: CCoverage, file: File, kind: Kind) -> int:
+    """How many of a file's lines or branches are not reached and have no reason, of their own or of their lines."""
+    bare = [one for gap in gaps(found) if gap.file == file.name and not gap.reason for one in gap.unreached]
+    return sum(one.number if one.kind is kind else one.within * (kind is Kind.BRANCHES) for one in bare)
 
 
 def draw_shares(axes: Axes, shares: Sequence[Share], bare: Sequence[int]) -> None:
