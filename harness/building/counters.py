@@ -1,23 +1,29 @@
 """The extension with gcc's counters of lines and branches in it: what it is built with, and where they are collected.
 
-A process adds its counters to the folder's when it ends by itself (``counters.c``); one that is killed, or ends at
-once because another one has crashed, loses its own. It is built without optimisation, so that each line has its own
-counters, and counts atomically, because sessions and workers run at once.
+A process adds its counters to the folder's when it ends by itself, and when it is told to because it is going to be
+killed (``counters.c``); one that is killed otherwise, or ends at once because another one has crashed, loses its own.
+It is built without optimisation, so that each line has its own counters, and counts atomically, because sessions and
+workers run at once.
 
 The notes that explain the counters, and the sources as they were compiled, lie in the same folder, which is in the
 scratch folder and goes with it.
 """
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from harness.building.compiler import Tools
 from harness.machine.postgres import SetupError, server_user
@@ -29,6 +35,8 @@ FOLDER = "GCOV_PREFIX"
 """The variable that names the folder where a process writes its counters."""
 NOTES = "notes"
 """The folder of a build that has the sources, and what gcc notes of each."""
+TIME_TO_WRITE = 1.0  # seconds; a process that is stopped, or hangs, does not write
+POLL = 0.001  # seconds
 ALL_FOLDERS = 99
 """Parts of a path: the counters lie beside each other, wherever the build was compiled."""
 
@@ -69,6 +77,31 @@ def server_environment(tools: Tools, kept: Path) -> dict[str, str]:
             shutil.chown(folder, user.uid, user.gid)
     _counted[folder] = find_gcov(tools.compiler)
     return {FOLDER: str(folder), "GCOV_PREFIX_STRIP": str(ALL_FOLDERS)}
+
+
+def write_now(build_folder: Path, postmaster: int) -> None:
+    """Has all processes of a server write what they have counted, as they are going to be killed."""
+    told = build_folder / "told"
+    before = told.stat().st_size if told.exists() else 0
+    asked = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(postmaster)
+        for one in (process, *process.children(recursive=True)):
+            if _hears(one.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGRTMIN)
+                    asked += 1
+    deadline = time.monotonic() + TIME_TO_WRITE
+    while asked and time.monotonic() < deadline and not (told.exists() and told.stat().st_size >= before + asked):
+        time.sleep(POLL)
+
+
+def _hears(pid: int) -> bool:
+    """Would the signal not end it?"""
+    with contextlib.suppress(OSError):
+        caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return caught is not None and bool(int(caught[1], 16) >> (signal.SIGRTMIN - 1) & 1)
+    return False
 
 
 def traces() -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from psycopg.conninfo import make_conninfo
 
 from harness.building.build import Build
+from harness.building.counters import FOLDER, write_now
 from harness.machine.postgres import SetupError, identity, server_user
 from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, orderly_end, wait_gone
 from harness.machine.scratch import check_socket_path, scratch_folder
@@ -152,6 +153,8 @@ class Cluster:
     def stop(self, mode: str = "fast", timeout: float = TIMEOUT) -> None:
         """Shuts the server down (``smart``, ``fast`` or ``immediate``) and waits (seconds) until it is gone."""
         pid = self._running()
+        if mode == "immediate":
+            self._write_counters(pid)
         os.kill(pid, STOP_SIGNALS[mode])
         if not wait_gone([pid], timeout):
             raise ClusterError(f"the server was still there {timeout} s after a {mode} shutdown:\n{self._log_tail()}")
@@ -160,8 +163,13 @@ class Cluster:
     def crash(self) -> None:
         """Kills the postmaster and all its children at once, as a power cut would, and waits until they are gone."""
         pid = self._running()
+        self._write_counters(pid)
         kill_server(pid)
         self._ended(pid)
+
+    def _write_counters(self, pid: int) -> None:
+        if self.build.counts:
+            write_now(Path(self.build.environment[FOLDER]), pid)
 
     def restart(self, kind: str = "fast") -> None:
         """Restarts the server: ``fast`` or ``immediate`` (a shutdown in that mode, then a start), or ``crash``."""

@@ -65,7 +65,7 @@ def toy(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / name.replace("shared_backup", "toy")).write_text(text)
     (folder / "shared_backup.c").unlink()
     built = build(postgres, Flavour.RELEASE, folder / "cache", sources=folder, special=Special.COUNTERS)
-    with open_cluster(built) as cluster:
+    with open_cluster(built, settings={"shared_preload_libraries": "shared_backup"}) as cluster:
         session = cluster.connect()
         session.execute("CREATE EXTENSION shared_backup")
         session.close()
@@ -119,6 +119,24 @@ def test_a_process_that_is_killed_as_it_adds_its_counters_spoils_none(toy: Toy) 
     (fresh / "toy.gcda").write_bytes(b"adcg half of what it")
     weigh(toy, 6)
     assert told(seen(toy)) == told(before)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["immediate", "crash"])
+def test_what_was_reached_before_the_server_is_killed_counts(toy: Toy, kind: str) -> None:
+    before = counts(toy)
+    session = toy.cluster.connect()
+    session.execute("SELECT weigh(5), weigh(6)")
+    toy.cluster.restart(kind)
+    assert counts(toy) == before + 2
+
+
+def counts(toy: Toy) -> int:
+    """How often the function has ended so far."""
+    trace = json.loads(merged(traces()))
+    (found,) = (one for one in trace["files"] if one["file"] == "toy.c")
+    last = toy.source.decode().splitlines().index("\tPG_RETURN_INT32(grams);") + 1
+    return sum(one["count"] for one in found["lines"] if one["line_number"] == last)
 
 
 @pytest.mark.server
