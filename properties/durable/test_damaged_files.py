@@ -47,6 +47,11 @@ CHECKSUM = "It has a wrong checksum."
 FOREIGN = "It belongs to another database system."
 RENAMED = "It has been renamed."
 
+DAMAGED = "damaged"
+"""How the labels begin of backups whose files are damaged."""
+LENGTH_OF_LABEL, PHASE = 8, 16
+"""How many bytes before the label they stand, as whole numbers."""
+
 CRASHES = 3
 BATCH = 20
 """Files that are damaged before one start of the server."""
@@ -109,6 +114,16 @@ def flip(file: Path, position: int, bit: int) -> None:
     overwrite(file, bytes(contents))
 
 
+def rewrite_number(before_label: int, number: int) -> Callable[[Path], None]:
+    """A number that stands so many bytes before the label is another one; the checksum is that of it."""
+
+    def change(contents: bytes) -> bytes:
+        place = contents.index(DAMAGED.encode()) - before_label
+        return contents[:place] + struct.pack("=i", number) + contents[place + 4 :]
+
+    return rewrite_contents(change)
+
+
 class Damage(NamedTuple):
     """Something that happens to a file."""
 
@@ -138,7 +153,17 @@ DAMAGES = (
     Damage("of something else", rewrite_contents(lambda b: b[:20]), "It is too short for a shared backup."),
     Damage("with more than it should have", rewrite_contents(lambda b: b + b"x"), "It has more than the files"),
     Damage("with less than it should have", rewrite_contents(lambda b: b[:-1]), "It does not have the files"),
+    *(
+        Damage(f"with {what}", rewrite_number(LENGTH_OF_LABEL, length), "It does not describe a shared backup.")
+        for what, length in {"no label": 0, "an endless label": 1_000_000, "a label beyond its end": 1000}.items()
+    ),
+    Damage("in no phase that lasts", rewrite_number(PHASE, 1), "It does not describe a shared backup."),
     Damage("renamed", other_number, RENAMED),
+)
+
+RECORD_DAMAGES = (
+    *(one for one in DAMAGES if one.reason in (SHORT, LENGTH, MAGIC, VERSION, CHECKSUM)),
+    Damage("of something else", rewrite_contents(lambda b: b + b"x"), "It has an unexpected length."),
 )
 
 
@@ -199,7 +224,7 @@ def check_end(server: Cluster, session: Session) -> None:
 def test_a_damaged_file_is_set_aside(server: Cluster, tally: Tally, damage: Damage) -> None:
     """The log says which and why, its backup is unknown, and others go on."""
     with tally.example():
-        damaged, sound = names("damaged", "sound")
+        damaged, sound = names(DAMAGED, "sound")
         session = resumed(server)
         file, _ = open_backups(server, session, damaged, sound)
         session.close()
@@ -329,15 +354,17 @@ def test_what_an_interrupted_write_left_is_removed_and_what_is_no_state_file_sta
         (file,) = open_backups(server, session, sound)
         session.close()
         server.stop()
-        left, note = file.with_name(f"{file.name}.tmp"), file.with_name("README")
-        for path in (left, note):
+        left = file.with_name(f"{file.name}.tmp")
+        others = [file.with_name(name) for name in ("README", f"{'long' * 20}.tmp", f"{'long' * 20}.backup")]
+        for path in (left, *others):
             path.write_text("by somebody")
             give(path, server.user)
         server.start()
         session = resumed(server)
         assert not left.exists(), "the file of an interrupted write is still there"
-        assert note.exists(), "what is no state file was removed"
-        note.unlink()
+        for path in others:
+            assert path.exists(), f"{path.name} is no state file, and was removed"
+            path.unlink()
         check_going_on(session, sound)
         check_end(server, session)
 
@@ -372,8 +399,7 @@ def check_unvouched(server: Cluster, tally: Tally, inflict: Callable[[Path], obj
     (server.data_dir / STATE_DIR / "server.bad").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("damage", [one for one in DAMAGES if one.reason in (SHORT, LENGTH, MAGIC, VERSION, CHECKSUM)],
-                         ids=lambda damage: damage.name)  # fmt: skip
+@pytest.mark.parametrize("damage", RECORD_DAMAGES, ids=lambda damage: damage.name)
 def test_without_the_record_of_restarts_nothing_is_vouched_for(server: Cluster, tally: Tally, damage: Damage) -> None:
     check_unvouched(server, tally, damage.inflict)
 
