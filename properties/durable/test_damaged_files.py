@@ -20,7 +20,7 @@ from harness.server.node import give
 from harness.server.programs import base_backup
 from harness.server.session import Session, SqlError
 from properties.durable.lockstep import LONG_GAP
-from properties.durable.losses import check_released, open_server
+from properties.durable.losses import COPY, check_released, open_server
 from properties.recording.tally import Tally
 from properties.support.profiles import UNSHRUNK
 
@@ -406,6 +406,44 @@ def test_without_the_record_of_restarts_nothing_is_vouched_for(server: Cluster, 
 
 def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: Tally) -> None:
     check_unvouched(server, tally, Path.unlink)
+
+
+OTHER_SYSTEM = rewrite_contents(lambda b: struct.pack("=Q", 1) + b[8:])
+NO_BIRTH = rewrite_contents(lambda b: b[:16] + bytes(8) + b[24:])
+"""As on a file system that does not tell when the folder was made."""
+NO_BIRTH_AND_OTHER_NUMBER = rewrite_contents(lambda b: b[:8] + struct.pack("=Q", 1) + bytes(8) + b[24:])
+
+
+@pytest.mark.parametrize(
+    ("whose", "is_copy"),
+    [(OTHER_SYSTEM, True), (NO_BIRTH_AND_OTHER_NUMBER, True), (NO_BIRTH, False)],
+    ids=["another database system", "another folder, by its number", "this folder, by its number"],
+)
+def test_the_record_tells_whose_the_folder_is(
+    server: Cluster, tally: Tally, whose: Callable[[Path], None], is_copy: bool
+) -> None:
+    """In a copy all backups are lost, also those that had ended: they are the original's."""
+    with tally.example():
+        active, stopped = names("active", "stopped")
+        session = resumed(server)
+        open_backups(server, session, active, stopped)
+        row = session.execute(STOP, (stopped,))
+        session.close()
+        server.stop()
+        whose(server.data_dir / STATE_DIR / "server")
+        server.start()
+        session = resumed(server)
+        if is_copy:
+            for label in (active, stopped):
+                assert state(session, label) == "lost"
+                with pytest.raises(SqlError) as refusal:
+                    session.execute(STOP, (label,))
+                assert refusal.value.detail == COPY, refusal.value
+        else:
+            check_going_on(session, active)
+            assert session.execute(STOP, (stopped,)) == row, "a result is not what it was"
+        check_end(server, session)
+        tally.steps += 2
 
 
 def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exhaustive: bool) -> None:
