@@ -204,7 +204,7 @@ def a_reason(*lines: str, branches: tuple[str, ...] = (), sometimes: bool = Fals
     return Reason(lines=lines, branches=branches, sometimes=sometimes, **about)
 
 
-GAP = ["toy.c, fetch: return; (line 5): 1 statements with this text are not reached, and no reason is kept"]
+GAP = ["toy.c, fetch: return; (line 5): 1 statement of this text not reached, and no reason is kept"]
 
 
 @pytest.mark.parametrize(
@@ -214,15 +214,14 @@ GAP = ["toy.c, fetch: return; (line 5): 1 statements with this text are not reac
         (a_trace(5), [], GAP),
         (a_trace(5), [a_reason(SECOND)], []),
         (a_trace(5, 7), [a_reason(SECOND)], [
-            "toy.c, fetch: return; (line 5): 2 statements with this text are not reached, and reasons are kept for 1"
+            "toy.c, fetch: return; (line 5): 2 statements of this text not reached, and reasons are kept for 1"
         ]),
         (a_trace(5, 7), [a_reason(SECOND), a_reason(SECOND, reason="so it is")], []),
         (a_trace(5), [a_reason(SECOND, function="bring")], [
             *GAP, "toy.c, bring: return;: a reason is kept, and there is no such line: drop it, or mend the text"
         ]),
         (a_trace(), [a_reason(SECOND)], [
-            "toy.c, fetch: return;: reasons are kept for 1 statements with this text too many, which are reached: "
-            "drop them"
+            "toy.c, fetch: return;: a reason is kept for 1 statement of this text too many, which is reached: drop it"
         ]),
         (a_trace(), [a_reason(SECOND, sometimes=True)], []),
         (a_trace(5), [a_reason(SECOND, sometimes=True)], []),
@@ -230,13 +229,12 @@ GAP = ["toy.c, fetch: return; (line 5): 1 statements with this text are not reac
             "toy.c, fetch: no();: a reason is kept, and there is no such line: drop it, or mend the text"
         ]),
         (a_trace(branches=1), [], [
-            "toy.c, fetch: if (a) (line 4): 1 branches of it are not reached, and no reason is kept"
+            "toy.c, fetch: if (a) (line 4): 1 branch not reached, and no reason is kept"
         ]),
         (a_trace(branches=1), [a_reason(branches=(FIRST,))], []),
         (a_trace(branches=1), [a_reason(FIRST)], [
-            "toy.c, fetch: if (a) (line 4): 1 branches of it are not reached, and no reason is kept",
-            "toy.c, fetch: if (a): reasons are kept for 1 statements with this text too many, which are reached: "
-            "drop them",
+            "toy.c, fetch: if (a) (line 4): 1 branch not reached, and no reason is kept",
+            "toy.c, fetch: if (a): a reason is kept for 1 statement of this text too many, which is reached: drop it",
         ]),
         (a_trace(2, 4, 5, 6, 7, 8, 9), [a_reason("fetch(void)")], []),
     ],
@@ -282,8 +280,8 @@ def closed(folder: Path, monkeypatch: pytest.MonkeyPatch, trace: bytes, **chosen
         folder=folder, implementation=chosen.get("implementation", SHARED), postgres=SimpleNamespace(bundled=True)
     )
     monkeypatch.setattr(gap, "merged", lambda traces: b"".join(traces))
-    monkeypatch.setattr(gap, "read_reasons", list)
-    gap.close_gap(recorder, options, run, [trace] if trace else [], {"toy.c": SOURCE})  # type: ignore[arg-type] # a part
+    before = gap.Before({"toy.c": SOURCE, "instruments.c": b""}, [])
+    gap.close_gap(recorder, options, run, [trace] if trace else [], before)  # type: ignore[arg-type] # a part
     return recorder.properties[-1]
 
 

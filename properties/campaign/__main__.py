@@ -34,9 +34,10 @@ from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
-from properties.campaign.gap import close_gap
+from properties.campaign.gap import Before, close_gap
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
+from properties.recording.unreached import read_reasons
 from properties.recording.verdict import Recorder
 from properties.support.profiles import PROFILES
 from properties.support.servers import server_settings
@@ -106,12 +107,12 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
     run, recorder = begin(chosen), Recorder(bench_too=chosen.bench_too)
     tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize + ", counted" * chosen.gcov
-    sources = read_sources(EXTENSION)
+    before = Before(read_sources(EXTENSION), read_reasons()) if chosen.gcov else None
     with own_console() as console:
         console.print(tested)
         with showing_progress(console, recorder):
             traces = check(recorder, chosen, tests, run.folder)
-            c_code = close_gap(recorder, chosen, run, traces, sources) if chosen.gcov else ""
+            c_code = close_gap(recorder, chosen, run, traces, before) if before else ""
         seconds = run.seconds()
         about = circumstances(run, seconds, server_settings(run.implementation))
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)

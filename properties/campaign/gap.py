@@ -6,6 +6,7 @@ It ends as one more property, which holds if all are reached but those that have
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from harness.running.results import Run, writing
 from harness.schema.c_coverage import CCoverage, Share
 from harness.schema.campaign import Verdict
 from properties.recording.c_coverage import c_coverage
-from properties.recording.unreached import judged, read_reasons, with_reasons
+from properties.recording.unreached import Reason, judged, with_reasons
 from properties.recording.verdict import Property, Recorder, count
 
 FILE = "c_coverage.json"
@@ -27,9 +28,14 @@ WHOLE = ("gate", "nightly")
 """Profiles that are to reach everything."""
 
 
-def close_gap(
-    recorder: Recorder, chosen: argparse.Namespace, run: Run, traces: Sequence[bytes], sources: Mapping[str, bytes]
-) -> str:
+class Before(NamedTuple):
+    """What is read before the campaign begins: its sources are those that are built, and a bad file is told at once."""
+
+    sources: Mapping[str, bytes]
+    reasons: list[Reason]
+
+
+def close_gap(recorder: Recorder, chosen: argparse.Namespace, run: Run, traces: Sequence[bytes], before: Before) -> str:
     """Reads what was counted of the sources, writes the file and adds the property; returns the percentages in words.
 
     Raises SetupError if what was counted cannot be read.
@@ -38,9 +44,12 @@ def close_gap(
     if not traces:
         add(recorder, Verdict.SKIPPED if why_not else Verdict.FAILS, why_not or "no server has counted anything")
         return "nothing was counted"
-    sources = {name: text for name, text in sources.items() if not name.startswith(INSTRUMENTS)}
-    found, reasons = c_coverage(merged(traces), sources), read_reasons()
-    found = replace(with_reasons(found, reasons), not_judged=why_not) if why_not else judged(found, reasons, sources)
+    sources = {name: text for name, text in before.sources.items() if not name.startswith(INSTRUMENTS)}
+    found = c_coverage(merged(traces), sources)
+    if why_not:
+        found = replace(with_reasons(found, before.reasons), not_judged=why_not)
+    else:
+        found = judged(found, before.reasons, sources)
     write(run.folder, found)
     if why_not:
         add(recorder, Verdict.SKIPPED, why_not)
@@ -79,6 +88,5 @@ def write(folder: Path, found: CCoverage) -> None:
 
 def in_words(share: Share, what: str) -> str:
     """A share that says 100 only when it is."""
-    percent = f"{min(share.percent, 99.9) if share.reached < share.all else 100:.1f} %"
-    plural = {"branch": "branches"}.get(what, f"{what}s")
-    return f"{percent} of {share.all:,} {plural}"
+    percent = f"{min(share.percent, 99.9):.1f} %" if share.reached < share.all else "100 %"
+    return f"{percent} of {count(share.all, what)}"

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from harness.machine.postgres import SetupError
 from harness.schema.c_coverage import CCoverage, File, Function, Kind, Unreached
+from properties.recording.verdict import count
 
 REASONS = Path(__file__).with_suffix(".toml")
 
@@ -132,12 +133,15 @@ def no_reason(place: Place, line: int, number: int, excused: int) -> str:
     """What is told of what was not reached; nothing if it is excused."""
     if number <= excused:
         return ""
-    what = "statements with this text are" if place.kind is Kind.LINES else "branches of it are"
     kept = f"reasons are kept for {excused}" if excused else "no reason is kept"
-    return f"{place.in_words} (line {line}): {number} {what} not reached, and {kept}"
+    return f"{place.in_words} (line {line}): {of_what(place, number)} not reached, and {kept}"
 
 
 def reached(place: Place, number: int) -> str:
     """What is told of a reason that is none any more."""
-    what = "statements with this text" if place.kind is Kind.LINES else "branches of it"
-    return f"reasons are kept for {number} {what} too many, which are reached: drop them"
+    return f"a reason is kept for {of_what(place, number)} too many, which is reached: drop it"
+
+
+def of_what(place: Place, number: int) -> str:
+    """In words."""
+    return count(number, "statement of this text" if place.kind is Kind.LINES else "branch")
