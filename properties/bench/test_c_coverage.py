@@ -193,7 +193,7 @@ def a_trace(*missed: int, branches: int = 2) -> bytes:
         {"line_number": number, "function_name": "fetch", "count": int(number not in missed), "branches": []}
         for number in (2, 4, 5, 6, 7, 8, 9)
     ]
-    lines[1]["branches"] = [{"count": int(number < branches)} for number in range(2)]
+    lines[1]["branches"] = [{"branchno": number, "count": int(number < branches)} for number in range(2)]
     found = {"file": "toy.c", "lines": lines, "functions": [{"name": "fetch", "lineno": 2}]}
     return json.dumps({"gcovr/format_version": "0.15", "files": [found]}).encode()
 
@@ -244,6 +244,13 @@ def test_each_gap_has_its_reason_and_each_reason_its_gap(
 ) -> None:
     sources = {"toy.c": SOURCE}
     assert list(judged(c_coverage(trace, sources), reasons, sources).findings) == findings
+
+
+def test_a_branch_counts_once_however_builds_number_its_block() -> None:
+    trace = json.loads(a_trace(branches=1))
+    trace["files"][0]["lines"][1]["branches"] += [{"branchno": 1, "source_block_id": 3, "count": 5}]
+    found = c_coverage(json.dumps(trace).encode(), {"toy.c": SOURCE})
+    assert (found.branches.reached, found.branches.all) == (2, 2)
 
 
 def test_a_reason_is_told_beside_its_gap() -> None:

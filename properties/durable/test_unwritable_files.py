@@ -338,6 +338,25 @@ def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: C
         assert backups.stop(LABEL).restorable
 
 
+def test_a_full_disk_at_the_start_costs_nothing_if_there_is_room_before_all_is_read(
+    server: Cluster, tally: Tally
+) -> None:
+    """The record that could not be written is removed, so that no start from before is taken for this one."""
+    with tally.example():
+        backups = DurableLockstep(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        position = server.log_position()
+        fill(server.data_dir / STATE_DIR / "server")
+        server.start()
+        backups.back(Restart(RestartKind.FAST))
+        said = f'could not write to file "{STATE_DIR}/server.tmp": No space left on device'
+        assert said in server.log_since(position)
+        backups.fall(Fall.POSTMASTER)
+        assert backups.stop(LABEL).restorable
+
+
 def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
     """... as otherwise a later start would find them, and take them for protected."""
     with tally.example():

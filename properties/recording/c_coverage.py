@@ -15,8 +15,9 @@ from properties.recording.c_statements import Statement, statements
 
 
 class Branch(Struct, frozen=True):
-    """A way out of a line."""
+    """A way out of a line, as one build numbers its blocks: builds may differ in that, and not in its own number."""
 
+    branchno: int
     count: int
 
 
@@ -100,10 +101,11 @@ def function_of(
 
 def line_of(traced: TracedLine, part: Statement | None) -> Line:
     """One line; its branches count if its statement decides something."""
-    decides = part is not None and part.decides
-    return Line(
-        traced.line_number, traced.count > 0, tuple(one.count > 0 for one in traced.branches) if decides else ()
-    )
+    taken: dict[int, bool] = {}
+    if part is not None and part.decides:
+        for one in traced.branches:
+            taken[one.branchno] = taken.get(one.branchno, False) or one.count > 0
+    return Line(traced.line_number, traced.count > 0, tuple(taken.values()))
 
 
 def unreached(part: Statement, lines: list[Line], text: list[str]) -> Iterator[Unreached]:
