@@ -30,7 +30,10 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def verify(session: nox.Session) -> None:
-    """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, --sanitize, -x."""
+    """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, -x.
+
+    --sanitize: with sanitizers in the extension; --gcov: which of its lines and branches are not reached.
+    """
     install(session, servers=True)
     run(session, "python", "-m", "properties.campaign", *session.posargs)
 

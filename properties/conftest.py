@@ -36,7 +36,7 @@ from properties.support.servers import (  # noqa: F401
     postgres,
     release,
     result_limits,
-    sanitize,
+    special,
     starters,
     stock,
     tokens,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.schema.benchmarks import Benchmarks
+from harness.schema.c_coverage import CCoverage
 from harness.schema.campaign import Campaign, Property
 from harness.schema.history import Event
 from harness.schema.mutants import Mutants
@@ -14,7 +15,7 @@ from reports.counterexamples import Script, read_scripts
 from reports.history import History
 from reports.reading import Unreadable, read_file, read_lines, read_results
 
-CAMPAIGN, BENCH, MUTANTS = "results.json", "bench.json", "mutants.json"
+CAMPAIGN, BENCH, MUTANTS, C_COVERAGE = "results.json", "bench.json", "mutants.json", "c_coverage.json"
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -33,6 +34,8 @@ class Results:
     """The essential part of each failure, by the property's test."""
     scripts: dict[str, tuple[Script, ...]]
     """The counterexample of each failure in other forms, by the property's test."""
+    c_coverage: CCoverage | None
+    """Of the extension's C, if it was counted."""
 
     @property
     def name(self) -> str:
@@ -54,9 +57,10 @@ def read_folder(folder: Path) -> Results:
     if campaign is None and bench is None and mutants is None:
         raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH} or {MUTANTS}.")
     properties = properties_of(campaign)
+    c_coverage = read_file(folder / C_COVERAGE, CCoverage, "a C coverage") if has(folder, C_COVERAGE) else None
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
     failures, scripts = read_failures(folder, properties), read_scripts(folder, properties)
-    return Results(folder, campaign, bench, mutants, histories, timelines, failures, scripts)
+    return Results(folder, campaign, bench, mutants, histories, timelines, failures, scripts, c_coverage)
 
 
 def has(folder: Path, name: str) -> bool:

@@ -14,6 +14,7 @@ from reports import words
 from reports.at_once import all_faults, all_histories, all_orders, faults, orders
 from reports.bench import limits_of, ratios_of, verdicts_of
 from reports.bench import skipped as not_measured
+from reports.c_coverage import gaps
 from reports.campaign import (
     bad,
     ends_of,
@@ -150,7 +151,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"words": words, "is_fault": is_fault, "milliseconds": milliseconds, "words_of": words_of}
+    found.globals |= {
+        "words": words,
+        "is_fault": is_fault,
+        "milliseconds": milliseconds,
+        "words_of": words_of,
+        "gaps": gaps,
+    }
     found.filters |= {"data_uri": data_uri, "text_uri": text_uri, "offset": offset}
     return found
 

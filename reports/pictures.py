@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from reports.figures.c_coverage import c_coverage_pictures
 from reports.figures.coverage import coverage_pictures
 from reports.figures.crowd import crowd_pictures as pictures_of_crowds
 from reports.figures.kill_matrix import matrix_pictures
@@ -22,6 +23,8 @@ def campaign_pictures(results: Results) -> Iterator[Picture]:
     """Coverage and histories."""
     if results.campaign:
         yield from coverage_pictures(results.campaign)
+    if results.c_coverage:
+        yield from c_coverage_pictures(results.c_coverage)
     yield from timeline_pictures(results.histories)
 
 

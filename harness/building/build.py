@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from harness.building import counters, sanitizers
 from harness.building.compiler import Tools, find_tools, make_environment
-from harness.building.sanitizers import sanitized, server_environment
 from harness.machine.install import copy_install, link_tree, may_read, may_run, relocated
 from harness.machine.postgres import Postgres, ServerUser, SetupError, server_user
 from harness.machine.project import EXTENSION
@@ -49,6 +49,19 @@ class Build:
     environment: dict[str, str] = field(default_factory=dict, hash=False)
     """What its environment must have, beside the installation's own."""
 
+    @property
+    def counts(self) -> bool:
+        """Do processes that end by themselves write counters of lines and branches?"""
+        return counters.FOLDER in self.environment
+
+
+class Special(StrEnum):
+    """What else may be put into a build, to look at what the extension does."""
+
+    SANITIZERS = "sanitizers"
+    COUNTERS = "counters"
+    """Of lines and branches."""
+
 
 class BuildError(SetupError):
     """The extension did not compile; ``log`` is everything that make printed."""
@@ -59,23 +72,28 @@ class BuildError(SetupError):
 
 
 def build(
-    postgres: Postgres, flavour: Flavour, workdir: Path, *, sources: Path = EXTENSION, sanitize: bool = False
+    postgres: Postgres, flavour: Flavour, workdir: Path, *, sources: Path = EXTENSION, special: Special | None = None
 ) -> Build:
     """Builds the extension in the folder ``sources``, or finds it built already in the cache folder ``workdir``.
 
-    With ``sanitize`` it has sanitizers in it. Raises SetupError without make or a C compiler, BuildError if the
-    extension does not compile.
+    ``special``: what it has in it beside. Raises SetupError without make or a C compiler, BuildError if the extension
+    does not compile.
     """
-    tools = find_tools(postgres)
-    environment = server_environment(tools, postgres) if sanitize else {}
-    tools = sanitized(tools) if sanitize else tools
+    tools, environment = find_tools(postgres), {}
+    if special is Special.SANITIZERS:
+        environment = sanitizers.server_environment(tools, postgres)
+        tools = sanitizers.sanitized(tools)
+    elif special is Special.COUNTERS:
+        tools = counters.counting(tools)
     files = read_sources(sources)
     kept = workdir.absolute() / _key(postgres, flavour, tools, files)
     if not kept.is_dir():
         make_cache(workdir)
-        _compile(postgres, flavour, tools, files, kept)
+        _compile(postgres, flavour, tools, files, kept, counted=special is Special.COUNTERS)
     with contextlib.suppress(PermissionError):  # another user's build serves as well
         os.utime(kept)
+    if special is Special.COUNTERS:
+        environment = counters.server_environment(tools, kept)
     return replace(_runnable(postgres, flavour, kept, server_user()), environment=environment)
 
 
@@ -108,13 +126,18 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def _compile(postgres: Postgres, flavour: Flavour, tools: Tools, files: Mapping[str, bytes], kept: Path) -> None:
+def _compile(
+    postgres: Postgres, flavour: Flavour, tools: Tools, files: Mapping[str, bytes], kept: Path, *, counted: bool
+) -> None:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent, ignore_cleanup_errors=True) as folder:
         sources, stage = Path(folder, "src"), Path(folder, "stage")
         sources.mkdir()
         for name, content in files.items():
             (sources / name).write_bytes(content)
-        _run_make(postgres, flavour, tools, sources, stage)
+        linked = [f"SHLIB_LINK={counters.runtime_object(tools, Path(folder))}"] if counted else []
+        _run_make(postgres, flavour, tools, sources, stage, linked)
+        if counted:
+            counters.keep_notes(sources, stage)
         _open_to_all(stage)
         try:
             stage.rename(kept)
@@ -130,9 +153,11 @@ def make_command(postgres: Postgres, flavour: Flavour, tools: Tools) -> list[str
     return [*command, "INSTRUMENTS=1"] if flavour is Flavour.INSTRUMENTED else command
 
 
-def _run_make(postgres: Postgres, flavour: Flavour, tools: Tools, sources: Path, stage: Path) -> None:
+def _run_make(
+    postgres: Postgres, flavour: Flavour, tools: Tools, sources: Path, stage: Path, more: Sequence[str]
+) -> None:
     command = [*make_command(postgres, flavour, tools), f"-j{os.cpu_count() or 1}", "install"]
-    command += [f"datadir={stage}/share", f"pkglibdir={stage}/lib", f"docdir={stage}/doc"]
+    command += [f"datadir={stage}/share", f"pkglibdir={stage}/lib", f"docdir={stage}/doc", *more]
     run = subprocess.run(command, cwd=sources, env=make_environment(), capture_output=True, text=True, errors="replace")
     log = run.stdout + run.stderr
     if run.returncode != 0:

@@ -820,15 +820,15 @@ LowerLive(const BackupRecord *record)
 }
 
 /*
- * Add a span to a time, where DT_NOEND stands for "for ever".  A finite result
- * stays within the range of the type.
+ * Add a span, which PG_INT64_MAX makes endless, to a finite time.  A finite
+ * result stays within the range of the type.
  */
 TimestampTz
 TimestampTzAfter(TimestampTz start, int64 usec)
 {
 	TimestampTz result;
 
-	if (start == DT_NOEND || usec == PG_INT64_MAX)
+	if (usec == PG_INT64_MAX)
 		return DT_NOEND;
 	if (pg_add_s64_overflow(start, usec, &result) ||
 		!IS_VALID_TIMESTAMP(result))

@@ -181,8 +181,7 @@ SharedBackupObjectAccess(ObjectAccessType access, Oid classId, Oid objectId,
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if (access == OAT_DROP && classId == ExtensionRelationId &&
-		RegistryExists())
+	if (access == OAT_DROP && classId == ExtensionRelationId)
 	{
 		char	   *name = get_extension_name(objectId);
 		int			live = RegistryLive();

@@ -15,6 +15,7 @@ from typing import IO, Any
 from psycopg.conninfo import make_conninfo
 
 from harness.building.build import Build
+from harness.building.counters import FOLDER, write_now
 from harness.machine.postgres import SetupError, identity, server_user
 from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, orderly_end, wait_gone
 from harness.machine.scratch import check_socket_path, scratch_folder
@@ -27,6 +28,7 @@ from harness.server.settings import DEFAULTS, include_settings, write_settings
 STATUS_LINE = 7  # of postmaster.pid, counted from 0: "starting", "standby", "ready" or "stopping"
 POLL = 0.001  # seconds between looks at postmaster.pid
 TIMEOUT = 60.0  # seconds that a start or a stop may take
+TIME_TO_COUNT = 5.0  # seconds in which the processes of a server may end by themselves, to write their counters
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 _numbers = itertools.count(1)
@@ -151,6 +153,8 @@ class Cluster:
     def stop(self, mode: str = "fast", timeout: float = TIMEOUT) -> None:
         """Shuts the server down (``smart``, ``fast`` or ``immediate``) and waits (seconds) until it is gone."""
         pid = self._running()
+        if mode == "immediate":
+            self._write_counters(pid)
         os.kill(pid, STOP_SIGNALS[mode])
         if not wait_gone([pid], timeout):
             raise ClusterError(f"the server was still there {timeout} s after a {mode} shutdown:\n{self._log_tail()}")
@@ -159,8 +163,13 @@ class Cluster:
     def crash(self) -> None:
         """Kills the postmaster and all its children at once, as a power cut would, and waits until they are gone."""
         pid = self._running()
+        self._write_counters(pid)
         kill_server(pid)
         self._ended(pid)
+
+    def _write_counters(self, pid: int) -> None:
+        if self.build.counts:
+            write_now(Path(self.build.environment[FOLDER]), pid)
 
     def restart(self, kind: str = "fast") -> None:
         """Restarts the server: ``fast`` or ``immediate`` (a shutdown in that mode, then a start), or ``crash``."""
@@ -243,6 +252,9 @@ class Cluster:
     def discard(self) -> None:
         """Ends the server, whatever state it is in, and removes its folder."""
         pid = self._postmaster.pid if self._postmaster is not None else None
+        if self.build.counts and self.pid is not None:
+            with contextlib.suppress(ClusterError):
+                self.stop("fast", TIME_TO_COUNT)
         end_server(self.data_dir)
         if self.pid is not None:  # it has written no postmaster.pid yet
             kill_server(self.pid)

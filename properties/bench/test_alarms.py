@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.building.build import Build, Flavour, build
+from harness.building.build import Build, Flavour, Special, build
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import ROOT
 from harness.server.alarms import LINES, TOLD, Watch, raised
@@ -129,10 +129,10 @@ def test_the_core_file_of_a_refusal_is_none(watch: Watch) -> None:
 # On a server
 
 
-def misbehaving(postgres: Postgres, folder: Path, *, sanitize: bool = False) -> Build:
+def misbehaving(postgres: Postgres, folder: Path, *, special: Special | None = None) -> Build:
     """A build of an extension with one function, which does what it is told."""
     write_toy(folder, "CREATE FUNCTION misbehave(int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';\n", FUNCTION)
-    return build(postgres, Flavour.RELEASE, folder / "cache", sources=folder, sanitize=sanitize)
+    return build(postgres, Flavour.RELEASE, folder / "cache", sources=folder, special=special)
 
 
 def misbehave(cluster: Cluster, how: int) -> None:
@@ -175,7 +175,7 @@ def test_killing_a_server_is_no_crash_of_it(postgres: Postgres, tmp_path: Path) 
 @pytest.mark.parametrize(("how", "says"), [(1, "signed integer overflow"), (2, "stack-buffer-overflow")])
 def test_sanitizers_raise_the_alarm(postgres: Postgres, tmp_path: Path, how: int, says: str) -> None:
     try:
-        built = misbehaving(postgres, tmp_path, sanitize=True)
+        built = misbehaving(postgres, tmp_path, special=Special.SANITIZERS)
     except SetupError as error:
         pytest.skip(str(error))
     with open_cluster(built) as cluster:

@@ -1,6 +1,7 @@
 """The main job: every property against a real server, with progress, a verdict and a results folder.
 
     nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
+                     [--sanitize | --gcov]
                      [--workers N | --scheduler ADDRESS]
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.building.build import read_sources
+from harness.building.counters import traces as counted
 from harness.machine.postgres import SetupError
-from harness.machine.project import ROOT
+from harness.machine.project import EXTENSION, ROOT
 from harness.running.commandline import (
     INTERRUPTED,
     add_common_options,
@@ -31,8 +34,10 @@ from harness.running.reporting import report
 from harness.running.results import circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
+from properties.campaign.gap import Before, close_gap
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
+from properties.recording.unreached import read_reasons
 from properties.recording.verdict import Recorder
 from properties.support.profiles import PROFILES
 from properties.support.servers import server_settings
@@ -59,10 +64,16 @@ def parser() -> argparse.ArgumentParser:
         "--profile", choices=PROFILES, default="gate", help="how long to look: seconds, minutes (default) or hours"
     )
     add_common_options(result, "properties")
-    result.add_argument(
+    special = result.add_mutually_exclusive_group()
+    special.add_argument(
         "--sanitize",
         action="store_true",
         help="build the extension with sanitizers of undefined behaviour and addresses",
+    )
+    special.add_argument(
+        "--gcov",
+        action="store_true",
+        help="count which lines and branches of the extension are reached, and want a reason for each that is not",
     )
     cores = len(os.sched_getaffinity(0))
     default = min(cores + 1 if cores > 1 else 1, MOST_WORKERS)  # each waits a fifth of its time
@@ -95,17 +106,20 @@ def positive(word: str) -> int:
 def verify(chosen: argparse.Namespace, tests: Path) -> int:
     """The campaign; raises SetupError if it cannot be set up."""
     run, recorder = begin(chosen), Recorder(bench_too=chosen.bench_too)
-    tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize
+    tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize + ", counted" * chosen.gcov
+    before = Before(read_sources(EXTENSION), read_reasons()) if chosen.gcov else None
     with own_console() as console:
         console.print(tested)
         with showing_progress(console, recorder):
-            check(recorder, chosen, tests, run.folder)
+            traces = check(recorder, chosen, tests, run.folder)
+            c_code = close_gap(recorder, chosen, run, traces, before) if before else ""
         seconds = run.seconds()
         about = circumstances(run, seconds, server_settings(run.implementation))
         write_results(run.folder, results_of(recorder, chosen.profile, about), recorder.properties)
         if recorder.setup_error:
             raise SetupError(recorder.setup_error)
-        facts = {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(run.folder))}
+        facts = {"C code": c_code} if c_code else {}
+        facts |= {"Tested": f"{tested}, in {clock(seconds)} min", "Results": str(nearer(run.folder))}
         if not chosen.no_report:
             facts["Report"] = report(nearer(run.folder))
         show_end(console, recorder, facts, command(chosen), nearer(run.folder))
@@ -113,17 +127,22 @@ def verify(chosen: argparse.Namespace, tests: Path) -> int:
     return INTERRUPTED if recorder.interrupted else HOLDS if verdict is Verdict.HOLDS else FAILS
 
 
-def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> None:
-    """Runs the properties, here or on workers; raises SetupError if pytest refuses the arguments."""
+def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: Path) -> list[bytes]:
+    """Runs the properties, here or on workers; raises SetupError if pytest refuses the arguments.
+
+    Returns what was counted of the extension's lines and branches, as ``harness.building.counters`` has it.
+    """
     place = tests.relative_to(ROOT) if tests.is_relative_to(ROOT) else tests
     common = ["--continue-on-collection-errors", *["--exitfirst"] * chosen.exitfirst, *options(chosen)]
     plugins: list[object] = [recorder]
+    distribution = None
     if chosen.workers > 1 or chosen.scheduler:
         from properties.campaign.distribution import Distribution  # they take Dask along, which takes its time
         from properties.campaign.runners import Job
 
         job = Job((str(place), *common), chosen.selection, chosen.bench_too)
-        plugins.append(Distribution(recorder, job, chosen.workers, chosen.scheduler))
+        distribution = Distribution(recorder, job, chosen.workers, chosen.scheduler)
+        plugins.append(distribution)
     status, words = run_pytest(
         plugins,
         chosen.selection,
@@ -139,11 +158,17 @@ def check(recorder: Recorder, chosen: argparse.Namespace, tests: Path, folder: P
     if status == pytest.ExitCode.USAGE_ERROR:
         remove_folder(folder)
         raise SetupError(last_line(words).removeprefix("ERROR: "))
+    return distribution.traces if distribution else list(counted())
 
 
 def options(chosen: argparse.Namespace) -> list[str]:
     """The options that both the campaign and the properties know."""
-    return [f"--profile={chosen.profile}", *common_options(chosen), *["--sanitize"] * chosen.sanitize]
+    return [
+        f"--profile={chosen.profile}",
+        *common_options(chosen),
+        *["--sanitize"] * chosen.sanitize,
+        *["--gcov"] * chosen.gcov,
+    ]
 
 
 def command(chosen: argparse.Namespace) -> list[str]:

@@ -1,6 +1,6 @@
 """The pytest plugin that has workers run the tests, and takes what they tell as if they had been run here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -8,7 +8,7 @@ from harness.machine.postgres import SetupError
 from harness.running.workers import Client, each_as_it_ends, listening, on_each, workers
 from properties.campaign import runners
 from properties.campaign.runners import BrokenDownError, Job, Task
-from properties.campaign.shards import Ended, Shard, cut
+from properties.campaign.shards import Counted, Ended, Shard, cut
 from properties.recording.verdict import Recorder
 
 
@@ -20,6 +20,8 @@ class Distribution:
     job: Job
     number: int
     scheduler: str | None
+    traces: list[bytes] = field(default_factory=list)
+    """What the servers of all processes have counted."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -40,7 +42,8 @@ class Distribution:
                 for task, result in each_as_it_ends(client, runners.run, tasks):
                     self.take(session, task.shard, result)
             for found in on_each(client, runners.finish, self.job):
-                self.take_all(session, found)
+                self.traces += [trace for said in found if isinstance(said, Counted) for trace in said.traces]
+                self.take_all(session, [said for said in found if isinstance(said, Ended)])
         finally:
             on_each(client, runners.stop, self.job)
 

@@ -1,8 +1,8 @@
 """A process of a campaign: it sets itself up once, and then runs the shards that it is told on its standard input.
 
 It is told a shard in a line of JSON, a list of pytest's names; an empty list ends it. On its standard output it answers
-with pickled ``Began``, ``Ended`` and ``Done``. If nobody is left to tell it anything, it stops what it does, and
-removes its servers.
+with pickled ``Began``, ``Ended``, ``Counted`` and ``Done``. If nobody is left to tell it anything, it stops what it
+does, and removes its servers.
 """
 
 import json
@@ -19,10 +19,11 @@ from typing import BinaryIO
 import pytest
 from _pytest.runner import runtestprotocol
 
+from harness.building.counters import traces
 from harness.machine.processes import hear_signals
 from harness.running.commandline import last_line, run_pytest
 from harness.server.alarms import raised
-from properties.campaign.shards import Began, Done, Ended, Shard
+from properties.campaign.shards import Began, Counted, Done, Ended, Shard
 from properties.recording.verdict import Recorder, judge
 
 
@@ -35,7 +36,7 @@ class Runner:
     answers: BinaryIO
     reports: list[dict[str, object]] = field(default_factory=list)
 
-    def answer(self, said: Began | Ended | Done) -> None:
+    def answer(self, said: Began | Ended | Counted | Done) -> None:
         """Tells the campaign something."""
         pickle.dump(said, self.answers)
         self.answers.flush()
@@ -117,6 +118,7 @@ def main(selection: str, bench_too: str, *arguments: str) -> None:
         recorder = Recorder(bench_too=bool(bench_too))
         runner = Runner(recorder, shards, answers)
         status, words = run_pytest([recorder, runner], selection or None, list(arguments))
+        runner.answer(Counted(list(traces())))
         refused = last_line(words) if status == pytest.ExitCode.USAGE_ERROR else ""
         runner.answer(Done(recorder.setup_error or refused, recorder.internal_error))
 

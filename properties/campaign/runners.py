@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from harness.machine.project import ROOT
 from harness.running.commandline import last_line
 from harness.running.workers import here, tell
-from properties.campaign.shards import Began, Done, Ended, Shard
+from properties.campaign.shards import Began, Counted, Done, Ended, Shard
 
 PATIENCE = 50  # seconds for a process to remove its servers, before it is killed
 LONGEST_LAST_WORDS = 2000  # bytes
@@ -70,7 +70,7 @@ class Runner:
         self.process.stdin.write(json.dumps(shard.tests).encode() + b"\n")
         self.process.stdin.flush()
 
-    def answers(self) -> Iterator[Began | Ended]:
+    def answers(self) -> Iterator[Began | Ended | Counted]:
         """What it tells of the shard; raises LostError or BrokenDownError."""
         assert self.process.stdout
         while True:
@@ -138,18 +138,21 @@ def ended(runner: Runner, shard: Shard) -> Iterator[Ended]:
     for said in runner.answers():
         if isinstance(said, Began):
             tell(said.test)
-        else:
+        elif isinstance(said, Ended):
             yield said
 
 
-def finish(worker: str, job: Job) -> list[Ended]:
-    """On each worker, after its last shard: the process stops the servers that all tests shared; what it found then."""
+def finish(worker: str, job: Job) -> list[Ended | Counted]:
+    """On each worker, after its last shard: the process stops the servers that all tests shared; what it found then.
+
+    And what its servers have counted.
+    """
     runner = _runners.pop((worker, job), None)
     if runner is None:
         return []
     try:
         runner.tell(Shard(()))
-        return [said for said in runner.answers() if isinstance(said, Ended)]
+        return [said for said in runner.answers() if not isinstance(said, Began)]
     finally:
         runner.end()
 

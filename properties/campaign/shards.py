@@ -34,6 +34,13 @@ class Ended(NamedTuple):
     """What pytest says of its set-up, call and clearing up, as data."""
 
 
+class Counted(NamedTuple):
+    """What the servers of a process have counted of the extension's lines and branches, when it ends."""
+
+    traces: list[bytes]
+    """As ``harness.building.counters`` has them."""
+
+
 class Done(NamedTuple):
     """A shard has ended, or the process has; what it says if it could not go on."""
 

@@ -5,6 +5,7 @@ A stop that waits for the archive sees to it that what is still in pg_wal is arc
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -12,14 +13,17 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.labelfile import parse_label_file
+from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import SEGMENT, big_update, checkpoint, switch_wal, transfers
-from harness.server.cluster import Cluster
+from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import resumed
+from harness.server.node import give
 from harness.server.session import Session
 from harness.server.wal import segment_name, segment_number, timeline_of
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
+from properties.durable.losses import open_server
 from properties.recording.tally import Tally
 from properties.support.restoring import check_refusal, check_restore
 from properties.support.server_lockstep import copy_while
@@ -39,6 +43,7 @@ FALLS = (Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER)
 MEGABYTE = 1 << 20
 """The size of a segment."""
 SEGMENTS = 5
+PATIENCE = 60.0  # seconds
 
 
 def write_segments(session: Session, keep: bool) -> None:
@@ -281,3 +286,32 @@ def test_wal_whose_status_a_crash_lost_is_archived_by_the_stop(instrumented: Bui
 def unarchived(server: Cluster) -> list[Path]:
     """The files that say which WAL has yet to be archived."""
     return sorted((server.data_dir / "pg_wal" / "archive_status").glob("*.ready"))
+
+
+def test_a_stop_on_a_standby_waits_until_the_standby_has_archived(instrumented: Build, tally: Tally) -> None:
+    """No restart has come between, so the last segment is all that it need look at."""
+    with tally.example(), ExitStack() as stack:
+        primary = open_server(instrumented, stack)
+        own = stack.enter_context(temporary_folder())
+        give(own, primary.user)
+        settings = {"archive_mode": "always", "archive_command": f'cp "%p" "{own}/%f"'}
+        standby = stack.enter_context(open_standby(primary, settings=settings))
+        session, writer = resumed(standby), primary.connect()
+        for write in (switch_wal, switch_wal, checkpoint):  # beyond what was copied, which counts as archived
+            write(writer, Random(5))
+        ((written,),) = writer.execute("SELECT pg_current_wal_lsn()::text")
+        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        standby.wait_until(lambda: session.execute(replayed, (written,)) == [(True,)], PATIENCE, "the standby")
+        session.execute("SELECT shared_backup_start('a', true)")
+        stop = session.submit("SELECT lsn FROM shared_backup_stop('a', true)")
+
+        def written_and_done() -> bool:
+            switch_wal(writer, Random(5))
+            return stop.done()
+
+        primary.wait_until(written_and_done, PATIENCE, "the stop to have what it waits for")
+        ((lsn,),) = stop.result(PATIENCE)
+        ((segment,),) = writer.execute("SELECT pg_walfile_name(%s::pg_lsn - 1)", (lsn,))  # of the last byte before it
+        assert (own / segment).is_file(), f"the stop has ended, and {segment} is not in the standby's archive"
+        for one in (session, writer):
+            one.close()

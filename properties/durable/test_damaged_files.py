@@ -20,7 +20,7 @@ from harness.server.node import give
 from harness.server.programs import base_backup
 from harness.server.session import Session, SqlError
 from properties.durable.lockstep import LONG_GAP
-from properties.durable.losses import check_released, open_server
+from properties.durable.losses import COPY, check_released, open_server
 from properties.recording.tally import Tally
 from properties.support.profiles import UNSHRUNK
 
@@ -46,6 +46,11 @@ VERSION = "It was written by another version."
 CHECKSUM = "It has a wrong checksum."
 FOREIGN = "It belongs to another database system."
 RENAMED = "It has been renamed."
+
+DAMAGED = "damaged"
+"""How the labels begin of backups whose files are damaged."""
+LENGTH_OF_LABEL, PHASE = 8, 16
+"""How many bytes before the label they stand, as whole numbers."""
 
 CRASHES = 3
 BATCH = 20
@@ -109,6 +114,16 @@ def flip(file: Path, position: int, bit: int) -> None:
     overwrite(file, bytes(contents))
 
 
+def rewrite_number(before_label: int, number: int) -> Callable[[Path], None]:
+    """A number that stands so many bytes before the label is another one; the checksum is that of it."""
+
+    def change(contents: bytes) -> bytes:
+        place = contents.index(DAMAGED.encode()) - before_label
+        return contents[:place] + struct.pack("=i", number) + contents[place + 4 :]
+
+    return rewrite_contents(change)
+
+
 class Damage(NamedTuple):
     """Something that happens to a file."""
 
@@ -138,7 +153,17 @@ DAMAGES = (
     Damage("of something else", rewrite_contents(lambda b: b[:20]), "It is too short for a shared backup."),
     Damage("with more than it should have", rewrite_contents(lambda b: b + b"x"), "It has more than the files"),
     Damage("with less than it should have", rewrite_contents(lambda b: b[:-1]), "It does not have the files"),
+    *(
+        Damage(f"with {what}", rewrite_number(LENGTH_OF_LABEL, length), "It does not describe a shared backup.")
+        for what, length in {"no label": 0, "an endless label": 1_000_000, "a label beyond its end": 1000}.items()
+    ),
+    Damage("in no phase that lasts", rewrite_number(PHASE, 1), "It does not describe a shared backup."),
     Damage("renamed", other_number, RENAMED),
+)
+
+RECORD_DAMAGES = (
+    *(one for one in DAMAGES if one.reason in (SHORT, LENGTH, MAGIC, VERSION, CHECKSUM)),
+    Damage("of something else", rewrite_contents(lambda b: b + b"x"), "It has an unexpected length."),
 )
 
 
@@ -199,7 +224,7 @@ def check_end(server: Cluster, session: Session) -> None:
 def test_a_damaged_file_is_set_aside(server: Cluster, tally: Tally, damage: Damage) -> None:
     """The log says which and why, its backup is unknown, and others go on."""
     with tally.example():
-        damaged, sound = names("damaged", "sound")
+        damaged, sound = names(DAMAGED, "sound")
         session = resumed(server)
         file, _ = open_backups(server, session, damaged, sound)
         session.close()
@@ -329,15 +354,17 @@ def test_what_an_interrupted_write_left_is_removed_and_what_is_no_state_file_sta
         (file,) = open_backups(server, session, sound)
         session.close()
         server.stop()
-        left, note = file.with_name(f"{file.name}.tmp"), file.with_name("README")
-        for path in (left, note):
+        left = file.with_name(f"{file.name}.tmp")
+        others = [file.with_name(name) for name in ("README", f"{'long' * 20}.tmp", f"{'long' * 20}.backup")]
+        for path in (left, *others):
             path.write_text("by somebody")
             give(path, server.user)
         server.start()
         session = resumed(server)
         assert not left.exists(), "the file of an interrupted write is still there"
-        assert note.exists(), "what is no state file was removed"
-        note.unlink()
+        for path in others:
+            assert path.exists(), f"{path.name} is no state file, and was removed"
+            path.unlink()
         check_going_on(session, sound)
         check_end(server, session)
 
@@ -372,14 +399,51 @@ def check_unvouched(server: Cluster, tally: Tally, inflict: Callable[[Path], obj
     (server.data_dir / STATE_DIR / "server.bad").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("damage", [one for one in DAMAGES if one.reason in (SHORT, LENGTH, MAGIC, VERSION, CHECKSUM)],
-                         ids=lambda damage: damage.name)  # fmt: skip
+@pytest.mark.parametrize("damage", RECORD_DAMAGES, ids=lambda damage: damage.name)
 def test_without_the_record_of_restarts_nothing_is_vouched_for(server: Cluster, tally: Tally, damage: Damage) -> None:
     check_unvouched(server, tally, damage.inflict)
 
 
 def test_a_record_of_restarts_that_is_missing_is_missed(server: Cluster, tally: Tally) -> None:
     check_unvouched(server, tally, Path.unlink)
+
+
+OTHER_SYSTEM = rewrite_contents(lambda b: struct.pack("=Q", 1) + b[8:])
+NO_BIRTH = rewrite_contents(lambda b: b[:16] + bytes(8) + b[24:])
+"""As on a file system that does not tell when the folder was made."""
+NO_BIRTH_AND_OTHER_NUMBER = rewrite_contents(lambda b: b[:8] + struct.pack("=Q", 1) + bytes(8) + b[24:])
+
+
+@pytest.mark.parametrize(
+    ("whose", "is_copy"),
+    [(OTHER_SYSTEM, True), (NO_BIRTH_AND_OTHER_NUMBER, True), (NO_BIRTH, False)],
+    ids=["another database system", "another folder, by its number", "this folder, by its number"],
+)
+def test_the_record_tells_whose_the_folder_is(
+    server: Cluster, tally: Tally, whose: Callable[[Path], None], is_copy: bool
+) -> None:
+    """In a copy all backups are lost, also those that had ended: they are the original's."""
+    with tally.example():
+        active, stopped = names("active", "stopped")
+        session = resumed(server)
+        open_backups(server, session, active, stopped)
+        row = session.execute(STOP, (stopped,))
+        session.close()
+        server.stop()
+        whose(server.data_dir / STATE_DIR / "server")
+        server.start()
+        session = resumed(server)
+        if is_copy:
+            for label in (active, stopped):
+                assert state(session, label) == "lost"
+                with pytest.raises(SqlError) as refusal:
+                    session.execute(STOP, (label,))
+                assert refusal.value.detail == COPY, refusal.value
+        else:
+            check_going_on(session, active)
+            assert session.execute(STOP, (stopped,)) == row, "a result is not what it was"
+        check_end(server, session)
+        tally.steps += 2
 
 
 def test_a_bit_of_the_record_that_is_another_one_is_noticed(server: Cluster, tally: Tally, exhaustive: bool) -> None:

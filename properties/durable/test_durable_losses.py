@@ -20,7 +20,7 @@ from harness.faults.foreign import single_user_life
 from harness.machine.scratch import temporary_folder
 from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
-from harness.server.durable import STATE_DIR, replace_by_copy, resumed
+from harness.server.durable import STATE_DIR, configured, replace_by_copy, resumed
 from harness.server.node import give, give_all
 from harness.server.programs import base_backup, run_program
 from harness.server.session import Session, SqlError
@@ -221,6 +221,37 @@ def test_a_server_that_becomes_a_standby_loses_its_backups(instrumented: Build, 
         check_released(server, session)
         session.close()
         check_going_on(server, tally, timeline=2)
+
+
+def test_a_server_that_recovers_from_its_archive_loses_its_backups(instrumented: Build, tally: Tally) -> None:
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        DurableLockstep(server, tally).start(LABEL)
+        server.stop()
+        signal = server.data_dir / "recovery.signal"
+        signal.touch()
+        give(signal, server.user)
+        with configured(server, {"restore_command": "false"}):
+            server.start()
+        session = resumed(server)
+        check_lost(session, tally, "recovered from its archive", RECOVERY, Fall.FAST)
+        check_released(server, session)
+        session.close()
+        check_going_on(server, tally, timeline=2)
+
+
+@pytest.mark.parametrize("fall", [Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER])
+def test_a_standby_loses_its_backups_however_it_goes_down(instrumented: Build, tally: Tally, fall: Fall) -> None:
+    with tally.example(), ExitStack() as stack:
+        primary = open_server(instrumented, stack)
+        standby = stack.enter_context(open_standby(primary))
+        session = resumed(standby)
+        session.execute(START, (None,))
+        session.close()
+        standby.restart({Fall.FAST: "fast", Fall.IMMEDIATE: "immediate", Fall.POSTMASTER: "crash"}[fall])
+        session = resumed(standby)
+        check_lost(session, tally, "a standby that was restarted", RECOVERY, fall)
+        session.close()
 
 
 def test_a_standby_has_lost_the_backups_of_its_primary(instrumented: Build, tally: Tally) -> None:

@@ -56,7 +56,10 @@ def test_whatever_an_operation_does_to_state_files_is_flushed_when_it_has_ended(
             with tally.example():
                 done = part(calls, number)
                 assert any(FOLDER in call.rest for call in done), f"{operation} has touched no state file"
-                for flaw in flaws(done, server.data_dir):
+                # What a start replaces goes when its caller has been told: until then the newer file counts.
+                replaces = operation.startswith("SELECT shared_backup_start")
+                told = [call for call in done if not (replaces and call.name == "unlink")]
+                for flaw in flaws(told, server.data_dir):
                     pytest.fail(f"{operation}: {flaw}")
                 tally.steps += 1
         made = [call for call in calls if call.name == "mkdir" and FOLDER in call.rest]

@@ -17,6 +17,7 @@ from harness.building.build import Build
 from harness.faults.foreign import postmaster_life, single_user_life
 from harness.restore.snapshot import Pace
 from harness.restore.workload import transfers
+from harness.server.durable import configured
 from harness.server.node import give
 from model.operations import Hazard
 from properties.durable.handmade import control_file_of_another
@@ -84,7 +85,9 @@ def test_a_life_without_the_extension_loses_backups(instrumented: Build, tally: 
         snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
         check_lost_or_whole(here, tally, "a", snapshot, ABSENCE)
         if case.fall is Fall.IMMEDIATE:
-            files, survival_case = control_file_of_another(here, labelfile), here.backups.survival_cases["a"]
+            with configured(here.origin, {"wal_keep_size": "1GB"}):  # without a slot, nothing else keeps that backup's
+                files = control_file_of_another(here, labelfile)
+            survival_case = here.backups.survival_cases["a"]
             scenario = f"control: durable, {case.life}, with files made by hand"
             check_refusal(tally, scenario, here.origin, snapshot, files, TORN, survival_case=survival_case)
 

@@ -30,7 +30,7 @@ RENEW = "SELECT shared_backup_renew('a', '2 hours')"
 ACTIVE = "SELECT label FROM shared_backups WHERE state = 'active'"
 VIEW = "SELECT * FROM shared_backups WHERE label = 'a'"
 
-DISK_FULL, NO_RIGHT, BUSY, TOO_MANY = "53100", "42501", "55006", "53400"
+DISK_FULL, NO_RIGHT, IS_FOLDER, BUSY, TOO_MANY = "53100", "42501", "42809", "55006", "53400"
 NEXT = 100
 """So many files ahead are looked after, as nobody knows the number of the next one."""
 FREEZE = "SELECT shared_backup_clock_freeze()"
@@ -72,6 +72,18 @@ def full_for_new_files(server: Cluster) -> Iterator[None]:
     yield
     for name in names:
         (server.data_dir / STATE_DIR / f"{name}.tmp").unlink(missing_ok=True)
+
+
+@contextmanager
+def taken_names(server: Cluster) -> Iterator[None]:
+    """While the block runs, there are folders where the file of another backup is to be."""
+    newest = max((int(file.stem, 16) for file in state_files(server)), default=0)
+    folders = [server.data_dir / STATE_DIR / f"{newest + number:016X}.backup" for number in range(1, NEXT)]
+    for folder in folders:
+        folder.mkdir()
+    yield
+    for folder in folders:
+        folder.rmdir()
 
 
 @contextmanager
@@ -122,13 +134,16 @@ def test_a_start_without_space_leaves_no_trace(server: Cluster, tally: Tally) ->
             there: list[Row] = session.execute(VIEW)
             with full_for_new_files(server):
                 refused(session, START, DISK_FULL)
+            with taken_names(server):
+                refused(session, START, IS_FOLDER)
             with read_only(server):
                 refused(session, START, NO_RIGHT)
+            assert not list((server.data_dir / STATE_DIR).glob("*.tmp")), "it leaves what it has written so far"
             assert session.execute(VIEW) == there
             assert not counted(server, session), "core counts a backup that was not started"
             session = restarted(server, session)
             assert session.execute(VIEW) == there, "a restart finds something else"
-            tally.steps += 2
+            tally.steps += 3
         session.execute(START)
         session.execute(STOP)
         check_released(server, session)
@@ -319,6 +334,25 @@ def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: C
             server.start()
             check_busy(server, f'could not create file "{STATE_DIR}/server.tmp": Permission denied', position)
         backups.back(Restart(RestartKind.FAST))
+        backups.fall(Fall.POSTMASTER)
+        assert backups.stop(LABEL).restorable
+
+
+def test_a_full_disk_at_the_start_costs_nothing_if_there_is_room_before_all_is_read(
+    server: Cluster, tally: Tally
+) -> None:
+    """The record that could not be written is removed, so that no start from before is taken for this one."""
+    with tally.example():
+        backups = DurableLockstep(server, tally)
+        backups.start(LABEL)
+        backups.session.close()
+        server.stop()
+        position = server.log_position()
+        fill(server.data_dir / STATE_DIR / "server")
+        server.start()
+        backups.back(Restart(RestartKind.FAST))
+        said = f'could not write to file "{STATE_DIR}/server.tmp": No space left on device'
+        assert said in server.log_since(position)
         backups.fall(Fall.POSTMASTER)
         assert backups.stop(LABEL).restorable
 

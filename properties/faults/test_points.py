@@ -1,5 +1,6 @@
 """Injection points: a process waits there for as long as a test likes, or fails, and whatever it was at is undone."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -113,7 +114,8 @@ def test_the_release_flavour_has_no_points(points: InjectionPoints, release: Bui
     nm = ["nm", "--defined-only", str(release.stage / "lib" / "shared_backup.so")]  # what it calls is not its own
     symbols = subprocess.run(nm, capture_output=True, text=True).stdout
     assert "shared_backup_start" in symbols, "nm shows no symbols"
-    assert not [line for line in symbols.splitlines() if "point" in line.lower()]
+    # Nor is DatumGetPointer(), which is a symbol only in a build that does not inline (--gcov).
+    assert not [line for line in symbols.splitlines() if re.search("point(?!er)", line.lower())]
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -244,6 +244,20 @@ def test_none_is_kept_without_room_and_one_place_serves_starts_one_by_one(instru
         session.close()
 
 
+def test_a_server_without_any_worker_starts_no_backup_and_says_what_to_raise(instrumented: Build) -> None:
+    with open_cluster(instrumented, settings={"max_worker_processes": "0"}) as server:
+        session = server.connect()
+        install(session)
+        with pytest.raises(SqlError) as refusal:
+            session.execute(START)
+        assert (refusal.value.sqlstate, refusal.value.hint) == (
+            "53000",
+            'You may need to increase "max_worker_processes".',
+        )
+        assert states(session) == []
+        session.close()
+
+
 def test_a_standby_has_one_also_after_its_promotion(instrumented: Build) -> None:
     with open_cluster(instrumented) as primary:
         session = primary.connect()

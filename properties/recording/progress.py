@@ -178,7 +178,8 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
         console.print(Text(f"By itself:     {again_by_itself}", style="dim"), soft_wrap=True)
     for decorator in one.same_again:
         console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
-    console.print(Text(f"To run again:  {shlex.join([*again, '-k', test])}", style="dim"), soft_wrap=True)
+    selected = [*again, *(["-k", test] if test else [])]
+    console.print(Text(f"To run again:  {shlex.join(selected)}", style="dim"), soft_wrap=True)
 
 
 def summary(recorder: Recorder, facts: dict[str, str]) -> Table:

@@ -33,6 +33,13 @@ BENCH_TESTS = "bench"
 
 LONGEST_REASON = 200  # letters
 
+PLURALS = {
+    "branch": "branches",
+    "property": "properties",
+    "statement of this text": "statements of this text",
+    "transition class": "transition classes",
+}
+
 HERE = "here"
 """This process, as one that runs properties."""
 
@@ -318,7 +325,7 @@ def class_name(found: TransitionClass) -> str:
 def count(number: int, thing: str) -> str:
     """A number of things, in words."""
     if number != 1:
-        thing = {"property": "properties", "transition class": "transition classes"}.get(thing, f"{thing}s")
+        thing = PLURALS.get(thing, f"{thing}s")
     return f"{number:,} {thing}"
 
 

@@ -48,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pg-config", help="the PostgreSQL to test on (default: $PG_CONFIG, else the bundled one)")
     group.addoption("--profile", choices=PROFILES, default="dev", help="how long to look")
     group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
+    group.addoption("--gcov", action="store_true", help="build the extension with counters of lines and branches")
     group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from harness.building.build import Build, Flavour, build
+from harness.building.build import Build, Flavour, Special, build
 from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, STOCK, Capability, Implementation, find_implementation, install
 from harness.machine.postgres import Postgres, SetupError, find_postgres
@@ -56,23 +56,24 @@ def workdir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sanitize(request: pytest.FixtureRequest) -> bool:
-    """Whether the extension is built with sanitizers."""
-    return bool(request.config.getoption("--sanitize"))
+def special(request: pytest.FixtureRequest) -> Special | None:
+    """What the extension has in it beside."""
+    asked = {"--sanitize": Special.SANITIZERS, "--gcov": Special.COUNTERS}
+    return next((special for option, special in asked.items() if request.config.getoption(option)), None)
 
 
 @pytest.fixture(scope="session")
 @setting_up()
-def instrumented(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
+def instrumented(postgres: Postgres, workdir: Path, special: Special | None) -> Build:
     """The extension with the clock that a test can move."""
-    return build(postgres, Flavour.INSTRUMENTED, workdir, sanitize=sanitize)
+    return build(postgres, Flavour.INSTRUMENTED, workdir, special=special)
 
 
 @pytest.fixture(scope="session")
 @setting_up()
-def release(postgres: Postgres, workdir: Path, sanitize: bool) -> Build:
+def release(postgres: Postgres, workdir: Path, special: Special | None) -> Build:
     """The extension as its users have it."""
-    return build(postgres, Flavour.RELEASE, workdir, sanitize=sanitize)
+    return build(postgres, Flavour.RELEASE, workdir, special=special)
 
 
 @contextmanager

@@ -218,10 +218,11 @@ def test_a_label_is_the_same_in_every_encoding(
 def test_a_label_that_an_encoding_lacks_hides_no_backup_from_the_view(
     cluster: Cluster, session: Session, implementation: Implementation, other_encodings: None
 ) -> None:
+    """It is shown with its bytes, but for what any encoding has."""
     latin1 = cluster.connect(dbname="latin1")
-    start(session, implementation, "東京")
+    start(session, implementation, "Tokyo: 東京")
     start(session, implementation, "Zürich")
-    assert labels_in_view(latin1, implementation) == {"\\xe6\\x9d\\xb1\\xe4\\xba\\xac", "Zürich"}
+    assert labels_in_view(latin1, implementation) == {"Tokyo: \\xe6\\x9d\\xb1\\xe4\\xba\\xac", "Zürich"}
     latin1.close()
 
 

@@ -5,7 +5,7 @@
 
 import pytest
 
-from harness.building.build import Flavour, build
+from harness.building.build import Flavour, Special, build
 from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, SHARED, Implementation
 from harness.machine.postgres import Postgres
@@ -24,6 +24,6 @@ def test_the_sanitizers_find_nothing(
     """They end the process that trips over them, and the server with it: that is an alarm."""
     if implementation != SHARED:
         pytest.skip("only the extension is built here")
-    sanitized = build(postgres, Flavour.INSTRUMENTED, cache_folder(), sanitize=True)
+    sanitized = build(postgres, Flavour.INSTRUMENTED, cache_folder(), special=Special.SANITIZERS)
     with installed_server(sanitized, design) as cluster:
         walk(Client(cluster, design), tally, share=0.3, at_most=15)

@@ -1,0 +1,48 @@
+"""Backups that have crossed a restart share one hold on core: it is let go when the last of them has ended."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from harness.building.build import Build
+from harness.server.cluster import Cluster
+from harness.server.durable import resumed
+from harness.server.probes import forced_full_page_writes, set_full_page_writes
+from harness.server.session import Session
+from properties.durable.losses import CALLS, START, check_released, open_server
+from properties.recording.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
+
+FIRST = {"stop": CALLS["stop"], "abort": CALLS["abort"]}
+LAST = {call: statement.replace("'a'", "'b'") for call, statement in FIRST.items()}
+
+
+def protected(server: Cluster, session: Session) -> bool:
+    """Does core write full pages?"""
+    set_full_page_writes(server, session, on=False)
+    try:
+        return forced_full_page_writes(session)
+    finally:
+        set_full_page_writes(server, session, on=True)
+
+
+@pytest.mark.parametrize("last", LAST)
+@pytest.mark.parametrize("first", FIRST)
+def test_the_end_of_one_that_crossed_a_restart_leaves_the_others_protected(
+    instrumented: Build, tally: Tally, first: str, last: str
+) -> None:
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session = resumed(server)
+        for start in (START, START.replace("'a'", "'b'")):
+            session.execute(start, (None,))
+        session.close()
+        server.restart("fast")
+        session = resumed(server)
+        session.execute(FIRST[first])
+        assert protected(server, session), f"the {first} of one has let go of the other"
+        session.execute(LAST[last])
+        check_released(server, session)
+        session.close()
+        tally.steps += 2
