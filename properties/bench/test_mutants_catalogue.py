@@ -126,7 +126,7 @@ def test_a_name_that_only_begins_the_same_is_another() -> None:
 
 def chosen(**options: object) -> Namespace:
     """A command line."""
-    return Namespace(**{"selection": None, "since": None, "all": False, "profile": "gate", **options})
+    return Namespace(**{"selection": None, "since": None, "all": False, "profile": "gate", "most": None, **options})
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,23 @@ def test_a_gate_tries_what_a_change_may_have_made_survive(
         Path(), mutants, {}, {"c/one": "properties/x.py::test_it", "b/one": "properties/y.py::test_it"}
     )
     assert [one.name for one in selection.select(catalogue, chosen(**options)).mutants] == names
+
+
+def test_of_many_a_number_is_drawn_by_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "changed_since", lambda commit: {"model/state.py"})
+    mutants = [Mutant(f"{number:03}", "one", "Wrong.", "", "+++ b/model/state.py\n") for number in range(99)]
+    catalogue = Catalogue(Path(), mutants, {}, {})
+
+    def names(commit: str, **options: object) -> list[str]:
+        monkeypatch.setattr(selection, "head", lambda: commit)
+        return [one.name for one in selection.select(catalogue, chosen(**options)).mutants]
+
+    drawn = names("a")
+    assert (len(drawn), drawn) == (selection.GATE, sorted(drawn))
+    assert names("a") == drawn
+    assert names("b") != drawn
+    assert len(names("a", most=7)) == len(names("a", all=True, most=7)) == 7
+    assert len(names("a", all=True)) == len(names("a", most=99)) == 99
 
 
 @pytest.mark.parametrize(

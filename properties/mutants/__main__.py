@@ -73,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         help="whatever has changed; so it is with -k and in nightly, unless --since is given",
     )
     add(
+        "--most",
+        metavar="N",
+        type=positive,
+        help="so many of these at most, drawn (default: 30 for a change, else all)",
+    )
+    add(
         "--examples",
         dest="suite",
         action="store_const",

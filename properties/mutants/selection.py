@@ -3,11 +3,14 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from harness.machine.postgres import SetupError
 from properties.mutants.catalogue import Catalogue, Mutant
-from properties.mutants.tree import base, changed_since
+from properties.mutants.tree import base, changed_since, head
 
+GATE = 30
+"""Mutants that a gate tries, at most: about five minutes of two cores, if what has killed each is known."""
 PATCH = "properties/mutants/patches/{}.patch"
 """Where a mutant is, if it is kept as a patch."""
 
@@ -24,9 +27,10 @@ class Selection:
 def select(catalogue: Catalogue, chosen: argparse.Namespace) -> Selection:
     """The mutants that were asked for; raises SetupError if there is no such thing.
 
-    A gate tries those that a change may have made survive, unless it was asked for others.
+    A gate tries those that a change may have made survive, unless it was asked for others, and of many of those a
+    number that is drawn by the commit: what it tries does not depend on how fast the machine is.
     """
-    mutants, words = list(catalogue.mutants), "all mutants"
+    mutants, words, most = list(catalogue.mutants), "all mutants", chosen.most
     if chosen.selection:
         mutants, words = named(mutants, chosen.selection), f"those about {chosen.selection}"
     if chosen.since or not (chosen.all or chosen.selection or chosen.profile == "nightly"):
@@ -34,7 +38,18 @@ def select(catalogue: Catalogue, chosen: argparse.Namespace) -> Selection:
         changed = changed_since(commit)
         mutants = [one for one in mutants if touched(one, changed, catalogue.killers)]
         words = f"{words}, in what has changed since {commit[:12]} (--all: whatever has changed)"
+        most = GATE if most is None else most
+    if most is not None and most < len(mutants):
+        words = f"{words}; {most} drawn of {len(mutants)} (--most)"
+        mutants = drawn(mutants, most)
     return Selection(mutants, f"{len(mutants)} of {len(catalogue.mutants)}: {words}")
+
+
+def drawn(mutants: Sequence[Mutant], most: int) -> list[Mutant]:
+    """So many of them, in their order: others for each commit."""
+    seed = head()
+    chosen = sorted(mutants, key=lambda one: sha256(f"{seed} {one.name}".encode()).digest())[:most]
+    return [one for one in mutants if one in chosen]
 
 
 def named(mutants: Sequence[Mutant], words: str) -> list[Mutant]:

@@ -59,8 +59,13 @@ def base(since: str | None) -> str:
         if not commit:
             raise SetupError(f"There is no commit {since}: name one that git knows with --since.")
         return commit
-    head, left = answer("rev-parse", "HEAD"), answer("merge-base", "HEAD", MAIN)
-    return left if left and left != head else answer("rev-parse", "--verify", "--quiet", "HEAD~1") or head
+    current, left = head(), answer("merge-base", "HEAD", MAIN)
+    return left if left and left != current else answer("rev-parse", "--verify", "--quiet", "HEAD~1") or current
+
+
+def head() -> str:
+    """The commit that the work tree is at; empty if there is none."""
+    return answer("rev-parse", "HEAD")
 
 
 def changed_since(commit: str) -> set[str]:
