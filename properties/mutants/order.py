@@ -23,6 +23,11 @@ DURABLE_TOUR = (
 WALKS = (TOUR, CONFORMS)
 ERRORS = "properties/walks/test_error_table.py"
 TOKENS = "properties/walks/test_tokens.py"
+ERROR_ORDER = "properties/walks/test_error_order.py"
+ENTRIES = "properties/walks/test_catalog_entries.py"
+SETTINGS = "properties/walks/test_settings.py"
+DURATIONS = "properties/walks/test_durations.py"
+HISTORY_FILES = "properties/restores/test_history_files.py"
 TTL = "properties/walks/test_ttl.py"
 EXPIRY = "properties/walks/test_expiry.py"
 IDENTITY = "properties/walks/test_identity.py"
@@ -58,11 +63,11 @@ STATE_FILES = (
 
 AREAS: Mapping[str, Sequence[str]] = {
     "abort": (AFTERWARDS, *WALKS, TOKENS, LOOKED_AT, POINTS, INTERLEAVINGS),
-    "core": (*WALKS, POINTS, DURABLE_CONFORMS, STANDBYS),
-    "defaults": (README, ERRORS, TTL, LABELS, DRIVERS),
+    "core": (*WALKS, POINTS, HISTORY_FILES, EXPIRY, DURABLE_CONFORMS, STANDBYS),
+    "defaults": (SETTINGS, DURATIONS, README, ERRORS, TTL, LABELS, DRIVERS, RESULTS),
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
-    "errors": (ERRORS, *WALKS),
-    "expiry": (EXPIRY, *WALKS, CLOCK, TTL, LOOKED_AT),
+    "errors": (ERRORS, ERROR_ORDER, *WALKS),
+    "expiry": (EXPIRY, DURATIONS, *WALKS, CLOCK, TTL, LOOKED_AT),
     "history": (*WALKS, TOKENS, LOOKED_AT),
     "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),
     "labels": (LABELS, *WALKS, ERRORS),
@@ -72,10 +77,10 @@ AREAS: Mapping[str, Sequence[str]] = {
     "packaging": (*WALKS, ERRORS, DRIVERS),
     "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
     "results": (*WALKS, RESULTS, LOOKED_AT),
-    "script": (README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
+    "script": (ENTRIES, README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),
-    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS),
+    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS, HISTORY_FILES, LOOKED_AT),
     "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
 }
 """Beginnings of pytest's names, by a mutant's area."""
@@ -93,7 +98,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "registry": WALKS,
     "results": (*WALKS, RESULTS),
     "resume": LOSSES,
-    "shared_backup": (*WALKS, ERRORS),
+    "shared_backup": (*WALKS, ENTRIES, ERROR_ORDER, SETTINGS, ERRORS),
     "starter": (*WALKS, *STARTERS),
     "statefile": STATE_FILES,
 }

@@ -2,7 +2,7 @@
 
 A function that is said to be stable may be called by the planner, or less often than it stands there; one that is safe
 in parallel may run in a process that is not its session's; one that is SECURITY DEFINER asks about another role. No
-call shows that for certain, so the entries themselves are compared with those of pg_backup_start() and pg_backup_stop().
+call shows that for certain, so the entries are compared with those of pg_backup_start() and pg_backup_stop().
 """
 
 from collections.abc import Iterator
