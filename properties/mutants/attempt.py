@@ -50,8 +50,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Whether only properties are tried that need a server."""
     shrink: int
     """Seconds, for Hypothesis to make a counterexample smaller."""
+    profile: str = "gate"
+    """How long each property looks."""
     options: tuple[str, ...] = ()
-    """For pytest: the profile, and the PostgreSQL."""
+    """Others for pytest: the PostgreSQL."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -119,7 +121,8 @@ def attempt(folder: Path) -> None:
     recorder = Recorder()
     began = time.monotonic()
     with touching(folder / ALIVE, recorder):
-        status, words = run_pytest([recorder, Ordered(plan)], None, [*places(plan), "--exitfirst", *plan.options])
+        arguments = [*places(plan), "--exitfirst", f"--profile={plan.profile}", *plan.options]
+        status, words = run_pytest([recorder, Ordered(plan)], None, arguments)
     if status is None or recorder.interrupted:
         raise KeyboardInterrupt
     ended = Ended(

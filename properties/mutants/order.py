@@ -1,7 +1,7 @@
 """Which properties are tried on a mutant, and in which order: what has killed it, what is likely to, and then the rest.
 
-What is likely to, is told by tables, of areas and of files. It is little, so that most mutants are found in seconds.
-The rest begins with what has killed the most of the others.
+What is likely to, is told by tables, of areas and of files. It is little, and looked at for a short time, so that most
+mutants are found in seconds. The rest begins with what has killed the most of the others.
 """
 
 import re
@@ -23,6 +23,11 @@ DURABLE_TOUR = (
 WALKS = (TOUR, CONFORMS)
 ERRORS = "properties/walks/test_error_table.py"
 TOKENS = "properties/walks/test_tokens.py"
+ERROR_ORDER = "properties/walks/test_error_order.py"
+ENTRIES = "properties/walks/test_catalog_entries.py"
+SETTINGS = "properties/walks/test_settings.py"
+DURATIONS = "properties/walks/test_durations.py"
+HISTORY_FILES = "properties/restores/test_history_files.py"
 TTL = "properties/walks/test_ttl.py"
 EXPIRY = "properties/walks/test_expiry.py"
 IDENTITY = "properties/walks/test_identity.py"
@@ -58,11 +63,11 @@ STATE_FILES = (
 
 AREAS: Mapping[str, Sequence[str]] = {
     "abort": (AFTERWARDS, *WALKS, TOKENS, LOOKED_AT, POINTS, INTERLEAVINGS),
-    "core": (*WALKS, POINTS, DURABLE_CONFORMS, STANDBYS),
-    "defaults": (README, ERRORS, TTL, LABELS, DRIVERS),
+    "core": (*WALKS, POINTS, HISTORY_FILES, EXPIRY, DURABLE_CONFORMS, STANDBYS),
+    "defaults": (SETTINGS, DURATIONS, README, ERRORS, TTL, LABELS, DRIVERS, RESULTS),
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
-    "errors": (ERRORS, *WALKS),
-    "expiry": (EXPIRY, *WALKS, CLOCK, TTL, LOOKED_AT),
+    "errors": (ERRORS, ERROR_ORDER, *WALKS),
+    "expiry": (EXPIRY, DURATIONS, *WALKS, CLOCK, TTL, LOOKED_AT),
     "history": (*WALKS, TOKENS, LOOKED_AT),
     "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),
     "labels": (LABELS, *WALKS, ERRORS),
@@ -72,10 +77,10 @@ AREAS: Mapping[str, Sequence[str]] = {
     "packaging": (*WALKS, ERRORS, DRIVERS),
     "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
     "results": (*WALKS, RESULTS, LOOKED_AT),
-    "script": (README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
+    "script": (ENTRIES, README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),
-    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS),
+    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS, HISTORY_FILES, LOOKED_AT),
     "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
 }
 """Beginnings of pytest's names, by a mutant's area."""
@@ -93,12 +98,14 @@ FILES: Mapping[str, Sequence[str]] = {
     "registry": WALKS,
     "results": (*WALKS, RESULTS),
     "resume": LOSSES,
-    "shared_backup": (*WALKS, ERRORS),
+    "shared_backup": (*WALKS, ENTRIES, ERROR_ORDER, SETTINGS, ERRORS),
     "starter": (*WALKS, *STARTERS),
     "statefile": STATE_FILES,
 }
 """The same, by the names of the files that it changes, without their endings; or of the folders that they are in."""
 
+SHORT = "short"
+"""The profile of a first look: it sees most mutants, and costs little for those that it does not see."""
 CARRIED = re.compile(r"\b(?:carried|durable|restart(?:s|ed)?|crash(?:es|ed)?)\b", re.IGNORECASE)
 """Words for what only durable backups go through."""
 CHECKERS = "properties/concurrency"
@@ -118,13 +125,18 @@ def likely(mutant: Mutant) -> list[str]:
 
 
 def plans(mutant: Mutant, killers: Mapping[str, str], how: Plan) -> tuple[Plan, Plan]:
-    """What is tried on a mutant first, and what if it survives that; otherwise as in the plan ``how``."""
-    first = [*([killers[mutant.name]] if mutant.name in killers else []), *likely(mutant)]
-    others = [killer for killer, _ in Counter(killers.values()).most_common()]
+    """What is tried on a mutant first, and what if it survives that; otherwise as in the plan ``how``.
+
+    What has killed it is enough for the first; if there is no such thing, a short look of what is likely to.
+    """
+    killer, probable = killers.get(mutant.name), likely(mutant)
+    others = [one for one, _ in Counter(killers.values()).most_common()]
     everything = replace(
         how,
-        order=(*first, *others),
+        order=(*([killer] if killer else []), *probable, *others),
         only=(CHECKERS,) if all(file.startswith(CHECKERS) for file in mutant.files) else (),
         on_a_server=all(file.startswith(ON_A_SERVER) for file in mutant.files),
     )
-    return replace(everything, only=tuple(first) or everything.only), everything
+    if killer:
+        return replace(everything, only=(killer,)), everything
+    return replace(everything, only=tuple(probable) or everything.only, profile=SHORT), everything

@@ -1,6 +1,6 @@
 """Two rounds: every mutant is tried on what is likely to kill it, and then the survivors, together, on the rest."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 
@@ -14,6 +14,7 @@ from properties.mutants.together import groups, try_together
 from properties.mutants.trials import Trial, Trials
 
 Tell = Callable[[Mutant, Trial], None]
+Job = Callable[[], Iterator[tuple[Mutant, Trial]]]
 
 SO_FAR = "what is likely to kill it does not"
 NOTHING = "no property was found to try it with"
@@ -37,7 +38,7 @@ def try_all(
     first = {mutant: plan for mutant, (plan, _everything) in plans.items()}
     tried = in_a_round(trials, first, workers, lambda mutant, one: tell(so_far(one.record)))
     rest = {mutant: plans[mutant][1] for mutant in plans if tried[mutant].record.outcome is Outcome.SURVIVED}
-    held = {mutant: tried[mutant].held for mutant in rest}
+    held = {mutant: tried[mutant].held for mutant in rest if first[mutant].profile == rest[mutant].profile}
     again = second_round(trials, rest, held, workers, lambda mutant, one: tell(together(tried[mutant], one)))
     records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()
@@ -79,23 +80,28 @@ def so_far(one: Record) -> Record:
 def in_a_round(trials: Trials, plans: Mapping[Mutant, Plan], workers: int, tell: Tell) -> dict[Mutant, Trial]:
     """Tries mutants one by one, so many at once, and tells of each that was run."""
 
-    def alone(mutant: Mutant, plan: Plan) -> dict[Mutant, Trial]:
-        return {mutant: trials.record(mutant, plan)}
+    def alone(mutant: Mutant, plan: Plan) -> Iterator[tuple[Mutant, Trial]]:
+        yield mutant, trials.record(mutant, plan)
 
     return carried_out(trials, [partial(alone, *job) for job in plans.items()], workers, tell)
 
 
-def carried_out(
-    trials: Trials, jobs: Iterable[Callable[[], dict[Mutant, Trial]]], workers: int, tell: Tell
-) -> dict[Mutant, Trial]:
+def carried_out(trials: Trials, jobs: Iterable[Job], workers: int, tell: Tell) -> dict[Mutant, Trial]:
     """Does all that, so much at once, and tells of each mutant that was run; returns what became of them."""
+
+    def do(job: Job) -> dict[Mutant, Trial]:
+        result = {}
+        for mutant, one in job():
+            result[mutant] = one
+            if one.record.outcome is not Outcome.NOT_RUN:
+                tell(mutant, one)
+        return result
+
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(job) for job in jobs]
+        futures = [pool.submit(do, job) for job in jobs]
         try:
             for future in as_completed(futures):
-                for mutant, one in future.result().items():
-                    if one.record.outcome is not Outcome.NOT_RUN:
-                        tell(mutant, one)
+                future.result()
         except KeyboardInterrupt:
             trials.stop.set()
         except BaseException:

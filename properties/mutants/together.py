@@ -6,7 +6,7 @@ always of one mutant alone. Two mutants may hide one another, so that a survivor
 towards "survived", which fails it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from msgspec.structs import replace
@@ -54,26 +54,28 @@ def merged(mutants: Sequence[Mutant]) -> Mutant:
     )
 
 
-def try_together(trials: Trials, group: Sequence[Mutant], plan: Plan) -> dict[Mutant, Trial]:
-    """Tries all of them on what the plan has; returns what became of each, with the properties that held in company."""
-    told: dict[Mutant, Trial] = {}
+def try_together(trials: Trials, group: Sequence[Mutant], plan: Plan) -> Iterator[tuple[Mutant, Trial]]:
+    """Tries all of them on what the plan has; yields what became of each, with the properties that held in company."""
     left, seconds = list(group), 0.0
     while left:
         trial = trials.record(merged(left), plan)
         seconds += trial.record.seconds
         if len(left) == 1:
-            return told | {left[0]: trial}
+            yield left[0], trial
+            return
         if trial.record.outcome in (Outcome.SURVIVED, Outcome.NOT_RUN):
-            return told | {one: as_all(one, trial, plan) for one in left}
+            yield from ((one, as_all(one, trial, plan)) for one in left)
+            return
         found = culprit(trials, left, plan, trial.record.kill) if trial.record.kill else None
         if found is None:  # it takes several of them to fail, to break down or to hang
             half = len(left) // 2
-            return told | try_together(trials, left[:half], plan) | try_together(trials, left[half:], plan)
+            yield from try_together(trials, left[:half], plan)
+            yield from try_together(trials, left[half:], plan)
+            return
         one, alone = found
-        told[one] = Trial(in_company(alone, trial, seconds), ())
+        yield one, Trial(in_company(alone, trial, seconds), ())
         left.remove(one)
         plan = replace(plan, held=(*plan.held, *trial.held))
-    return told
 
 
 def as_all(one: Mutant, trial: Trial, plan: Plan) -> Trial:

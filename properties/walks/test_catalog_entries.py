@@ -1,0 +1,72 @@
+"""What the catalogues say of the extension's functions and views: to the planner and to privileges they are as core's.
+
+A function that is said to be stable may be called by the planner, or less often than it stands there; one that is safe
+in parallel may run in a process that is not its session's; one that is SECURITY DEFINER asks about another role. No
+call shows that for certain, so the entries are compared with those of pg_backup_start() and pg_backup_stop().
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.building.build import Build
+from harness.server.cluster import open_cluster
+from harness.server.session import Row, Session
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
+
+MEMBERS = (
+    "SELECT objid FROM pg_depend WHERE deptype = 'e' AND classid = '{}'::regclass"
+    " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'shared_backup')"
+)
+ENTRY = "SELECT proname::text, provolatile, proparallel, prosecdef, proleakproof, proconfig IS NULL FROM pg_proc"
+TYPES = {
+    "text": "text", "name": "name", "uuid": "uuid", "lsn": "pg_lsn", "time": "timestamp with time zone",
+    "flag": "boolean", "bytes": "bytea", "number": "integer",
+}  # fmt: skip
+"""What columns hold, by what they are about."""
+KINDS = {
+    "label": "text", "state": "text", "owner": "name", "token": "uuid", "start_lsn": "lsn", "stop_lsn": "lsn",
+    "lsn": "lsn", "start_time": "time", "stop_time": "time", "expires_at": "time", "since": "time",
+    "from_standby": "flag", "repeated": "flag", "labelfile": "text", "spcmapfile": "text", "controlfile": "bytes",
+    "pid": "number",
+}  # fmt: skip
+"""What each column is about, wherever it is: those that are core's, too, have the types that they have there."""
+
+
+@pytest.fixture(scope="module")
+def session(instrumented: Build) -> Iterator[Session]:
+    with open_cluster(instrumented) as server:
+        session = server.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        yield session
+        session.close()
+
+
+def test_to_the_planner_all_functions_are_what_those_of_core_are(session: Session) -> None:
+    core: set[Row] = {row[1:] for row in session.execute(f"{ENTRY} WHERE proname ~ '^pg_backup_(start|stop)$'")}
+    assert core == {("v", "r", False, False, True)}
+    ours = session.execute(f"{ENTRY} WHERE oid IN ({MEMBERS.format('pg_proc')})")
+    assert len(ours) >= 6
+    assert {name: entry for name, *entry in ours if tuple(entry) not in core} == {}
+
+
+def test_what_takes_no_arguments_is_all_that_is_strict(session: Session) -> None:
+    """The others tell what must not be null."""
+    query = "SELECT proname::text, proisstrict, pronargs = 0 FROM pg_proc WHERE oid IN ({})"
+    entries = session.execute(query.format(MEMBERS.format("pg_proc")))
+    assert {name for name, strict, without in entries if strict != without} == set()
+
+
+def test_a_column_has_one_type_wherever_it_is(session: Session) -> None:
+    views = session.execute(
+        "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute JOIN pg_class ON oid = attrelid"
+        f" WHERE relkind = 'v' AND attnum > 0 AND attrelid IN ({MEMBERS.format('pg_class')})"
+    )
+    results = session.execute(
+        "SELECT name, format_type(type, NULL) FROM pg_proc, unnest(proargnames, proallargtypes, proargmodes)"
+        f" AS t (name, type, mode) WHERE mode = 'o' AND pg_proc.oid IN ({MEMBERS.format('pg_proc')})"
+    )
+    assert len(views) >= 14
+    assert {name for name, _ in views + results} == KINDS.keys()
+    assert {(name, found) for name, found in views + results if found != TYPES[KINDS[name]]} == set()
