@@ -1,7 +1,7 @@
 """Which properties are tried on a mutant, and in which order: what has killed it, what is likely to, and then the rest.
 
-What is likely to, is told by tables, of areas and of files. It is little, so that most mutants are found in seconds. The
-rest begins with what has killed the most of the others.
+What is likely to, is told by tables, of areas and of files. It is little, so that most mutants are found in seconds.
+The rest begins with what has killed the most of the others.
 """
 
 import re
