@@ -9,7 +9,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import InjectionPoints
+from harness.server.injection_points import LOOKED, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
@@ -164,6 +164,22 @@ def test_what_is_overdue_takes_no_room_though_the_reaper_has_yet_to_come(
     assert (state(held, "first"), state(held, "second")) == ("expired", "active")
     for session in (other, clock):
         session.close()
+
+
+def test_a_deadline_that_comes_up_when_the_reaper_has_just_looked_is_not_lost(cluster: Cluster, held: Session) -> None:
+    """Nothing else wakes the reaper before it."""
+    points, other = InjectionPoints(held), cluster.connect()
+    held.execute("SELECT shared_backup_clock_release()")
+    held.execute("SELECT shared_backup_start('nearer', true)")
+    points.attach(LOOKED)
+    settling = other.submit("SELECT shared_backup_reaper_settle()")
+    points.arrived(LOOKED, over=settling.done)
+    held.execute("SELECT shared_backup_renew('nearer', '500 ms')")
+    points.detach()
+    settling.result(PATIENCE)
+    cluster.wait_until(lambda: not forced_full_page_writes(held), PATIENCE, "core to be released at the deadline")
+    assert state(held, "nearer") == "expired"
+    other.close()
 
 
 @pytest.mark.parametrize(("due", "waiting"), [(1, 1), (2, 2), (3, 0), (5, 3)])

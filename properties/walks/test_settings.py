@@ -76,7 +76,7 @@ def test_a_value_that_means_no_limit_is_told_by_the_server_too(admin: Session) -
     """In the description that ``\\dconfig+`` and pg_settings show."""
     told = {row.name: match[1] for row in rows() if (match := re.search(r"`(-?\d+)`: (?:any|for ever)", row.words))}
     assert len(told) == 4
-    described = dict(admin.execute("SELECT name, coalesce(extra_desc, '') FROM pg_settings"))
+    described: dict[str, str] = dict(admin.execute("SELECT name, coalesce(extra_desc, '') FROM pg_settings"))
     assert {
         name: described[name] for name, value in told.items() if not described[name].startswith(f"{value} means ")
     } == {}
