@@ -182,6 +182,31 @@ def test_a_deadline_that_comes_up_when_the_reaper_has_just_looked_is_not_lost(cl
     other.close()
 
 
+def test_whoever_waits_for_the_reaper_waits_for_a_round_that_begins_afterwards(cluster: Cluster, held: Session) -> None:
+    """One that is under way may have passed by already what has become overdue since."""
+    points, sessions = InjectionPoints(held), [cluster.connect() for _ in range(3)]
+    settler, clock, starter = sessions
+    held.execute("SELECT shared_backup_start('late', true, '10 s')")
+    points.attach(LOOKED)
+    settling = settler.submit("SELECT shared_backup_reaper_settle()")
+    points.arrived(LOOKED, over=settling.done)
+    passing = clock.submit("SELECT shared_backup_clock_advance('10 s')")
+    cluster.wait_until(lambda: state(held, "late") == "expired", PATIENCE, "the clock to be moved")
+    again = starter.submit("SELECT shared_backup_start('late', true)")
+    asleep = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+    cluster.wait_until(lambda: held.execute(asleep, (starter.pid,)) == [("Extension",)], PATIENCE, "the start to wait")
+    points.attach("reaper-expiring")
+    points.wakeup(LOOKED)
+    points.arrived("reaper-expiring")
+    time.sleep(0.1)  # to be content with the round that is over, if it is
+    points.detach()
+    for pending in (again, passing, settling):
+        pending.result(PATIENCE)
+    assert state(held, "late") == "active"
+    for session in sessions:
+        session.close()
+
+
 @pytest.mark.parametrize(("due", "waiting"), [(1, 1), (2, 2), (3, 0), (5, 3)])
 def test_everybody_who_waits_for_the_reaper_goes_on_when_it_has_been_there(
     cluster: Cluster, held: Session, due: int, waiting: int
