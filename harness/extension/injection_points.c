@@ -91,6 +91,7 @@ static const Point points[] = {
 
 	/* the reaper */
 	{"reaper-expiring", true},	/* a round begins; an error ends the reaper */
+	{"reaper-looked", false},	/* at all backups; what comes up now is new */
 	{"reaper-expired", false},	/* marked EXPIRED; core is yet to be released */
 };
 

@@ -69,6 +69,7 @@
 
 #include "common/hashfn.h"
 #include "common/int.h"
+#include "injection_points.h"
 #include "instruments.h"
 #include "lib/dshash.h"
 #include "miscadmin.h"
@@ -1434,6 +1435,7 @@ RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
 	dshash_seq_term(&status);
 	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
 
+	SHARED_BACKUP_POINT("reaper-looked", NULL);
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	header->next_due = Min(next_due, header->next_due_in_round);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));

@@ -26,6 +26,8 @@ ABORTING = ("abort-claimed", "abort-released")
 EXPIRING = ("reaper-expiring", "reaper-expired")
 CHECKED = ("start-checked", "backup-found")
 """Where an operation has looked at what there is, and has not begun: see properties/concurrency/test_looked_at.py."""
+LOOKED = "reaper-looked"
+"""Where the reaper has looked at all backups, in each round: see properties/walks/test_expiry.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")

@@ -21,7 +21,7 @@ from properties.mutants.catalogue import (
     read_catalogue,
     read_patch,
 )
-from properties.mutants.order import AREAS, FILES, SHORT, likely, plans
+from properties.mutants.order import AREAS, FILES, likely, plans
 from properties.mutants.tree import StaleError, apply
 
 HOW = Plan(tests="properties", shrink=1)
@@ -82,7 +82,7 @@ def test_two_mutants_of_one_name_are_refused() -> None:
 # The order
 
 
-def test_first_comes_what_killed_it_last_or_a_short_look_and_then_all_with_what_kills_most() -> None:
+def test_first_comes_what_killed_it_last_or_what_is_likely_to_and_then_all_with_what_kills_most() -> None:
     one = mutant("errors", "harness/extension/registry.c")
     killers = {
         one.name: "a.py::test_it[x]",
@@ -93,13 +93,11 @@ def test_first_comes_what_killed_it_last_or_a_short_look_and_then_all_with_what_
     assert likely(one)[: len(AREAS["errors"])] == list(AREAS["errors"])
     assert set(likely(one)) == {*AREAS["errors"], *FILES["registry"]}
     first, everything = plans(one, killers, HOW)
-    assert (first.only, first.profile) == (("a.py::test_it[x]",), HOW.profile)
-    assert (everything.only, everything.profile) == ((), HOW.profile)
+    assert (first.only, everything.only) == (("a.py::test_it[x]",), ())
     assert everything.order[: 1 + len(likely(one))] == ("a.py::test_it[x]", *likely(one))
     assert everything.order[1 + len(likely(one)) :] == ("b.py::test_b", "a.py::test_it[x]", "c.py::test_rare")
     first, everything = plans(one, {}, HOW)
-    assert (first.only, first.profile) == (tuple(likely(one)), SHORT)
-    assert (everything.only, everything.order) == ((), first.order)
+    assert (first.only, everything.only, everything.order) == (tuple(likely(one)), (), first.order)
 
 
 @pytest.mark.parametrize(

@@ -374,6 +374,29 @@ def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(serve
         check_released(server, backups.session)
 
 
+def test_a_file_that_can_be_neither_read_nor_set_aside_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
+    """... the others, too: a later start might read it, and take its backup for protected until then."""
+    with tally.example():
+        backups = DurableLockstep(server, tally)
+        backups.start(LABEL)
+        file = state_files(server)[-1]
+        backups.start("other")
+        backups.session.close()
+        server.stop()
+        position, aside = server.log_position(), file.with_name(f"{file.name}.bad")
+        file.chmod(0)
+        (aside / "in the way").mkdir(parents=True)
+        server.start()
+        check_busy(server, f'could not rename file "{STATE_DIR}/{file.name}" to', position)
+        (aside / "in the way").rmdir()
+        aside.rmdir()
+        file.chmod(0o600)
+        backups.back(Restart(RestartKind.FAST))
+        assert backups.stop(LABEL).restorable
+        assert backups.stop("other").restorable
+        check_released(server, backups.session)
+
+
 @pytest.mark.parametrize("fall", [Fall.FAST, Fall.POSTMASTER])
 def test_a_start_that_could_not_be_written_down_is_not_forgotten(server: Cluster, tally: Tally, fall: Fall) -> None:
     """Pages were written without protection then; however it began and ended, the next start knows that."""

@@ -1,7 +1,7 @@
 """Which properties are tried on a mutant, and in which order: what has killed it, what is likely to, and then the rest.
 
-What is likely to, is told by tables, of areas and of files. It is little, and looked at for a short time, so that most
-mutants are found in seconds. The rest begins with what has killed the most of the others.
+What is likely to, is told by tables, of areas and of files. It is little, so that most mutants are found in seconds.
+The rest begins with what has killed the most of the others.
 """
 
 import re
@@ -104,8 +104,6 @@ FILES: Mapping[str, Sequence[str]] = {
 }
 """The same, by the names of the files that it changes, without their endings; or of the folders that they are in."""
 
-SHORT = "short"
-"""The profile of a first look: it sees most mutants, and costs little for those that it does not see."""
 CARRIED = re.compile(r"\b(?:carried|durable|restart(?:s|ed)?|crash(?:es|ed)?)\b", re.IGNORECASE)
 """Words for what only durable backups go through."""
 CHECKERS = "properties/concurrency"
@@ -127,7 +125,7 @@ def likely(mutant: Mutant) -> list[str]:
 def plans(mutant: Mutant, killers: Mapping[str, str], how: Plan) -> tuple[Plan, Plan]:
     """What is tried on a mutant first, and what if it survives that; otherwise as in the plan ``how``.
 
-    What has killed it is enough for the first; if there is no such thing, a short look of what is likely to.
+    What has killed it is enough for the first; if there is no such thing, it is what is likely to.
     """
     killer, probable = killers.get(mutant.name), likely(mutant)
     others = [one for one, _ in Counter(killers.values()).most_common()]
@@ -139,4 +137,4 @@ def plans(mutant: Mutant, killers: Mapping[str, str], how: Plan) -> tuple[Plan, 
     )
     if killer:
         return replace(everything, only=(killer,)), everything
-    return replace(everything, only=tuple(probable) or everything.only, profile=SHORT), everything
+    return replace(everything, only=tuple(probable) or everything.only), everything

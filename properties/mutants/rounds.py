@@ -38,7 +38,7 @@ def try_all(
     first = {mutant: plan for mutant, (plan, _everything) in plans.items()}
     tried = in_a_round(trials, first, workers, lambda mutant, one: tell(so_far(one.record)))
     rest = {mutant: plans[mutant][1] for mutant in plans if tried[mutant].record.outcome is Outcome.SURVIVED}
-    held = {mutant: tried[mutant].held for mutant in rest if first[mutant].profile == rest[mutant].profile}
+    held = {mutant: tried[mutant].held for mutant in rest}
     again = second_round(trials, rest, held, workers, lambda mutant, one: tell(together(tried[mutant], one)))
     records = [together(one, again[mutant]) if mutant in again else one.record for mutant, one in tried.items()]
     return records, trials.stop.is_set()

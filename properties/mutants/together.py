@@ -64,7 +64,7 @@ def try_together(trials: Trials, group: Sequence[Mutant], plan: Plan) -> Iterato
             yield left[0], trial
             return
         if trial.record.outcome in (Outcome.SURVIVED, Outcome.NOT_RUN):
-            yield from ((one, as_all(one, trial, plan)) for one in left)
+            yield from ((one, as_all(one, trial, plan, seconds)) for one in left)
             return
         found = culprit(trials, left, plan, trial.record.kill) if trial.record.kill else None
         if found is None:  # it takes several of them to fail, to break down or to hang
@@ -78,9 +78,9 @@ def try_together(trials: Trials, group: Sequence[Mutant], plan: Plan) -> Iterato
         plan = replace(plan, held=(*plan.held, *trial.held))
 
 
-def as_all(one: Mutant, trial: Trial, plan: Plan) -> Trial:
-    """What became of one of them, as of all."""
-    record = record_of(one, trial.record.outcome, trial.record.reason, seconds=trial.record.seconds)
+def as_all(one: Mutant, trial: Trial, plan: Plan, seconds: float) -> Trial:
+    """What became of one of them, as of all, in so many seconds."""
+    record = record_of(one, trial.record.outcome, trial.record.reason, seconds=seconds)
     return Trial(record, (*plan.held, *trial.held))
 
 

@@ -17,6 +17,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED
 from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.node import give
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Pending, Session, SqlError
 from properties.support.servers import PROBED
@@ -373,6 +374,25 @@ def replicated(instrumented: Build) -> Iterator[tuple[Cluster, Session, Session]
             yield primary, admin, session
             session.close()
         admin.close()
+
+
+def test_on_a_standby_the_wal_level_of_the_primary_counts(instrumented: Build) -> None:
+    """As for core's own functions. Its own can be lower if neither of the two streams WAL."""
+    with open_cluster(instrumented, settings={"full_page_writes": "on", "max_wal_senders": "0"}) as server:
+        server.connect().execute("CREATE EXTENSION shared_backup")
+        server.stop()
+        signal_file = server.data_dir / "standby.signal"
+        signal_file.touch()
+        give(signal_file, server.user)
+        server.configure({"wal_level": "minimal", "restore_command": "false"})
+        server.start()
+        session = server.connect()
+        assert session.execute("SELECT pg_is_in_recovery()") == [(True,)]
+        session.execute("SELECT pg_backup_start('core', true)")
+        session.execute("SELECT pg_backup_stop(false)")
+        for call in (START, RENEW, STOP, "SELECT shared_backup_start('b', true)", "SELECT shared_backup_abort('b')"):
+            session.execute(call)
+        session.close()
 
 
 def test_a_standby_promoted_since_the_start_refuses_the_stop_and_keeps_nothing(

@@ -9,7 +9,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import InjectionPoints
+from harness.server.injection_points import LOOKED, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
@@ -163,6 +163,47 @@ def test_what_is_overdue_takes_no_room_though_the_reaper_has_yet_to_come(
     passing.result(PATIENCE)
     assert (state(held, "first"), state(held, "second")) == ("expired", "active")
     for session in (other, clock):
+        session.close()
+
+
+def test_a_deadline_that_comes_up_when_the_reaper_has_just_looked_is_not_lost(cluster: Cluster, held: Session) -> None:
+    """Nothing else wakes the reaper before it."""
+    points, other = InjectionPoints(held), cluster.connect()
+    held.execute("SELECT shared_backup_clock_release()")
+    held.execute("SELECT shared_backup_start('nearer', true)")
+    points.attach(LOOKED)
+    settling = other.submit("SELECT shared_backup_reaper_settle()")
+    points.arrived(LOOKED, over=settling.done)
+    held.execute("SELECT shared_backup_renew('nearer', '500 ms')")
+    points.detach()
+    settling.result(PATIENCE)
+    cluster.wait_until(lambda: not forced_full_page_writes(held), PATIENCE, "core to be released at the deadline")
+    assert state(held, "nearer") == "expired"
+    other.close()
+
+
+def test_whoever_waits_for_the_reaper_waits_for_a_round_that_begins_afterwards(cluster: Cluster, held: Session) -> None:
+    """One that is under way may have passed by already what has become overdue since."""
+    points, sessions = InjectionPoints(held), [cluster.connect() for _ in range(3)]
+    settler, clock, starter = sessions
+    held.execute("SELECT shared_backup_start('late', true, '10 s')")
+    points.attach(LOOKED)
+    settling = settler.submit("SELECT shared_backup_reaper_settle()")
+    points.arrived(LOOKED, over=settling.done)
+    passing = clock.submit("SELECT shared_backup_clock_advance('10 s')")
+    cluster.wait_until(lambda: state(held, "late") == "expired", PATIENCE, "the clock to be moved")
+    again = starter.submit("SELECT shared_backup_start('late', true)")
+    asleep = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+    cluster.wait_until(lambda: held.execute(asleep, (starter.pid,)) == [("Extension",)], PATIENCE, "the start to wait")
+    points.attach("reaper-expiring")
+    points.wakeup(LOOKED)
+    points.arrived("reaper-expiring")
+    time.sleep(0.1)  # to be content with the round that is over, if it is
+    points.detach()
+    for pending in (again, passing, settling):
+        pending.result(PATIENCE)
+    assert state(held, "late") == "active"
+    for session in sessions:
         session.close()
 
 

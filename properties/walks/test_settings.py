@@ -72,6 +72,16 @@ def test_the_lowest_value_is_the_one_that_the_table_tells_of(admin: Session) -> 
     assert {name: lowest for name, (_, _, lowest) in shown(admin).items() if lowest} == told
 
 
+def test_a_value_that_means_no_limit_is_told_by_the_server_too(admin: Session) -> None:
+    """In the description that ``\\dconfig+`` and pg_settings show."""
+    told = {row.name: match[1] for row in rows() if (match := re.search(r"`(-?\d+)`: (?:any|for ever)", row.words))}
+    assert len(told) == 4
+    described: dict[str, str] = dict(admin.execute("SELECT name, coalesce(extra_desc, '') FROM pg_settings"))
+    assert {
+        name: described[name] for name, value in told.items() if not described[name].startswith(f"{value} means ")
+    } == {}
+
+
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 def test_a_value_below_the_lowest_is_refused_and_says_what_is_taken(admin: Session, row: Setting) -> None:
     wrong = "sometimes" if row.lowest is None else str(row.lowest - 1)
