@@ -67,6 +67,8 @@ def test_an_allowed_label_comes_back_unchanged(session: Session, implementation:
     @example(label="e\u0301")
     @example(label=" ")
     @example(label="'; DROP TABLE x; --")
+    @example(label="BACKUP FROM: standby")
+    @example(label="START TIMELINE: 7")
     def check(label: str) -> None:
         with tally.example():
             start_point = start(session, implementation, label)
@@ -171,7 +173,7 @@ SAME_BUCKET = (
 )
 """Pairs of labels that are in one of the 128 buckets with which a hash table begins."""
 SAME_HASH = (
-    "SELECT min(label), max(label) FROM (SELECT lpad(n::text, 12, 'x') AS label FROM generate_series(1, 300000) n)"
+    "SELECT min(label), max(label) FROM (SELECT lpad(n::text, 12, 'x') AS label FROM generate_series(1, 300000) n) AS t"
     " GROUP BY hashtext(label) HAVING count(*) > 1 LIMIT 5"
 )
 ALIKE = {
