@@ -67,11 +67,15 @@ def test_an_allowed_label_comes_back_unchanged(session: Session, implementation:
     @example(label="e\u0301")
     @example(label=" ")
     @example(label="'; DROP TABLE x; --")
+    @example(label="BACKUP FROM: standby")
+    @example(label="START TIMELINE: 7")
     def check(label: str) -> None:
         with tally.example():
             start_point = start(session, implementation, label)
             try:
                 assert labels_in_view(session, implementation) == {label}
+                shown = [row for row in session.execute(str(implementation.view)) if True in row]
+                assert shown == [], "it is shown as one of a standby"
             finally:
                 label_file = parse_label_file(stop(session, implementation, label))
             assert (label_file.label, label_file.start_lsn) == (label, start_point)
@@ -171,7 +175,7 @@ SAME_BUCKET = (
 )
 """Pairs of labels that are in one of the 128 buckets with which a hash table begins."""
 SAME_HASH = (
-    "SELECT min(label), max(label) FROM (SELECT lpad(n::text, 12, 'x') AS label FROM generate_series(1, 300000) n)"
+    "SELECT min(label), max(label) FROM (SELECT lpad(n::text, 12, 'x') AS label FROM generate_series(1, 300000) n) AS t"
     " GROUP BY hashtext(label) HAVING count(*) > 1 LIMIT 5"
 )
 ALIKE = {
