@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine.postgres import Postgres
 from harness.machine.project import ROOT
 from harness.schema.mutants import Outcome
 from properties.bench.made_mutants import diff_of, made_patch, made_room, try_toys
@@ -20,7 +19,9 @@ FILES = {
     "fourth": "model/state.py",
     "fifth": "model/operations.py",
 }
+BROKEN = "model/promises.py"
 PROPERTIES = """
+import model.promises
 from importlib import import_module
 
 FILES = {files}
@@ -48,13 +49,16 @@ def room(tmp_path: Path) -> Path:
 
 
 def test_each_is_told_apart_in_company(tmp_path: Path, room: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """... also of one that breaks all properties."""
+    before = (ROOT / BROKEN).read_text(encoding="utf-8")
+    made_patch(room, "broken", diff_of(BROKEN, before, f"{before}import nothing_of_that_name\n"))
     run = try_toys(tmp_path, room, capfd, "--record", properties=PROPERTIES.format(files=FILES))
-    outcomes = {name: run.one(name).outcome for name in FILES}
-    expected = dict.fromkeys(FILES, Outcome.SURVIVED) | dict.fromkeys(["third", "fifth"], Outcome.KILLED)
-    assert outcomes == expected, run.output
+    outcomes = {one.name.removeprefix("toys/"): one.outcome for one in run.results.mutants}
+    killed = dict.fromkeys(["third", "fifth"], Outcome.KILLED)
+    assert outcomes == dict.fromkeys(FILES, Outcome.SURVIVED) | killed | {"broken": Outcome.BROKEN}, run.output
     killers = {name: test.rpartition("::")[2] for name, test in read_catalogue(room).killers.items()}
     assert killers == {"toys/third": "test_the_third_is_not_there", "toys/fifth": "test_the_fifth_is_not_there"}
-    assert len({one.name for one in run.results.mutants}) == len(FILES), "none is told twice"
+    assert len(run.results.mutants) == len(outcomes), "one is told twice"
 
 
 def test_what_changes_the_same_lines_is_tried_apart(tmp_path: Path, room: Path) -> None:
@@ -65,16 +69,3 @@ def test_what_changes_the_same_lines_is_tried_apart(tmp_path: Path, room: Path) 
     names = [{one.own_name for one in group} for group in found]
     assert len(names) == 2
     assert not any({"first", "rival"} <= group for group in names)
-
-
-def test_what_is_broken_in_company_alone_is_not_told_to_be(
-    tmp_path: Path, room: Path, capfd: pytest.CaptureFixture[str], postgres: Postgres
-) -> None:
-    """... and neither does what is broken alone spoil the company."""
-    before = (ROOT / "model/promises.py").read_text(encoding="utf-8")
-    made_patch(room, "broken", diff_of("model/promises.py", before, f"{before}import nothing_of_that_name\n"))
-    properties = "import model.promises\n" + PROPERTIES.format(files=FILES)
-    run = try_toys(tmp_path, room, capfd, properties=properties)
-    outcomes = {one.name.removeprefix("toys/"): one.outcome for one in run.results.mutants}
-    assert outcomes["broken"] is Outcome.BROKEN, run.output
-    assert (outcomes["first"], outcomes["third"]) == (Outcome.SURVIVED, Outcome.KILLED), run.output

@@ -79,8 +79,11 @@ def told_in_wal(server: Cluster, session: Session, since: str) -> bool:
     return "FPW_CHANGE" in said.stdout
 
 
-def fall(here: DurableServer, fall: Fall, setting: PageWrites, in_the_gap: Callable[[Session], object]) -> None:
+def fall(
+    here: DurableServer, fall: Fall, setting: PageWrites, in_the_gap: Callable[[Session], object], at_its_end: str
+) -> None:
     """The server falls, and comes up with that setting at the end of recovery; this is done in the gap, unnoticed.
+    Then the setting may be on again, and a statement is executed.
 
     Raises TooLateError if it did not come about.
     """
@@ -103,6 +106,7 @@ def fall(here: DurableServer, fall: Fall, setting: PageWrites, in_the_gap: Calla
         server.configure({"full_page_writes": "on"})
         server.reload(sessions=[session])
         server.wait_until(lambda: told_in_wal(server, session, since), PATIENCE, "full_page_writes to be on")
+    session.execute(at_its_end)
     points.detach()
     session.close()
     hazard = None if setting is PageWrites.ON else Hazard.PAGE_WRITES_OFF
@@ -118,6 +122,7 @@ def crossed(
     in_the_gap: Callable[[Session], object],
     hints: Hints,
     settings: Mapping[str, str] = MappingProxyType({}),
+    at_its_end: str = FLUSH,
 ) -> Iterator[tuple[DurableServer, Snapshot, str]]:
     """A server whose backup has crossed that, the copy, half of which was made before and half after, and a label file
     made by hand. Tried until it comes about."""
@@ -133,7 +138,7 @@ def crossed(
                 turns: list[Callable[[], object]] = [
                     lambda: None,
                     lambda: long_recovery(here),
-                    lambda: fall(here, how, setting, in_the_gap),
+                    lambda: fall(here, how, setting, in_the_gap, at_its_end),
                     lambda: None,
                 ]
                 snapshot = copy_while(here.origin, here.copies / "copy", turns, Pace(rounds=1))
@@ -161,13 +166,18 @@ def long_recovery(here: DurableServer) -> None:
 
 
 @pytest.mark.parametrize("how", FALLS)
-@pytest.mark.parametrize("setting", [PageWrites.OFF, PageWrites.OFF_AND_ON])
+@pytest.mark.parametrize(
+    ("setting", "at_its_end"),
+    [(PageWrites.OFF, FLUSH), (PageWrites.OFF_AND_ON, FLUSH), (PageWrites.OFF_AND_ON, "CHECKPOINT")],
+    ids=["off", "off and on again", "off and on again, and a checkpoint"],
+)
 def test_pages_that_are_written_without_an_image_in_the_gap_lose_the_backup(
-    instrumented: Build, tally: Tally, setting: PageWrites, how: Fall
+    instrumented: Build, tally: Tally, setting: PageWrites, at_its_end: str, how: Fall
 ) -> None:
     """... whether or not the WAL tells of the setting. The same copy, handed out nevertheless, is torn."""
     write = lambda session: session.execute(CHANGE)  # noqa: E731
-    with crossed(instrumented, tally, setting, how, write, Hints.CHECKSUMS) as (here, snapshot, labelfile):
+    crossing = crossed(instrumented, tally, setting, how, write, Hints.CHECKSUMS, at_its_end=at_its_end)
+    with crossing as (here, snapshot, labelfile):
         here.origin.configure({"full_page_writes": "on"})
         here.origin.reload(sessions=[here.session])
         check_lost_or_whole(here, tally, "a", snapshot, FULL_PAGE_WRITES)

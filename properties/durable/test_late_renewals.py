@@ -1,0 +1,56 @@
+"""A renewal that comes too late, because the backup was claimed meanwhile, leaves no trace: not in its file either."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from harness.building.build import Build
+from harness.server.durable import resumed
+from harness.server.injection_points import InjectionPoints
+from harness.server.session import SqlError
+from model.operations import RestartKind
+from properties.durable.losses import CALLS, START, open_server
+from properties.recording.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups", "instruments")]
+
+PATIENCE = 30.0
+CLAIMED = "stop-claimed"
+DEADLINE = "SELECT state, expires_at FROM shared_backups"
+WRITING = ("file-written", "file-flushed", "file-renamed")
+"""Where the renewal has begun to write, and nobody else knows of it."""
+
+
+@pytest.mark.parametrize("point", WRITING)
+def test_a_renewal_that_was_overtaken_leaves_the_deadline_as_it_was(
+    instrumented: Build, tally: Tally, point: str
+) -> None:
+    """A stop claims the backup while the renewal writes, and gives up; what counts after a restart is what was told."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session, renewer, stopper = resumed(server), server.connect(), server.connect()
+        session.execute(START, ("1 hour",))
+        before = session.execute(DEADLINE)
+        points = InjectionPoints(session)
+        points.attach(point, "a")
+        renewal = renewer.submit("SELECT shared_backup_renew('a', '2 hours')")
+        points.arrived(point, "a", renewal.done)
+        points.attach(CLAIMED, "a")
+        stop = stopper.submit(CALLS["stop"])
+        points.arrived(CLAIMED, "a", stop.done)
+        points.detach(point)
+        with pytest.raises(SqlError) as overtaken:
+            renewal.result(PATIENCE)
+        assert overtaken.value.sqlstate == "55006", overtaken.value
+        stop.cancel()
+        with pytest.raises(SqlError, match="57014"):
+            stop.result(PATIENCE)
+        points.detach()
+        assert session.execute(DEADLINE) == before
+        for one in (session, renewer, stopper):
+            one.close()
+        server.restart(RestartKind.CRASH)
+        session = resumed(server)
+        assert session.execute(DEADLINE) == before, "the file has the deadline of a renewal that failed"
+        session.close()
+        tally.steps += 3
