@@ -296,7 +296,7 @@ def test_no_worker_is_kept_warm_beyond_the_limit(server: Cluster, user: Session,
         for _ in range(2):  # it looks after its worker between two rounds
             user.execute("SELECT shared_backup_reaper_settle()")
             server.connect().close()  # the postmaster does what it was asked for first
-        assert 'background worker "shared_backup starter"' not in server.log_since(position)
+        assert ' registering background worker "shared_backup starter"' not in server.log_since(position)
     points.detach()
     finish(calls)
 
