@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.building.build import Build
-from harness.machine.project import EXTENSION
 from harness.server.cluster import open_cluster
 from harness.server.session import Session, SqlError
 from properties.recording.tally import Tally
 from properties.support.profiles import examples
+from properties.support.readme import rows_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
@@ -75,9 +75,7 @@ class Call(NamedTuple):
 
 def table() -> list[tuple[str, str]]:
     """The rows: SQLSTATE, and when."""
-    text = (EXTENSION / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Errors\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\| (\w{5}) \| (.+) \|$", section, re.MULTILINE)
+    return [(state, when) for state, when in rows_of("Errors", "") if re.fullmatch(r"\w{5}", state)]
 
 
 @st.composite

@@ -14,7 +14,6 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import SHARED, without_instruments
-from harness.machine.project import EXTENSION
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot
@@ -22,13 +21,13 @@ from harness.restore.workload import archive_all, big_update, checkpoint, open_w
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from properties.recording.tally import Tally
+from properties.support.readme import rows_of, section
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
-SECTION = "## A snapshot with two hooks"
-README = EXTENSION / "README.md"
+SECTION = "A snapshot with two hooks"
 STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
 REPEATED = 'shared backup "nightly" had already been stopped'
 RELEASED = without_instruments(SHARED)
@@ -48,8 +47,7 @@ class Lines:
 @pytest.fixture
 def lines() -> Lines:
     """The pieces of the section that are to be run."""
-    section = README.read_text().partition(SECTION)[2].partition("\n## ")[0]
-    return Lines(*map(dedent, re.findall(r"(?:^ {4}.*\n)+", section, re.MULTILINE)))
+    return Lines(*map(dedent, re.findall(r"(?:^ {4}.*\n)+", section(SECTION), re.MULTILINE)))
 
 
 class ShellBesideServer:
@@ -201,12 +199,6 @@ SETTINGS = "SELECT name, current_setting(name), context FROM pg_settings WHERE n
 CHANGED_BY = {"sighup": "reload", "postmaster": "restart"}
 NAMES = {"timestamp with time zone": "timestamptz", "::interval": "", "::uuid": ""}
 """What the README calls them."""
-
-
-def rows_of(section: str) -> list[list[str]]:
-    """The rows of the first table in a section, each a list of what its cells have."""
-    text = README.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
 
 
 def names_in(cell: str) -> list[str]:
