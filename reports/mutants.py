@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.schema.mutants import Kill, Mutant, Mutants, Outcome, Suite
+from harness.schema.mutants import GENERATED_AREA, Kill, Mutant, Mutants, Outcome, Suite
 
 TARGET_STEPS = 200
 """The median bug is to be found within so many."""
@@ -13,8 +13,6 @@ TRIED = (Outcome.KILLED, Outcome.SURVIVED, Outcome.HUNG)
 ALIVE = (Outcome.SURVIVED, Outcome.HUNG)
 """What is tried and not killed."""
 BY_HAND, GENERATED = ORIGINS = ("hand-written", "generated")
-GENERATED_AREA = "generated-"
-"""What the names of areas begin with whose mutants a program has made."""
 
 TRIED_WITH = {Suite.PROPERTIES: "properties", Suite.EXAMPLES: "example-based tests"}
 """Suites in words: many of what they consist of."""

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from harness.schema.run import Run
 
+GENERATED_AREA = "generated-"
+"""How the names begin of mutants that no one chose: with the area that they are in."""
+
 
 class Outcome(StrEnum):
     """What became of a mutant."""

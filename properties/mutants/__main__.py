@@ -167,7 +167,7 @@ def show_list(selection: Selection, catalogue: Catalogue) -> None:
 def plan_for_all(chosen: argparse.Namespace, about: Run, tests: str) -> Plan:
     """What all attempts have in common."""
     server = () if about.postgres.bundled else (f"--pg-config={about.postgres.pg_config.absolute()}",)
-    return Plan(tests=tests, shrink=chosen.shrink, profile=chosen.profile, options=server)
+    return Plan(tests=tests, shrink=chosen.shrink, options=(f"--profile={chosen.profile}", *server))
 
 
 def carry_out(

@@ -50,10 +50,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Whether only properties are tried that need a server."""
     shrink: int
     """Seconds, for Hypothesis to make a counterexample smaller."""
-    profile: str = "gate"
-    """How long each property looks."""
     options: tuple[str, ...] = ()
-    """Others for pytest: the PostgreSQL."""
+    """For pytest: the profile, and the PostgreSQL."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -121,8 +119,7 @@ def attempt(folder: Path) -> None:
     recorder = Recorder()
     began = time.monotonic()
     with touching(folder / ALIVE, recorder):
-        arguments = [*places(plan), "--exitfirst", f"--profile={plan.profile}", *plan.options]
-        status, words = run_pytest([recorder, Ordered(plan)], None, arguments)
+        status, words = run_pytest([recorder, Ordered(plan)], None, [*places(plan), "--exitfirst", *plan.options])
     if status is None or recorder.interrupted:
         raise KeyboardInterrupt
     ended = Ended(

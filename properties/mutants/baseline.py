@@ -69,7 +69,7 @@ class Baseline:
 
 def baseline(trials: Trials, plan: Plan, postgres: Postgres) -> Baseline:
     """With what is known already of just this tree, this PostgreSQL, these libraries and these options."""
-    digest = hashlib.sha256(repr((postgres, versions(LIBRARIES), plan.tests, plan.profile, plan.options)).encode())
+    digest = hashlib.sha256(repr((postgres, versions(LIBRARIES), plan.tests, plan.options)).encode())
     for name, file in sources(trials.original, trials.original / plan.tests):
         digest.update(repr((name, file.read_bytes())).encode())
     key = digest.hexdigest()

@@ -18,11 +18,10 @@ from typing import NamedTuple
 
 from universalmutator.mutator import mutants_regexp
 
+from harness.schema.mutants import GENERATED_AREA
 from properties.mutants.catalogue import Mutant
 from properties.mutants.soundness import Check
 
-GENERATED = "generated-"
-"""How the names of their areas begin."""
 RULES = Path(__file__).with_name("sql.rules")
 
 
@@ -45,16 +44,11 @@ class Source:
 MODEL = [f"model/{name}.py" for name in ("design", "state", "outcomes", "transition")]
 C_RULES, PYTHON_RULES = ("universal.rules", "c_like.rules", "c.rules"), ("universal.rules", "python.rules")
 SOURCES = (
-    Source(f"{GENERATED}c", ["harness/extension/*.c"], C_RULES, 0.6, ["instruments.c", "injection_points.c"]),
-    Source(f"{GENERATED}sql", ["harness/extension/shared_backup--1.0.sql"], [str(RULES)], 0.08),
+    Source(f"{GENERATED_AREA}c", ["harness/extension/*.c"], C_RULES, 0.6, ["instruments.c", "injection_points.c"]),
+    Source(f"{GENERATED_AREA}sql", ["harness/extension/shared_backup--1.0.sql"], [str(RULES)], 0.08),
+    Source(f"{GENERATED_AREA}model", MODEL, PYTHON_RULES, 0.2),
     Source(
-        f"{GENERATED}model",
-        [f"model/{name}.py" for name in ("design", "state", "outcomes", "transition")],
-        PYTHON_RULES,
-        0.2,
-    ),
-    Source(
-        f"{GENERATED}checkers",
+        f"{GENERATED_AREA}checkers",
         ["model/promises.py", "model/linearizability/*.py", "properties/concurrency/porcupine.py"],
         PYTHON_RULES,
         0.12,
@@ -85,7 +79,7 @@ def generated(tree: Path, number: int, seed: int, check: Check) -> list[Mutant]:
 
 def is_generated(name: str) -> bool:
     """Is a mutant of that name one that no one chose?"""
-    return name.startswith(GENERATED)
+    return name.startswith(GENERATED_AREA)
 
 
 def drawn(source: Source, tree: Path, number: int, seed: int, check: Check) -> Iterator[Mutant]:
