@@ -80,6 +80,13 @@ def give_all(folder: Path, user: ServerUser | None) -> None:
         give(path, user)
 
 
+def leave_signal(data_dir: Path, name: str, user: ServerUser | None) -> None:
+    """Leaves ``standby.signal`` or ``recovery.signal``: the server's next start is one."""
+    file = data_dir / name
+    file.touch()
+    give(file, user)
+
+
 def make_node(postgres: Postgres, user: ServerUser | None, base_dir: Path) -> Any:
     """A testgres node, its data directory ``data`` in the folder ``base_dir``, which also holds its socket."""
     return PostgresNode(

@@ -23,6 +23,7 @@ from functools import partial
 from types import GenericAlias, UnionType
 from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from harness.clients.history import History
 from model.design import DESIGNS, SHARED, Design, OnRestart, Settings, StopPolicy, Storage
 from model.linearizability.calls import Call, deadline
 from model.numbers import StartPoint, Time
@@ -67,6 +68,11 @@ class Recorded:
 
 
 # Reading
+
+
+def calls_of(history: History) -> list[Call]:
+    """A history as a client has kept it, for the linearizer."""
+    return [Call(event.operation, event.invoked, event.completed, event.outcome) for event in history.events]
 
 
 def read(text: str) -> Recorded:

@@ -15,16 +15,16 @@ from hypothesis.strategies import SearchStrategy
 from harness.building.build import Build
 from harness.clients.client import Violation
 from harness.clients.crowd import Crowd
-from harness.clients.history import Event, History
+from harness.clients.history import Event
 from harness.clients.implementation import DURABLE, UNFENCED, Implementation
 from harness.schema.campaign import Answer, Linearized
-from model.linearizability.linearize import Call, Explained, Undecided, Unexplained, Window, linearize
+from model.linearizability.linearize import Explained, Undecided, Unexplained, Window, linearize
 from model.operations import Connect, ListBackups
 from properties.concurrency import crowds_and_restarts
 from properties.concurrency.crowds import CrowdPlan, carry_out, plans
 from properties.concurrency.linearize import came_of, told
 from properties.concurrency.overlap import breach
-from properties.concurrency.recorded import written
+from properties.concurrency.recorded import calls_of, written
 from properties.recording.at_once import counted_histories
 from properties.recording.tally import Tally
 from properties.recording.timeline import Watched, best_part, failed_part
@@ -164,11 +164,6 @@ def explain(crowd: Crowd, plan: CrowdPlan, tally: Tally, saved: Path) -> None:
             for event in client.history.events
         }
         raise InexplicableError(answer.window, told(answer.window, words))
-
-
-def calls_of(history: History) -> list[Call]:
-    """A history for the linearizer."""
-    return [Call(event.operation, event.invoked, event.completed, event.outcome) for event in history.events]
 
 
 def test_the_view_shows_one_moment(crowd: Crowd, tally: Tally) -> None:

@@ -20,11 +20,12 @@ from harness.clients.crowd import Crowd
 from harness.clients.implementation import DURABLE, Implementation
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes
-from model.linearizability.linearize import Call, Unexplained, linearize
+from model.linearizability.linearize import Unexplained, linearize
 from model.numbers import StartPoint
 from model.operations import Abort, Advance, Connect, ListBackups, Operation, Renew, Start, Stop
 from model.outcomes import Outcome, start_point
 from model.state import initial
+from properties.concurrency.recorded import calls_of
 from properties.recording.tally import Tally
 from properties.support.lockstep import ROLES
 from properties.support.profiles import examples
@@ -80,7 +81,7 @@ def short_plans() -> list[Plan]:
         Plan((start,), held, point, False, reaper_held, (*(OVERDUE,) * reaper_held, meanwhile))
         for start in STARTS
         for held, point in HELD_OPERATIONS
-        for reaper_held in (False, True)[: 1 if isinstance(held, Start) else 2]
+        for reaper_held in ((False,) if isinstance(held, Start) else (False, True))
         for meanwhile in (WITHOUT_REAPER if reaper_held else MEANWHILE)
     ]
 
@@ -205,8 +206,7 @@ def last_start(outcomes: list[Outcome | None], operations: tuple[Operation, ...]
 def explain(crowd: Crowd) -> None:
     """Raises Violation if no order of phases explains the history."""
     client, design = crowd.client, crowd.client.implementation.design
-    calls = [Call(event.operation, event.invoked, event.completed, event.outcome) for event in client.history.events]
-    answer = linearize(design, initial(design.settings, ROLES, 2), calls)
+    answer = linearize(design, initial(design.settings, ROLES, 2), calls_of(client.history))
     if isinstance(answer, Unexplained):
         raise Violation(
             "no order of the phases explains these operations:\n" + "\n".join(map(str, answer.window.calls))

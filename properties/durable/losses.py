@@ -72,6 +72,15 @@ def with_settings(**settings: str) -> Callable[[Cluster], None]:
     return happen
 
 
+def down_with_a_backup(server: Cluster, tally: Tally) -> DurableLockstep:
+    """The backups of a server that was shut down while one was open."""
+    backups = DurableLockstep(server, tally)
+    backups.start(LABEL)
+    backups.session.close()
+    server.stop()
+    return backups
+
+
 # What is to be seen
 
 
@@ -91,13 +100,18 @@ def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: F
     tally.notes.append(f"durable: {', '.join((case, *falls))}: {detail}")
 
 
-def check_released(server: Cluster, session: Session) -> None:
-    """Core counts no backup, and nothing is left of the reading of WAL."""
+def counted(server: Cluster, session: Session) -> bool:
+    """Does core count a backup, and write full pages for it?"""
     set_full_page_writes(server, session, on=False)
     try:
-        assert not forced_full_page_writes(session), "core still counts a backup"
+        return forced_full_page_writes(session)
     finally:
         set_full_page_writes(server, session, on=True)
+
+
+def check_released(server: Cluster, session: Session) -> None:
+    """Core counts no backup, and nothing is left of the reading of WAL."""
+    assert not counted(server, session), "core still counts a backup"
     assert session.execute(SLOTS) == [(0,)], "the slot that reserves WAL is still there"
 
 

@@ -21,7 +21,7 @@ from harness.machine.scratch import temporary_folder
 from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import STATE_DIR, configured, replace_by_copy, resumed
-from harness.server.node import give, give_all
+from harness.server.node import give_all, leave_signal
 from harness.server.programs import base_backup, run_program
 from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
@@ -39,6 +39,7 @@ from properties.durable.losses import (
     check_going_on,
     check_lost,
     check_released,
+    down_with_a_backup,
     open_server,
     with_settings,
 )
@@ -109,10 +110,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_happened_while_the_server_was_down_is_found_out(server: Cluster, tally: Tally, case: Case) -> None:
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         position = server.log_position()
         case.happen(server)
         server.start()
@@ -141,10 +139,7 @@ def test_a_copy_that_is_restored_in_place_is_known_by_its_label_file(server: Clu
 def test_a_folder_that_is_a_copy_is_known_by_when_it_was_made(server: Cluster, tally: Tally) -> None:
     """Many file systems give it the same number on disk as the original, if that has been removed before."""
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         same = replace_folder_by_copy(server.data_dir / STATE_DIR, server)
         server.start()
         backups.back(Restart(RestartKind.FAST, Hazard.COPY))
@@ -188,10 +183,7 @@ def put_back(copy: Path, data_dir: Path) -> None:
 def test_a_loss_is_remembered_over_another_restart(server: Cluster, tally: Tally) -> None:
     """... whatever that one is like."""
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         with_settings(shared_preload_libraries="")(server)
         server.start()
         backups.back(Restart(RestartKind.FAST, Hazard.ABSENCE))
@@ -210,9 +202,7 @@ def test_a_server_that_becomes_a_standby_loses_its_backups(instrumented: Build, 
         server = open_server(instrumented, stack)
         DurableLockstep(server, tally).start(LABEL)
         server.stop()
-        signal = server.data_dir / "standby.signal"
-        signal.touch()
-        give(signal, server.user)
+        leave_signal(server.data_dir, "standby.signal", server.user)
         server.start()
         session = resumed(server)
         check_lost(session, tally, "restarted into a standby", RECOVERY, Fall.FAST)
@@ -228,9 +218,7 @@ def test_a_server_that_recovers_from_its_archive_loses_its_backups(instrumented:
         server = open_server(instrumented, stack)
         DurableLockstep(server, tally).start(LABEL)
         server.stop()
-        signal = server.data_dir / "recovery.signal"
-        signal.touch()
-        give(signal, server.user)
+        leave_signal(server.data_dir, "recovery.signal", server.user)
         with configured(server, {"restore_command": "false"}):
             server.start()
         session = resumed(server)

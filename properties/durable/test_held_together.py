@@ -5,26 +5,14 @@ from contextlib import ExitStack
 import pytest
 
 from harness.building.build import Build
-from harness.server.cluster import Cluster
 from harness.server.durable import resumed
-from harness.server.probes import forced_full_page_writes, set_full_page_writes
-from harness.server.session import Session
-from properties.durable.losses import CALLS, START, check_released, open_server
+from properties.durable.losses import CALLS, START, check_released, counted, open_server
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 FIRST = {"stop": CALLS["stop"], "abort": CALLS["abort"]}
 LAST = {call: statement.replace("'a'", "'b'") for call, statement in FIRST.items()}
-
-
-def protected(server: Cluster, session: Session) -> bool:
-    """Does core write full pages?"""
-    set_full_page_writes(server, session, on=False)
-    try:
-        return forced_full_page_writes(session)
-    finally:
-        set_full_page_writes(server, session, on=True)
 
 
 @pytest.mark.parametrize("last", LAST)
@@ -41,7 +29,7 @@ def test_the_end_of_one_that_crossed_a_restart_leaves_the_others_protected(
         server.restart("fast")
         session = resumed(server)
         session.execute(FIRST[first])
-        assert protected(server, session), f"the {first} of one has let go of the other"
+        assert counted(server, session), f"the {first} of one has let go of the other"
         session.execute(LAST[last])
         check_released(server, session)
         session.close()

@@ -18,7 +18,15 @@ from harness.server.probes import forced_full_page_writes, set_full_page_writes
 from harness.server.session import Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall
-from properties.durable.losses import ABSENCE, LABEL, check_lost, check_released, open_server
+from properties.durable.losses import (
+    ABSENCE,
+    LABEL,
+    check_lost,
+    check_released,
+    counted,
+    down_with_a_backup,
+    open_server,
+)
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -103,14 +111,6 @@ def refused(session: Session, sql: str, sqlstate: str) -> None:
         session.execute(sql)
     assert refusal.value.sqlstate == sqlstate, refusal.value
     assert f'file "{STATE_DIR}/' in refusal.value.message, refusal.value
-
-
-def counted(server: Cluster, session: Session) -> bool:
-    """Does core count a backup?"""
-    set_full_page_writes(server, session, on=False)
-    forced = forced_full_page_writes(session)
-    set_full_page_writes(server, session, on=True)
-    return forced
 
 
 def restarted(server: Cluster, session: Session) -> Session:
@@ -325,10 +325,7 @@ def check_busy(server: Cluster, said: str, position: int) -> None:
 def test_a_folder_that_is_read_only_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
     """As soon as it can be written to, they go on."""
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         position = server.log_position()
         with read_only(server):
             server.start()
@@ -343,10 +340,7 @@ def test_a_full_disk_at_the_start_costs_nothing_if_there_is_room_before_all_is_r
 ) -> None:
     """The record that could not be written is removed, so that no start from before is taken for this one."""
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         position = server.log_position()
         fill(server.data_dir / STATE_DIR / "server")
         server.start()
@@ -360,10 +354,7 @@ def test_a_full_disk_at_the_start_costs_nothing_if_there_is_room_before_all_is_r
 def test_a_folder_that_cannot_be_listed_at_the_start_keeps_backups_waiting(server: Cluster, tally: Tally) -> None:
     """... as otherwise a later start would find them, and take them for protected."""
     with tally.example():
-        backups = DurableLockstep(server, tally)
-        backups.start(LABEL)
-        backups.session.close()
-        server.stop()
+        backups = down_with_a_backup(server, tally)
         position, folder = server.log_position(), server.data_dir / STATE_DIR
         folder.chmod(0o300)
         server.start()

@@ -17,7 +17,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED
 from harness.server.cluster import Cluster, open_cluster, open_standby
-from harness.server.node import give
+from harness.server.node import leave_signal
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Pending, Session, SqlError
 from properties.support.servers import PROBED
@@ -381,9 +381,7 @@ def test_on_a_standby_the_wal_level_of_the_primary_counts(instrumented: Build) -
     with open_cluster(instrumented, settings={"full_page_writes": "on", "max_wal_senders": "0"}) as server:
         server.connect().execute("CREATE EXTENSION shared_backup")
         server.stop()
-        signal_file = server.data_dir / "standby.signal"
-        signal_file.touch()
-        give(signal_file, server.user)
+        leave_signal(server.data_dir, "standby.signal", server.user)
         server.configure({"wal_level": "minimal", "restore_command": "false"})
         server.start()
         session = server.connect()

@@ -182,6 +182,12 @@ def test_a_deadline_that_comes_up_when_the_reaper_has_just_looked_is_not_lost(cl
     other.close()
 
 
+def all_wait(admin: Session, sessions: list[Session]) -> bool:
+    """Do all of these wait for something of the extension's?"""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Extension'"
+    return admin.execute(query, ([session.pid for session in sessions],)) == [(len(sessions),)]
+
+
 def test_whoever_waits_for_the_reaper_waits_for_a_round_that_begins_afterwards(cluster: Cluster, held: Session) -> None:
     """One that is under way may have passed by already what has become overdue since."""
     points, sessions = InjectionPoints(held), [cluster.connect() for _ in range(3)]
@@ -193,8 +199,7 @@ def test_whoever_waits_for_the_reaper_waits_for_a_round_that_begins_afterwards(c
     passing = clock.submit("SELECT shared_backup_clock_advance('10 s')")
     cluster.wait_until(lambda: state(held, "late") == "expired", PATIENCE, "the clock to be moved")
     again = starter.submit("SELECT shared_backup_start('late', true)")
-    asleep = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
-    cluster.wait_until(lambda: held.execute(asleep, (starter.pid,)) == [("Extension",)], PATIENCE, "the start to wait")
+    cluster.wait_until(lambda: all_wait(held, [starter]), PATIENCE, "the start to wait")
     points.attach("reaper-expiring")
     points.wakeup(LOOKED)
     points.arrived("reaper-expiring")
@@ -222,9 +227,7 @@ def test_everybody_who_waits_for_the_reaper_goes_on_when_it_has_been_there(
     sessions = [cluster.connect() for _ in range(waiting)]
     again = zip(sessions, labels, strict=False)
     starts = [session.submit("SELECT shared_backup_start(%s, true)", (label,)) for session, label in again]
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Extension'"
-    pids = [session.pid for session in sessions]
-    cluster.wait_until(lambda: held.execute(asleep, (pids,)) == [(waiting,)], PATIENCE, "the starts to wait")
+    cluster.wait_until(lambda: all_wait(held, sessions), PATIENCE, "the starts to wait")
     points.detach()
     for start in starts:
         start.result(PATIENCE)
