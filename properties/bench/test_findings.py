@@ -10,7 +10,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.machine.postgres import server_user
-from harness.machine.processes import runs
+from harness.machine.processes import runs, wait_gone
 from harness.machine.scratch import temporary_folder
 from harness.server.node import give_all
 from properties.findings.catalogue import FINDINGS, PAGE, SCRIPTS, SHARED, Finding, on
@@ -86,5 +86,5 @@ def test_a_script_that_is_interrupted_leaves_nothing(release: Build) -> None:
             postmaster = int(process.stdout.readline())
             assert runs(postmaster)
             end(process)
-        assert not runs(postmaster)
+        assert wait_gone([postmaster], timeout=60)  # pg_ctl is content when its file is gone, just before
         assert sorted(file.name for file in folder.iterdir()) == ["hangs.sh", SHARED]
