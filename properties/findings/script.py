@@ -18,6 +18,8 @@ PATIENCE = 600.0
 """Seconds that a script may take, which takes ten, before it is taken for one that hangs."""
 CLEARING_UP = 60.0
 """Seconds for a script to remove its servers."""
+BETWEEN_SIGNALS = 1.0
+"""Seconds."""
 BEGINNINGS = {0: "shown: ", 1: "not shown: "}
 """Of the last line, by exit status."""
 
@@ -89,10 +91,13 @@ def running(script: Path, postgres: Postgres, folder: Path) -> Iterator["subproc
 
 
 def end(process: "subprocess.Popen[str]") -> None:
-    """Has a script remove its servers and end; kills one that does not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    """Has a script remove its servers and end; kills one that does not.
+
+    It is told so again and again: a program that the shell is about to run, forked but not yet itself, loses a signal.
+    """
+    for number in (*[signal.SIGTERM] * int(CLEARING_UP / BETWEEN_SIGNALS), signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=CLEARING_UP)
+            process.communicate(timeout=BETWEEN_SIGNALS)
             return

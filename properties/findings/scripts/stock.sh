@@ -19,6 +19,7 @@ export LC_ALL=C PGUSER=postgres PGDATABASE=postgres PGPORT=5432
 
 clean_up() {
     trap - EXIT ERR
+    trap '' INT TERM HUP # once is enough
     local server
     for server in "$HERE"/*/postmaster.pid; do
         if [ -e "$server" ]; then pg_ctl -D "${server%/*}" -m immediate stop >/dev/null 2>&1 || true; fi
