@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ MODEL_FILE = "model/state.py"
 @pytest.fixture(scope="module")
 def check(postgres: Postgres) -> Iterator[Check]:
     """A check against the PostgreSQL under test."""
-    with checking(postgres) as result:
+    with checking(postgres, ROOT) as result:
         yield result
 
 
@@ -48,10 +49,18 @@ def test_every_name_of_the_model_is_bound_somewhere(file: str) -> None:
 @pytest.mark.server
 def test_c_is_compiled_as_it_is_built(check: Check) -> None:
     text = (ROOT / C_FILE).read_text(encoding="utf-8")
-    comment = f"/* a comment */\n#line 1\n{text}"
-    assert check.program(C_FILE, comment) == check.original(C_FILE)
+    assert check.program(C_FILE, f"/* a comment */\n{text}") == check.original(C_FILE)
     assert check.program(C_FILE, f"{text}\nint more = 1;\n") not in (check.original(C_FILE), None)
     assert check.program(C_FILE, f"{text}\nint more = nothing;\n") is None
+
+
+@pytest.mark.server
+def test_a_bug_of_other_versions_changes_nothing_here(check: Check) -> None:
+    text = (ROOT / C_FILE).read_text(encoding="utf-8")
+    for condition, nothing in (("PG_VERSION_NUM < 150000", True), ("PG_VERSION_NUM >= 150000", False)):
+        after = f"{text}\n#if {condition}\nint\t\tmore = 1;\n#endif\n".splitlines(keepends=True)
+        diff = "".join(unified_diff(text.splitlines(keepends=True), after, f"a/{C_FILE}", f"b/{C_FILE}"))
+        assert check.changes_nothing(diff, [C_FILE]) == nothing
 
 
 @pytest.mark.server
@@ -67,7 +76,7 @@ def test_a_script_is_run(check: Check) -> None:
 
 @pytest.mark.server
 def test_every_source_gives_mutants_that_apply_and_differ(check: Check, tmp_path: Path) -> None:
-    mutants = generated(ROOT, 13, 0, check)
+    mutants = generated(13, 0, check)
     assert len({one.name for one in mutants}) == len(mutants) == 14
     assert {one.area for one in mutants} == {source.area for source in SOURCES}
     for one in mutants:
@@ -82,11 +91,11 @@ def test_every_source_gives_mutants_that_apply_and_differ(check: Check, tmp_path
 def test_a_seed_draws_the_same_again_and_a_change_elsewhere_changes_little(tmp_path: Path) -> None:
     """Without a server: of the model alone."""
     (source,) = [one for one in SOURCES if one.area == "generated-model"]
-    python = Check(tmp_path, [], session=None)  # type: ignore[arg-type]  # neither C nor SQL is looked at
+    python = Check(tmp_path, tmp_path, [], session=None)  # type: ignore[arg-type]  # neither C nor SQL is looked at
     shutil.copytree(ROOT / "model", tmp_path / "model")
 
     def names(seed: int) -> set[str]:
-        return {one.name for one in drawn(source, tmp_path, 5, seed, python)}
+        return {one.name for one in drawn(source, 5, seed, python)}
 
     before = names(0)
     assert names(0) == before

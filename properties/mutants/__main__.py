@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.machine.postgres import SetupError, find_postgres
+from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.machine.processes import orderly_end
 from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, begin, exit_status
@@ -24,7 +24,7 @@ from harness.running.reporting import report
 from harness.running.results import RESULTS, Run, circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.mutants import Mutant as Record
-from harness.schema.mutants import Mutants, Suite, Verdict
+from harness.schema.mutants import Mutants, Outcome, Suite, Verdict
 from properties.mutants.attempt import Plan
 from properties.mutants.baseline import ABSENT, Baseline, baseline
 from properties.mutants.catalogue import HERE, KILLERS, Catalogue, Mutant, read_catalogue
@@ -152,8 +152,8 @@ def made(chosen: argparse.Namespace) -> list[Mutant]:
     number = NIGHTLY * (chosen.profile == "nightly") if chosen.generated is None else chosen.generated
     if number == 0:
         return []
-    with checking(find_postgres(chosen.pg_config)) as check:
-        return generated(ROOT, number, chosen.seed, check)
+    with checking(find_postgres(chosen.pg_config), ROOT) as check:
+        return generated(number, chosen.seed, check)
 
 
 def show_list(selection: Selection, catalogue: Catalogue) -> None:
@@ -195,7 +195,8 @@ def carry_out(
             )
         if not interrupted:
             records, interrupted = proven(ground, records)
-    records += [equivalent(one, catalogue.equivalents) for one in selection.mutants if one not in tried]
+        records = compared(records, tried, original, about.postgres)
+    records += [equivalent(one, catalogue.equivalents[one.name]) for one in selection.mutants if one not in tried]
     seconds = about.seconds()
     described = circumstances(about, seconds, server_settings(about.implementation))
     results = results_of(records, interrupted, chosen.suite, chosen.profile, selection.words, described)
@@ -236,6 +237,22 @@ def proven(ground: Baseline, records: Sequence[Record]) -> tuple[list[Record], b
     except KeyboardInterrupt:
         return list(records), True
     return [disproved(one, failed) for one in records], False
+
+
+def compared(records: Sequence[Record], mutants: Sequence[Mutant], original: Path, postgres: Postgres) -> list[Record]:
+    """The same, but a survivor that compiles to the same program is equivalent: on this PostgreSQL, there is no bug."""
+    if all(one.outcome is not Outcome.SURVIVED for one in records):
+        return list(records)
+    same = f"on PostgreSQL {postgres.version_string.split()[0]} it compiles to the same program"
+    by_name = {one.name: one for one in mutants}
+    with checking(postgres, original) as check:
+        return [
+            equivalent(mutant, same)
+            if one.outcome is Outcome.SURVIVED and check.changes_nothing(mutant.diff, mutant.files)
+            else one
+            for one in records
+            for mutant in [by_name[one.name]]
+        ]
 
 
 @contextmanager

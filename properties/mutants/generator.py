@@ -69,12 +69,12 @@ class Candidate(NamedTuple):
     """A hash of the line and what takes its place, in hexadecimal."""
 
 
-def generated(tree: Path, number: int, seed: int, check: Check) -> list[Mutant]:
-    """About so many mutants of the files in the tree: fewer if it has fewer lines that can be mutated.
+def generated(number: int, seed: int, check: Check) -> list[Mutant]:
+    """About so many mutants of the files in the tree of ``check``: fewer if it has fewer lines that can be mutated.
 
     Raises SetupError if the files themselves do not compile.
     """
-    return [mutant for source in SOURCES for mutant in drawn(source, tree, round(number * source.share), seed, check)]
+    return [mutant for source in SOURCES for mutant in drawn(source, round(number * source.share), seed, check)]
 
 
 def is_generated(name: str) -> bool:
@@ -82,14 +82,15 @@ def is_generated(name: str) -> bool:
     return name.startswith(GENERATED_AREA)
 
 
-def drawn(source: Source, tree: Path, number: int, seed: int, check: Check) -> Iterator[Mutant]:
+def drawn(source: Source, number: int, seed: int, check: Check) -> Iterator[Mutant]:
     """So many of one source."""
+    tree = check.tree
     lines = [(file, line) for file in files_of(source, tree) for line in by_line(file, tree, source.rules, seed)]
     programs: set[bytes] = set()
     for file, line in sorted(lines, key=lambda one: min(candidate.key for candidate in one[1])):
         if number == 0:
             return
-        if found := first_sound(file, tree, line, check, programs):
+        if found := first_sound(file, line, check, programs):
             yield mutant_of(source.area, file, tree, found)
             number -= 1
 
@@ -115,12 +116,10 @@ def by_line(file: str, tree: Path, rules: Sequence[str], seed: int) -> list[list
     return [sorted(candidates, key=lambda one: one.key) for candidates in result.values()]
 
 
-def first_sound(
-    file: str, tree: Path, candidates: Iterable[Candidate], check: Check, programs: set[bytes]
-) -> Candidate | None:
+def first_sound(file: str, candidates: Iterable[Candidate], check: Check, programs: set[bytes]) -> Candidate | None:
     """The first that compiles, to a program that is not among these; its program is among them then."""
     for one in candidates:
-        program = check.program(file, changed(lines_of(tree / file), one, keep_numbers=True))
+        program = check.program(file, changed(lines_of(check.tree / file), one))
         if program is not None and program != check.original(file) and program not in programs:
             programs.add(program)
             return one
@@ -135,10 +134,9 @@ def mutant_of(area: str, file: str, tree: Path, one: Candidate) -> Mutant:
     return Mutant(area, f"{Path(file).stem.partition('--')[0]}-{one.key[:8]}", mistake, "", diff)
 
 
-def changed(lines: Sequence[str], one: Candidate, *, keep_numbers: bool = False) -> str:
-    """The text of the file with the mutant in it; in C, the lines after it may keep their numbers."""
-    back = f"#line {one.number + 1}\n" if keep_numbers else ""
-    return "".join([*lines[: one.number - 1], one.after, back, *lines[one.number :]])
+def changed(lines: Sequence[str], one: Candidate) -> str:
+    """The text of the file with the mutant in it."""
+    return "".join([*lines[: one.number - 1], one.after, *lines[one.number :]])
 
 
 def lines_of(file: Path) -> list[str]:

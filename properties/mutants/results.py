@@ -1,6 +1,6 @@
 """What a run of the mutants leaves in its folder: ``mutants.json``, and in ``kills/`` what each property said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -17,9 +17,9 @@ RESULTS_FILE = "mutants.json"
 TRIED = (Outcome.KILLED, Outcome.SURVIVED, Outcome.HUNG)
 
 
-def equivalent(mutant: Mutant, reasons: Mapping[str, str]) -> Record:
-    """A mutant that does the same as the original, for its reason among these."""
-    return record_of(mutant, Outcome.EQUIVALENT, reasons[mutant.name])
+def equivalent(mutant: Mutant, reason: str) -> Record:
+    """A mutant that does the same as the original, for that reason."""
+    return record_of(mutant, Outcome.EQUIVALENT, reason)
 
 
 def disproved(one: Record, failed: dict[str, str]) -> Record:

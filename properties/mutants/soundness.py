@@ -7,22 +7,26 @@ compiler equivalence": M. Papadakis and others, ICSE 2015).
 import ast
 import builtins
 import hashlib
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.building.build import Flavour, build, make_command, read_sources
-from harness.building.compiler import Tools, find_tools, make_environment
+from harness.building.compiler import find_tools, make_environment
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import EXTENSION, ROOT, cache_folder
 from harness.machine.scratch import temporary_folder
 from harness.server.cluster import open_cluster
 from harness.server.session import Session, SqlError
+from properties.mutants.tree import apply
 
-SAME_LINES = "#line"
-"""How lines that begin so tell the C compiler a line's number; of Python and SQL they are comments or taken out."""
+ONE_PROGRAM = "-g0 -Wno-builtin-macro-redefined -D__LINE__=0"
+"""Flags for objects that do not say on which line of which text anything stands."""
+COMPILED = (".c", ".py", ".sql")
+"""Endings of files that a program can be made of, each alone."""
 CATALOG = """
 SELECT pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc WHERE proname ~ '^shared_backup'
 UNION ALL
@@ -36,6 +40,8 @@ ORDER BY 1
 class Check:
     """Compiles C with make, has a server run the script, and parses Python."""
 
+    tree: Path
+    """The project as it is."""
     sources: Path
     """The extension's, in a folder where objects may be made."""
     make: list[str]
@@ -48,11 +54,24 @@ class Check:
     def original(self, file: str) -> bytes:
         """What a file compiles to as it is; raises SetupError if it does not."""
         if file not in self.originals:
-            program = self.program(file, (ROOT / file).read_text(encoding="utf-8"))
+            program = self.program(file, (self.tree / file).read_text(encoding="utf-8"))
             if program is None:
                 raise SetupError(f"{file} does not compile as it is: mend that before mutants are made of it.")
             self.originals[file] = program
         return self.originals[file]
+
+    def changes_nothing(self, diff: str, files: Sequence[str]) -> bool:
+        """Do the files that a diff changes compile to the same programs with it?"""
+        if not all(Path(file).suffix in COMPILED for file in files):
+            return False
+        with temporary_folder() as folder:
+            for file in files:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.tree / file, folder / file)
+            apply(diff, folder)
+            return all(
+                self.program(file, (folder / file).read_text(encoding="utf-8")) == self.original(file) for file in files
+            )
 
     def program(self, file: str, text: str) -> bytes | None:
         """What a file of that name compiles to with that text, as a hash; None: it does not compile."""
@@ -61,8 +80,10 @@ class Check:
                 return self.of_c(Path(file), text)
             case ".py":
                 return of_python(text)
-            case _:
+            case ".sql":
                 return self.of_sql(text)
+            case other:
+                raise ValueError(f"nothing compiles {other} alone")
 
     def of_c(self, file: Path, text: str) -> bytes | None:
         """The object file."""
@@ -79,7 +100,7 @@ class Check:
 
     def of_sql(self, text: str) -> bytes | None:
         """What the catalog has when the script has run."""
-        script = "\n".join(line for line in text.splitlines() if not line.startswith(("\\", SAME_LINES)))
+        script = "\n".join(line for line in text.splitlines() if not line.startswith("\\"))
         self.session.execute("BEGIN")
         try:
             self.session.execute(script.replace("MODULE_PATHNAME", "shared_backup"))
@@ -136,19 +157,15 @@ def is_nothing(statement: ast.stmt) -> bool:
     )
 
 
-def without_debug(tools: Tools) -> Tools:
-    """The same, but object files do not say what the sources looked like."""
-    return replace(tools, flags=f"{tools.flags} -g0")
-
-
 @contextmanager
-def checking(postgres: Postgres) -> Iterator[Check]:
-    """A check against that PostgreSQL; raises SetupError."""
+def checking(postgres: Postgres, tree: Path) -> Iterator[Check]:
+    """A check against that PostgreSQL of changes to the project in the folder ``tree``; raises SetupError."""
     built = build(postgres, Flavour.INSTRUMENTED, cache_folder())
     with temporary_folder() as folder, open_cluster(built) as cluster:
-        for name, content in read_sources(EXTENSION).items():
+        for name, content in read_sources(tree / EXTENSION.relative_to(ROOT)).items():
             (folder / name).write_bytes(content)
         session = cluster.connect()
-        make = make_command(postgres, Flavour.INSTRUMENTED, without_debug(find_tools(postgres)))
-        yield Check(folder, [*make, "--silent"], session)
+        tools = find_tools(postgres)
+        make = make_command(postgres, Flavour.INSTRUMENTED, replace(tools, flags=f"{tools.flags} {ONE_PROGRAM}"))
+        yield Check(tree, folder, [*make, "--silent"], session)
         session.close()
