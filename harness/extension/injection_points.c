@@ -79,6 +79,7 @@ static const Point points[] = {
 
 	/* the reaper, after a restart of a server with durable backups */
 	{"resume-begun", true},		/* it has read the state files */
+	{"holder-started", true},	/* worker: core is held; is it the first? */
 	{"resume-held", true},		/* core is held again */
 	{"resume-decided", true},	/* it is in the files what becomes of them */
 	{"resume-done", true},		/* but nobody sees yet what it has put back */

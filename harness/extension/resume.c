@@ -121,6 +121,7 @@ SharedBackupHolderMain(Datum main_arg)
 	initStringInfo(&labelfile);
 	initStringInfo(&spcmapfile);
 	CoreBackupStart("shared_backup", true, &unused, &labelfile, &spcmapfile);
+	SHARED_BACKUP_POINT("holder-started", NULL);
 	holds_core = ContinuityNoteHeld(unused.startpoint);
 	proc_exit(0);
 }

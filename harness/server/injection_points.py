@@ -30,6 +30,8 @@ LOOKED = "reaper-looked"
 """Where the reaper has looked at all backups, in each round: see properties/walks/test_expiry.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
+HOLDER = "holder-started"
+"""Where a worker has had core held again, and may come second: see properties/durable/test_resuming.py."""
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
 DURABLE_POINTS = (*WRITING, *RESUMING)
 """Points that only a server with durable backups comes to."""

@@ -1,16 +1,21 @@
 """A server whose backups are being read back is a server like any other: it shuts down when it is told to."""
 
+import os
+import signal
+from contextlib import ExitStack
 from random import Random
 
 import pytest
 
 from harness.building.build import Build
+from harness.machine.processes import wait_gone
 from harness.restore.workload import big_update
 from harness.server.cluster import Cluster
-from harness.server.durable import STATE_DIR
-from harness.server.injection_points import InjectionPoints
+from harness.server.durable import STATE_DIR, resumed
+from harness.server.injection_points import HOLDER, PATIENCE, InjectionPoints
 from model.operations import Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, durable_server
+from properties.durable.losses import CALLS, START, check_released, counted, open_server
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -41,6 +46,43 @@ def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(instrumented: Build,
         server.start()
         backups.back(Restart(RestartKind.FAST))
         assert backups.stop("a").restorable
+
+
+@pytest.mark.parametrize("late", ["goes on", "is told to end"])
+def test_core_is_held_once_however_many_workers_were_sent_to_do_so(
+    instrumented: Build, tally: Tally, late: str
+) -> None:
+    """The reaper begins anew while a worker is slow. Its successor sends another one, and the first comes second."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack, **LONG_GAP)
+        session = resumed(server)
+        session.execute(START, (None,))
+        points = InjectionPoints(session)
+        points.attach(BEGUN)
+        points.attach(HOLDER, action="hold")
+        session.execute("SELECT shared_backup_injection_points_keep()")
+        session.close()
+        server.restart("fast")
+        session = server.connect()
+        points = InjectionPoints(session)
+        assert points.arrived(BEGUN)
+        (reaper,) = points.waiting(BEGUN)
+        points.detach(BEGUN)
+        assert points.arrived(HOLDER)
+        (slow,) = points.waiting(HOLDER)
+        os.kill(reaper, signal.SIGINT)
+        session.close()
+        session = resumed(server)
+        if late == "goes on":
+            InjectionPoints(session).detach(HOLDER)
+        else:
+            os.kill(slow, signal.SIGTERM)
+        assert wait_gone([slow], PATIENCE), "the worker that came second does not end"
+        assert counted(server, session), "the worker that came second has let go of what the first one holds"
+        session.execute(CALLS["stop"])
+        check_released(server, session)
+        session.close()
+        tally.steps += 1
 
 
 def record_of_restarts(server: Cluster) -> int:
