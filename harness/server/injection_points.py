@@ -33,7 +33,7 @@ WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 HOLDER = "holder-started"
 """Where a worker has had core held again, and may come second: see properties/durable/test_resuming.py."""
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
-DURABLE_POINTS = (*WRITING, *RESUMING)
+DURABLE_POINTS = (*WRITING, HOLDER, *RESUMING)
 """Points that only a server with durable backups comes to."""
 
 
