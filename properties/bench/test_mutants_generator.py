@@ -51,7 +51,8 @@ def test_c_is_compiled_as_it_is_built(check: Check) -> None:
     text = (ROOT / C_FILE).read_text(encoding="utf-8")
     assert check.program(C_FILE, f"/* a comment */\n{text}") == check.original(C_FILE)
     assert check.program(C_FILE, f"{text}\nint more = 1;\n") not in (check.original(C_FILE), None)
-    assert check.program(C_FILE, f"{text}\nint more = nothing;\n") is None
+    for refused in ("int more = nothing;", "static int more(void);", "void more(void) { int unused; }"):
+        assert check.program(C_FILE, f"{text}\n{refused}\n") is None
 
 
 @pytest.mark.server

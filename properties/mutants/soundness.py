@@ -23,8 +23,14 @@ from harness.server.cluster import open_cluster
 from harness.server.session import Session, SqlError
 from properties.mutants.tree import apply
 
-ONE_PROGRAM = "-g0 -Wno-builtin-macro-redefined -D__LINE__=0"
-"""Flags for objects that do not say on which line of which text anything stands."""
+NO_LINES = "no_lines.h"
+"""Included before all else, so that objects do not say on which line anything stands; a system's header may do so."""
+LINELESS = "#pragma GCC system_header\n#undef __LINE__\n#define __LINE__ 0\n"
+"""What is in it."""
+ONE_PROGRAM = f"-g0 -include {NO_LINES}"
+"""Flags for objects that do not say what the text looked like."""
+NO_WARNING = "-Werror"
+"""What a compiler warns of, a developer sees, and needs no property to find."""
 COMPILED = (".c", ".py", ".sql")
 """Endings of files that a program can be made of, each alone."""
 CATALOG = """
@@ -164,8 +170,11 @@ def checking(postgres: Postgres, tree: Path) -> Iterator[Check]:
     with temporary_folder() as folder, open_cluster(built) as cluster:
         for name, content in read_sources(tree / EXTENSION.relative_to(ROOT)).items():
             (folder / name).write_bytes(content)
+        (folder / NO_LINES).write_text(LINELESS, encoding="utf-8")
         session = cluster.connect()
         tools = find_tools(postgres)
-        make = make_command(postgres, Flavour.INSTRUMENTED, replace(tools, flags=f"{tools.flags} {ONE_PROGRAM}"))
+        make = make_command(
+            postgres, Flavour.INSTRUMENTED, replace(tools, flags=f"{tools.flags} {ONE_PROGRAM} {NO_WARNING}")
+        )
         yield Check(tree, folder, [*make, "--silent"], session)
         session.close()
