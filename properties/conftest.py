@@ -10,6 +10,7 @@ from harness.server.changes import put_back
 from harness.server.cluster import servers
 from properties.recording.at_once import faults_in_words, histories_in_words, interleavings_in_words
 from properties.recording.tally import Tally
+from properties.support.hanging import watched
 from properties.support.profiles import (  # noqa: F401
     exhaustive,
     profile,
@@ -17,6 +18,7 @@ from properties.support.profiles import (  # noqa: F401
     pytest_collection_modifyitems,
     pytest_configure,
     remember,
+    silence,
 )
 from properties.support.servers import (  # noqa: F401
     clean_session,
@@ -51,10 +53,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, None, None]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """A server that crashed is a finding, whether or not the property noticed; what it noticed is told beside it."""
+    tally = getattr(item, "funcargs", {}).get("tally")
     try:
-        yield
+        with watched(tally, silence(item.config)):
+            yield
     except (Exception, pytest.fail.Exception) as error:
         if alarms := raised():
             raise BaseExceptionGroup("a server crashed", [*map(pytest.fail.Exception, alarms), error]) from None

@@ -32,6 +32,7 @@ def test_the_checker_knows_all_toys():
 def test_nobody_sleeps():
     if toy == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
     time.sleep(600 if toy in ("sleeper", "deaf") else 0)
 """
 

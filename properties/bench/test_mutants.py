@@ -15,6 +15,7 @@ from harness.machine.project import ROOT
 from harness.machine.scratch import program_folder
 from harness.schema.mutants import Outcome, Verdict
 from properties.bench.made_mutants import FILE, Tried, diff_of, made_diff, made_patch, made_room, try_toys
+from properties.mutants import __main__ as program
 from properties.mutants import attempt, trials
 from properties.mutants.catalogue import read_catalogue
 from properties.recording.tally import Tally
@@ -129,14 +130,23 @@ def test_a_known_killer_that_is_not_there_any_more_stops_nothing(
     assert try_toys(tmp_path, room, capfd).status == 0
 
 
-def test_a_mutant_that_hangs_is_no_kill(
+def test_a_property_that_hangs_with_a_mutant_kills_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = try_toys(tmp_path, made_room(tmp_path, "sleeper"), capfd, "--silence=2")
+    kill = run.one("sleeper").kill
+    assert run.status == 0
+    assert kill is not None
+    assert (kill.crashed, kill.reason) == (True, "nothing has gone on for 2 s: see what the server waits for")
+
+
+def test_an_attempt_that_hangs_is_no_kill(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """... nor if it does not end when it is told to."""
     monkeypatch.setattr(trials, "PATIENCE", 1)
+    monkeypatch.setattr(program, "CLEARING_UP", 1)
     run = try_toys(tmp_path, made_room(tmp_path, "deaf"), capfd, "--silence=4")
     assert (run.status, run.one("deaf").outcome) == (1, Outcome.HUNG)
-    assert "nothing has gone on for 4 s" in run.output
+    assert "nothing has gone on for 5 s" in run.output
     assert titled(os.getpid(), "properties.mutants.attempt") == set()
 
 

@@ -37,11 +37,12 @@ from properties.mutants.rounds import try_all, try_once
 from properties.mutants.selection import Selection, select, within
 from properties.mutants.soundness import checking
 from properties.mutants.trials import PROGRAMS, HungError, OutOfTimeError, Trials, copied_tree
+from properties.support.profiles import SILENCE
 from properties.support.servers import server_settings
 
 PROPERTIES = "properties"
-SILENCE = {"gate": 15 * 60.0, "nightly": 6 * 3600.0}
-"""Seconds in which a property counts nothing, by profile, before it is said to hang."""
+CLEARING_UP = 120.0
+"""Seconds for a property to be seen to hang by itself, and its servers to be ended, before the attempt is said to."""
 LONGEST_EXAMPLE = 5 * 60.0
 """Seconds: what its own limits do not end by then, hangs."""
 ALL_KILLED = 0
@@ -90,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         "--generated", metavar="N", type=count, help="and about so many that no one chose (default: 0; in nightly, 400)"
     )
     add("--seed", metavar="N", type=count, default=0, help="which of those: another number draws others (default: 0)")
-    add("--profile", choices=tuple(SILENCE), default="gate", help="how long each property looks (default: gate)")
+    add("--profile", choices=("gate", "nightly"), default="gate", help="how long each property looks (default: gate)")
     add("--pg-config", metavar="PATH", help="the PostgreSQL to run (default: $PG_CONFIG, else the bundled one)")
     add("--workers", metavar="N", type=positive, default=1, help="so many at once, each with servers of its own")
     add("--budget", metavar="SECONDS", type=positive, help="for all of them; what is left then is not run")
@@ -167,7 +168,15 @@ def show_list(selection: Selection, catalogue: Catalogue) -> None:
 def plan_for_all(chosen: argparse.Namespace, about: Run, tests: str) -> Plan:
     """What all attempts have in common."""
     server = () if about.postgres.bundled else (f"--pg-config={about.postgres.pg_config.absolute()}",)
-    return Plan(tests=tests, shrink=chosen.shrink, options=(f"--profile={chosen.profile}", *server))
+    profile = f"--profile={chosen.profile}", f"--silence={silence(chosen)}"
+    return Plan(tests=tests, shrink=chosen.shrink, options=(*profile, *server))
+
+
+def silence(chosen: argparse.Namespace) -> float:
+    """Seconds in which nothing is counted before something hangs."""
+    if chosen.suite is Suite.EXAMPLES:
+        return float(chosen.silence or LONGEST_EXAMPLE)
+    return float(chosen.silence or SILENCE[chosen.profile])
 
 
 def carry_out(
@@ -179,8 +188,7 @@ def carry_out(
     console.print(f"{tested}: mutants, {selection.words}", soft_wrap=True)
     with copied_tree() as original:
         until = about.began + chosen.budget if chosen.budget else NO_BOUND
-        silence = chosen.silence or (LONGEST_EXAMPLE if examples else SILENCE[chosen.profile])
-        trials = Trials(original, silence, PROGRAMS[chosen.suite], until)
+        trials = Trials(original, silence(chosen) + CLEARING_UP, PROGRAMS[chosen.suite], until)
         ground = baseline(trials, how, about.postgres)
         tried = [one for one in selection.mutants if one.name not in catalogue.equivalents]
         if examples:

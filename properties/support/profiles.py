@@ -29,6 +29,8 @@ LONG = {"durable", "limits", "restores", "findings", "test_tour.py", "test_free_
 """Of these, which restart and restore servers and take long ways, it has the first property of each file."""
 
 PROFILES = ("short", "dev", "gate", "nightly")
+SILENCE = dict.fromkeys(PROFILES, 15 * 60.0) | {"nightly": 6 * 3600.0}
+"""Seconds in which a property counts no example and no step, by profile, before it is said to hang."""
 
 NIGHTLY: dict[str, Any] = {
     "max_examples": 20_000,
@@ -49,7 +51,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="dev", help="how long to look")
     group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
     group.addoption("--gcov", action="store_true", help="build the extension with counters of lines and branches")
+    group.addoption(
+        "--silence", type=float, metavar="SECONDS", help="what counts nothing for so long hangs (default: 900)"
+    )
     group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
+
+
+def silence(config: pytest.Config) -> float:
+    """Seconds after which a property hangs that has counted nothing meanwhile."""
+    return config.getoption("--silence") or SILENCE[config.getoption("--profile")]
 
 
 def pytest_configure(config: pytest.Config) -> None:
