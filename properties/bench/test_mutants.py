@@ -135,7 +135,8 @@ def test_a_property_that_hangs_with_a_mutant_kills_it(tmp_path: Path, capfd: pyt
     kill = run.one("sleeper").kill
     assert run.status == 0
     assert kill is not None
-    assert (kill.crashed, kill.reason) == (True, "nothing has gone on for 2 s: see what the server waits for")
+    assert kill.crashed
+    assert "nothing has gone on for 2 s" in kill.reason
 
 
 def test_an_attempt_that_hangs_is_no_kill(
