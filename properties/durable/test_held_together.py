@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.building.build import Build
+from harness.server.controldata import NONCE, control_data
 from harness.server.durable import resumed
 from properties.durable.losses import CALLS, START, check_released, counted, open_server
 from properties.recording.tally import Tally
@@ -34,3 +35,21 @@ def test_the_end_of_one_that_crossed_a_restart_leaves_the_others_protected(
         check_released(server, session)
         session.close()
         tally.steps += 2
+
+
+def test_the_secret_in_a_control_file_is_that_backup_s_alone(instrumented: Build, tally: Tally) -> None:
+    """Servers that are restored from it send it to whoever comes: it is nobody else's, and cannot be guessed."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session = resumed(server)
+        for label in ("a", "b"):
+            session.execute(START.replace("'a'", f"'{label}'"), (None,))
+        session.close()
+        server.restart("fast")
+        session = resumed(server)
+        stop = "SELECT controlfile FROM shared_backup_stop(%s, false)"
+        control_files = [session.execute(stop, (label,))[0][0] for label in ("a", "b")]
+        secrets = {control_data(server, content)[NONCE] for content in (*control_files, None)}
+        assert len(secrets) == 3, "two of the two backups and the server share one"
+        session.close()
+        tally.steps += 4

@@ -73,7 +73,7 @@ class ServerLockstep:
         expected = [self.play(one) for one in (Connect(0, ROOT.name), operation, Disconnect(0))][1]
         answer = self.ask(sql, parameters)
         if getattr(answer, "sqlstate", None) != getattr(expected, "sqlstate", None):
-            raise Violation(f"{operation}\n  returned {answer}\n  expected {describe(expected)}")
+            raise Violation(f"{operation}\n  returned {in_few_words(answer)}\n  expected {describe(expected)}")
         self.agreed()
         if isinstance(answer, SqlError):
             raise answer
@@ -122,3 +122,10 @@ def copy_while(server: Cluster, folder: Path, turns: Sequence[Callable[[], objec
             pause += SPAN // len(turns)
     assert not waiting, f"the copy was made before all was done: it has only {snapshot.bytes} bytes"
     return snapshot
+
+
+def in_few_words(answer: Row | SqlError) -> str:
+    """What a server answered, but of a file of bytes only how long it is."""
+    if isinstance(answer, SqlError):
+        return str(answer)
+    return str(tuple(f"<{len(value):,} bytes>" if isinstance(value, bytes) else value for value in answer))

@@ -1,5 +1,7 @@
 """The system's clock is set while backups are open: nothing ends early for that, and what has a deadline still ends."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -85,4 +87,35 @@ def test_a_jump_ends_no_backup_and_keeps_none_from_expiring(server: tuple[Cluste
     session.execute("SELECT shared_backup_stop('long', false)")
     ((least, most),) = session.execute("SELECT min(start_time), max(stop_time) FROM shared_backups")
     assert timedelta(0) < most - least < timedelta(minutes=30), "times are by another clock"
+    session.close()
+
+
+@pytest.mark.parametrize("ending", ["a process crashes", "fast", "crash"])
+@pytest.mark.parametrize("direction", JUMPS)
+def test_a_server_that_comes_up_again_goes_by_the_system_s_clock_of_then(
+    server: tuple[Cluster, Path], direction: str, ending: str
+) -> None:
+    cluster, offset = server
+    session = cluster.connect()
+    session.execute("CREATE EXTENSION shared_backup")
+    jump(session, offset, JUMPS[direction])
+    if ending == "a process crashes":
+        crash_a_process(cluster, session)
+    else:
+        session.close()
+        cluster.restart(ending)
+    session = cluster.connect()
+    query = "SELECT clock_timestamp() - start_time FROM shared_backup_start('a', true), shared_backups"
+    ((away,),) = session.execute(query)
+    assert abs(away) < DAY / 24, f"the extension's clock is {away} behind the server's"
+    session.close()
+
+
+def crash_a_process(cluster: Cluster, session: Session) -> None:
+    """Kills a session's process, and waits until the server has restarted by itself."""
+    ((victim,),) = session.execute("SELECT pg_backend_pid()")
+    position = cluster.log_position()
+    os.kill(victim, signal.SIGKILL)
+    ready = "database system is ready to accept connections"
+    cluster.wait_until(lambda: ready in cluster.log_since(position), PATIENCE, "the server to restart")
     session.close()
