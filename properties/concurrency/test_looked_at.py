@@ -86,6 +86,17 @@ def short_plans() -> list[Plan]:
     ]
 
 
+def replaced_plans() -> list[Plan]:
+    """All in which two others take a backup's place, one after the other: the second where the first was in memory."""
+    turns = [Stop(OTHER, LABEL), Start(OTHER, LABEL)] * 3
+    return [
+        Plan((Start(OTHER, LABEL), *turns[:ended]), held, point, False, False, tuple(turns[ended:upto]))
+        for held, point in HELD_OPERATIONS
+        for ended in (0, 1)
+        for upto in (4, 5)
+    ]
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """A backup that may have a deadline, an operation on it, and what may become of the backup before that acts."""
@@ -122,8 +133,8 @@ def test_whatever_happens_between_the_look_and_the_act_about_durable_backups_the
 
 
 def look(crowd: Crowd, tally: Tally) -> None:
-    """Tries all short plans, and a number of longer ones."""
-    for plan in short_plans():
+    """Tries all short plans, those in which others take the place, and a number of longer ones."""
+    for plan in (*short_plans(), *replaced_plans()):
         attempt(crowd, tally, plan)
 
     @settings(max_examples=examples(0.5))
