@@ -45,6 +45,7 @@ class Lockstep:
             raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {wanted}")
         self.model, expected = agreeing[0]
         self.compare_view()
+        self.compare_counts()
         if isinstance(operation, Restart) and self.client.implementation.durable:
             self.probe()
         self.tally.steps += 1
@@ -59,6 +60,13 @@ class Lockstep:
         shown = self.client.rows()
         if shown != expected:
             raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
+
+    def compare_counts(self) -> None:
+        """What the implementation counts is what there is, seen or not: its limits go by that; raises Violation."""
+        live = self.model.live_backups()
+        expected = live, len(self.model.backups) - live
+        if self.client.counted() not in (None, expected):
+            raise Violation(f"live backups and results: {self.client.counted()} are counted, and {expected} are there")
 
     def probe(self) -> None:
         """Core's hidden counter, against the model and the view; raises Violation."""
