@@ -201,13 +201,6 @@ class Client:
                 raise Violation(f"nothing is open or remembered, and there are still (as in {counts}): {counted}")
             time.sleep(BRIEFLY)
 
-    def counted(self) -> tuple[int, int] | None:
-        """How many live backups and results the implementation counts; None: it does not tell."""
-        if self.implementation.counts is None:
-            return None
-        live, results = self.admin.execute(self.implementation.counts)[0][:2]
-        return live, results
-
     def afresh(self) -> None:
         """No backup is open or remembered, and the settings are the design's, whatever examples have made of them."""
         self.clear()

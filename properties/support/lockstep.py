@@ -16,6 +16,7 @@ from model.state import Role, initial
 from model.tour import classify
 from model.transition import run, view
 from properties.recording.tally import Tally
+from properties.support.counts import check_counts
 
 ROLES = (ROOT, ALICE, BOB, CAROL)
 SESSIONS = 4
@@ -45,7 +46,7 @@ class Lockstep:
             raise Violation(f"{operation}\n  returned {describe(outcome)}\n  expected {wanted}")
         self.model, expected = agreeing[0]
         self.compare_view()
-        self.compare_counts()
+        check_counts(self.client, self.model)
         if isinstance(operation, Restart) and self.client.implementation.durable:
             self.probe()
         self.tally.steps += 1
@@ -60,13 +61,6 @@ class Lockstep:
         shown = self.client.rows()
         if shown != expected:
             raise Violation(f"the view shows\n  {shown}\nexpected\n  {expected}")
-
-    def compare_counts(self) -> None:
-        """What the implementation counts is what there is, seen or not: its limits go by that; raises Violation."""
-        live = self.model.live_backups()
-        expected = live, len(self.model.backups) - live
-        if self.client.counted() not in (None, expected):
-            raise Violation(f"live backups and results: {self.client.counted()} are counted, and {expected} are there")
 
     def probe(self) -> None:
         """Core's hidden counter, against the model and the view; raises Violation."""
