@@ -21,7 +21,7 @@ from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import resumed
 from harness.server.node import give
 from harness.server.session import Session
-from harness.server.wal import segment_name, segment_number, timeline_of
+from harness.server.wal import lsn_to_int, segment_name, segment_number, timeline_of
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
 from properties.durable.losses import open_server
 from properties.recording.tally import Tally
@@ -313,5 +313,33 @@ def test_a_stop_on_a_standby_waits_until_the_standby_has_archived(instrumented: 
         ((lsn,),) = stop.result(PATIENCE)
         ((segment,),) = writer.execute("SELECT pg_walfile_name(%s::pg_lsn - 1)", (lsn,))  # of the last byte before it
         assert (own / segment).is_file(), f"the stop has ended, and {segment} is not in the standby's archive"
+        for one in (session, writer):
+            one.close()
+
+
+def test_a_stop_on_a_standby_waits_for_no_segment_that_begins_where_the_backup_ends(
+    instrumented: Build, tally: Tally
+) -> None:
+    """The primary may take hours to fill that one."""
+    with tally.example(), ExitStack() as stack:
+        primary = open_server(instrumented, stack)
+        own = stack.enter_context(temporary_folder())
+        give(own, primary.user)
+        settings = {"archive_mode": "always", "archive_command": f'cp "%p" "{own}/%f"'}
+        standby = stack.enter_context(open_standby(primary, settings=settings))
+        session, writer = resumed(standby), primary.connect()
+        for write in (switch_wal, switch_wal, checkpoint):  # beyond what was copied, which counts as archived
+            write(writer, Random(5))
+        session.execute("SELECT shared_backup_start('a', true)")
+        for write in (transfers, checkpoint, transfers):
+            write(writer, Random(5))
+        ((end,),) = writer.execute("SELECT pg_switch_wal()::text")
+        ((size,),) = writer.execute("SELECT pg_size_bytes(current_setting('wal_segment_size'))")
+        boundary = -(-lsn_to_int(end) // size) * size
+        replayed = "SELECT pg_last_wal_replay_lsn() - '0/0' >= %s"
+        standby.wait_until(lambda: session.execute(replayed, (boundary,)) == [(True,)], PATIENCE, "the standby")
+        session.execute("CHECKPOINT")
+        ((lsn,),) = session.submit("SELECT lsn FROM shared_backup_stop('a', true)").result(PATIENCE)
+        assert lsn_to_int(lsn) == boundary
         for one in (session, writer):
             one.close()

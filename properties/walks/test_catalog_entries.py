@@ -11,7 +11,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.server.cluster import open_cluster
-from harness.server.session import Row, Session
+from harness.server.session import Row, Session, SqlError
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
@@ -32,6 +32,9 @@ KINDS = {
     "pid": "number",
 }  # fmt: skip
 """What each column is about, wherever it is: those that are core's, too, have the types that they have there."""
+
+
+VIEWS = ("shared_backups", "shared_backup_starters")
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +73,40 @@ def test_a_column_has_one_type_wherever_it_is(session: Session) -> None:
     assert len(views) >= 14
     assert {name for name, _ in views + results} == KINDS.keys()
     assert {(name, found) for name, found in views + results if found != TYPES[KINDS[name]]} == set()
+
+
+def test_of_the_roles_that_postgresql_has_itself_only_pg_monitor_sees_backups(session: Session) -> None:
+    """Nor may any of them do anything with one: EXECUTE is to be granted by somebody."""
+    query = "SELECT rolname::text FROM pg_roles WHERE rolname ~ '^pg_' AND rolname <> 'pg_database_owner'"
+    roles = [name for (name,) in session.execute(query)]  # that one can have no members
+    assert len(roles) >= 10
+    session.execute("CREATE ROLE probe")
+    seen = {(role, relation) for role in roles for relation in VIEWS if may(session, role, f"SELECT FROM {relation}")}
+    assert seen == {("pg_monitor", relation) for relation in VIEWS}
+    functions = session.execute(
+        f"SELECT oid::regprocedure::text FROM pg_proc WHERE oid IN ({MEMBERS.format('pg_proc')})"
+        " AND proname !~ '_list$'"
+    )
+    assert len(functions) >= 4
+    executing = (
+        "SELECT rolname::text FROM pg_roles WHERE rolname ~ '^pg_' AND has_function_privilege(oid, %s, 'execute')"
+    )
+    assert [(function, session.execute(executing, (function,))) for (function,) in functions] == [
+        (function, []) for (function,) in functions
+    ]
+
+
+def may(session: Session, role: str, query: str) -> bool:
+    """May somebody do this who is a member of that role, and of no other?"""
+    session.execute(f"GRANT {role} TO probe")
+    session.execute("SET ROLE probe")
+    try:
+        session.execute(query)
+    except SqlError as error:
+        if error.sqlstate != "42501":
+            raise
+        return False
+    finally:
+        session.execute("RESET ROLE")
+        session.execute(f"REVOKE {role} FROM probe")
+    return True
