@@ -4,12 +4,13 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from random import Random
 
 import pytest
 
 from harness.building.build import Build
+from harness.machine.processes import stopped
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
@@ -431,3 +432,26 @@ def test_the_views_are_for_those_who_monitor(server: Cluster, user: Session) -> 
     nobody.close()
     user.execute("DROP ROLE monitor")
     user.execute("DROP ROLE nobody")
+
+
+@pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("warm", [True, False], ids=["warm worker", "worker of its own"])
+def test_a_start_that_is_cut_off_before_it_has_noticed_that_it_is_done_comes_to_an_end(
+    server: Cluster, user: Session, points: InjectionPoints, warm: bool, end: str
+) -> None:
+    """It has taken place or left no trace, and it waits for no worker that has gone."""
+    calls = [] if warm else submit_held(server, points, ("other",))  # which has the warm one
+    points.attach("start-taken", "late")
+    session, pending = submit(server, "late", FAST)
+    points.arrived("start-taken", "late", pending.done)
+    with stopped(session.pid):
+        points.detach()
+        server.wait_until(lambda: labels(user)["late"] == "active", PATIENCE, "the worker to start the backup")
+        server.wait_until(lambda: "late" not in running(user), PATIENCE, "the worker to have done its work")
+        os.kill(session.pid, signal.Signals[end])
+    with suppress(SqlError):  # it may say that it was cancelled, and have had its full effect
+        pending.result(PATIENCE)
+    session.close()
+    server.wait_until(lambda: labels(user).get("late") != "starting", PATIENCE, "the start to be undone")
+    finish(calls)
+    server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "nothing to be left but a warm worker")
