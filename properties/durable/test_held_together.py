@@ -12,8 +12,14 @@ from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
-FIRST = {"stop": CALLS["stop"], "abort": CALLS["abort"]}
-LAST = {call: statement.replace("'a'", "'b'") for call, statement in FIRST.items()}
+FIRST = {
+    "stop": CALLS["stop"],
+    "abort": CALLS["abort"],
+    "expiry": "SELECT shared_backup_clock_advance('1 hour')",
+}
+LAST = {call: statement.replace("'a'", "'b'").replace("1 hour", "2 hours") for call, statement in FIRST.items()}
+TTL = {"a": "30 min", "b": "90 min"}
+"""So that the first expires after an hour, and the other one after two more at the latest."""
 
 
 @pytest.mark.parametrize("last", LAST)
@@ -24,8 +30,9 @@ def test_the_end_of_one_that_crossed_a_restart_leaves_the_others_protected(
     with tally.example(), ExitStack() as stack:
         server = open_server(instrumented, stack)
         session = resumed(server)
-        for start in (START, START.replace("'a'", "'b'")):
-            session.execute(start, (None,))
+        session.execute("SELECT shared_backup_clock_freeze()")
+        for label, ttl in TTL.items():
+            session.execute(START.replace("'a'", f"'{label}'"), (ttl,))
         session.close()
         server.restart("fast")
         session = resumed(server)

@@ -163,6 +163,35 @@ def test_whoever_is_current_owns_what_it_starts_and_may_stop_what_its_privileges
     check()
 
 
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("work", WORK)
+def test_the_backup_of_a_role_that_is_gone_is_for_superusers_alone(
+    server: Cluster, sessions: Sessions, admin: Session, tally: Tally, role: str, work: str
+) -> None:
+    """Whoever had its privileges has them no more, and nobody else gets them."""
+    with tally.example():
+        forget(admin)
+        for statement in (
+            "CREATE ROLE gone LOGIN",
+            f"GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO gone",
+            "GRANT gone TO heir",
+        ):
+            admin.execute(statement)
+        session = server.connect("gone")
+        session.execute(START)
+        session.close()
+        for statement in ("DROP OWNED BY gone", "DROP ROLE gone"):
+            admin.execute(statement)
+        if work in AFTERWARDS:
+            admin.execute(WORK["stop"])
+        before = admin.execute(SHOWN)
+        assert before[0][0].startswith("unknown (OID="), "it has an owner still"
+        refused = refusal(sessions, Caller(role), work)
+        assert refused == (None if role == ROOT else "42710" if work == "start again" else "42501")
+        assert (admin.execute(SHOWN) == before) == (refused is not None or work == "stop again")
+        tally.steps += 2
+
+
 def test_a_start_under_way_is_whose_it_will_be(
     server: Cluster, sessions: Sessions, admin: Session, tally: Tally
 ) -> None:
