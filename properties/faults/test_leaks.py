@@ -1,6 +1,10 @@
 """No leaks: however many backups come and go, memory, file descriptors and processes are where they were."""
 
 import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from harness.building.build import Build
 from harness.machine.processes import descendants
 from harness.server.cluster import open_cluster
+from harness.server.durable import SETTINGS, state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.session import SqlError
 from harness.server.tablespaces import add_tablespace
@@ -35,6 +40,7 @@ STOP = "SELECT shared_backup_stop(%s, false)"
 ABORT = "SELECT shared_backup_abort(%s)"
 EXPIRE = "SELECT shared_backup_clock_advance('20 s')"
 FORGET = "SELECT shared_backup_clock_advance('1 h')"
+USED = re.compile(r"Grand total: .*; (\d+) used")
 
 
 class Footprint(NamedTuple):
@@ -66,6 +72,29 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def reaper_memory(trials: FaultTrials) -> int:
+    """Bytes of its own, as it says itself when it is asked. Some are for a worker that it may be launching just now."""
+    position = trials.cluster.log_position()
+    trials.admin.execute("SELECT pg_log_backend_memory_contexts(pid) FROM shared_backup_reaper()")
+    found: list[str] = []
+
+    def answered() -> bool:
+        found[:] = USED.findall(trials.cluster.log_since(position))
+        return bool(found)
+
+    trials.cluster.wait_until(answered, PATIENCE, "the reaper to tell of its memory")
+    return int(found[-1])
+
+
+@contextmanager
+def no_space(file: Path) -> Iterator[None]:
+    """What is written of a state file within the block meets a full disk: each of some times, if it is tried again."""
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.symlink_to("/dev/full")
+    yield
+    temporary.unlink(missing_ok=True)
+
+
 def cycle(trials: FaultTrials, number: int) -> None:
     """A backup that is stopped, aborted, expires, or fails when its start point is taken already.
 
@@ -79,6 +108,10 @@ def cycle(trials: FaultTrials, number: int) -> None:
     else:
         trials.admin.execute(START, label)
     if end == 2:
+        with ExitStack() as stack:
+            for file in state_files(trials.cluster)[-1:]:
+                stack.enter_context(no_space(file))
+            trials.admin.execute(EXPIRE)
         trials.admin.execute(EXPIRE)
     elif end < 2:
         trials.admin.execute((STOP, ABORT)[end], label)
@@ -108,17 +141,22 @@ def test_starts_that_reserve_one_label_at_once_leave_nothing(instrumented: Build
             session.close()
 
 
-def test_backups_come_and_go_and_leave_nothing(instrumented: Build, tally: Tally, profile: str) -> None:
+@pytest.mark.parametrize("kept", [{}, SETTINGS], ids=["in memory", "in files"])
+def test_backups_come_and_go_and_leave_nothing(
+    instrumented: Build, tally: Tally, profile: str, kept: Mapping[str, str]
+) -> None:
+    """... nor what of those in files cannot be written for want of space."""
     cycles = CYCLES[profile]
-    with open_cluster(instrumented, settings=PROBED) as cluster, tally.example():
+    with open_cluster(instrumented, settings={**PROBED, **kept}) as cluster, tally.example():
         trials = FaultTrials(cluster)
         make_tablespaces(trials)
         for number in range(WARM_UP):
             cycle(trials, number)
-        before = footprint(trials)
+        before, memory = footprint(trials), reaper_memory(trials)
         for number in range(cycles):
             cycle(trials, number)
             tally.steps += 1
-        after = footprint(trials)
+        after, grown = footprint(trials), reaper_memory(trials) - memory
     tally.notes.append(f"{cycles:,} cycles; before and after them: {before}")
     assert after == before, f"{cycles} cycles left {after}, before them there was {before}"
+    assert grown < cycles, f"the reaper has {grown} bytes more than {cycles} cycles ago"
