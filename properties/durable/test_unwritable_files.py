@@ -28,6 +28,7 @@ from properties.durable.losses import (
     open_server,
 )
 from properties.recording.tally import Tally
+from properties.support.counts import COUNTS
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
@@ -106,11 +107,13 @@ def read_only(server: Cluster) -> Iterator[None]:
 
 
 def refused(session: Session, sql: str, sqlstate: str) -> None:
-    """It fails like that, and the message names the file."""
+    """It fails like that, the message names the file, and no memory is left for what has not taken place."""
+    before = session.execute(COUNTS)
     with pytest.raises(SqlError) as refusal:
         session.execute(sql)
     assert refusal.value.sqlstate == sqlstate, refusal.value
     assert f'file "{STATE_DIR}/' in refusal.value.message, refusal.value
+    assert session.execute(COUNTS) == before
 
 
 def restarted(server: Cluster, session: Session) -> Session:
