@@ -48,6 +48,33 @@ def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(instrumented: Build,
         assert backups.stop("a").restorable
 
 
+@pytest.mark.parametrize("left", [START, f"{START.replace('%s', 'NULL')}; {CALLS['stop']}"], ids=["active", "stopped"])
+def test_a_reaper_that_is_told_to_end_before_it_has_decided_is_replaced(
+    instrumented: Build, tally: Tally, left: str
+) -> None:
+    """Whatever it was to decide about."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session = resumed(server)
+        for statement in left.split(";"):
+            session.execute(statement, (None,) if "%s" in statement else None)
+        before = session.execute("SELECT label, state FROM shared_backups")
+        points = InjectionPoints(session)
+        points.attach(BEGUN, action="hold")
+        session.execute("SELECT shared_backup_injection_points_keep()")
+        session.close()
+        server.restart("fast")
+        points = InjectionPoints(server.connect())
+        assert points.arrived(BEGUN)
+        (reaper,) = points.waiting(BEGUN)
+        os.kill(reaper, signal.SIGTERM)
+        points.session.close()
+        session = resumed(server)
+        assert session.execute("SELECT label, state FROM shared_backups") == before
+        session.close()
+        tally.steps += 1
+
+
 @pytest.mark.parametrize("late", ["goes on", "is told to end"])
 def test_core_is_held_once_however_many_workers_were_sent_to_do_so(
     instrumented: Build, tally: Tally, late: str

@@ -99,6 +99,17 @@ def test_a_reaper_that_dies_is_replaced_and_the_backup_expires(server: Cluster, 
     assert state(user, "orphan") == "expired"
 
 
+def test_a_reaper_that_is_replaced_goes_by_the_settings_of_then(server: Cluster, user: Session) -> None:
+    """They are changed while there is none, which is no reload for the next one."""
+    first = reaper(user)
+    user.execute("SELECT shared_backup_start('short of room', true), shared_backup_stop('short of room', false)")
+    user.execute("SELECT pg_terminate_backend(%s)", (first,))
+    with changed(server, {"shared_backup.max_results": "0"}):
+        server.wait_until(lambda: reaper(user) not in (None, first), PATIENCE, "another reaper")
+        left = "SELECT label FROM shared_backups WHERE state = 'stopped'"
+        server.wait_until(lambda: not user.execute(left), PATIENCE, "it to forget what is beyond the limit")
+
+
 def test_an_expired_backup_makes_room_under_the_limit(server: Cluster, user: Session) -> None:
     with changed(server, {"shared_backup.max_backups": "1"}):
         user.execute("SELECT shared_backup_start('first', true, '200 ms')")
@@ -260,3 +271,26 @@ def test_the_reaper_sleeps_until_the_next_deadline(cluster: Cluster, client: Cli
         session.close()
         client.freeze()
         client.clear()
+
+
+def test_a_result_is_remembered_from_the_end_of_its_stop_on(instrumented: Build) -> None:
+    """However long that has taken since the time up to which the copy is covered."""
+    with open_cluster(instrumented, settings={"shared_backup.result_retention": "10min"}) as server:
+        session, stopper = server.connect(), server.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        session.execute("CREATE EXTENSION shared_backup_instruments")
+        points = InjectionPoints(session)
+        session.execute("SELECT shared_backup_clock_freeze()")
+        session.execute("SELECT shared_backup_start('slow', true)")
+        points.attach("stop-core-ended", "slow")
+        stop = stopper.submit("SELECT shared_backup_stop('slow', false)")
+        assert points.arrived("stop-core-ended", "slow", stop.done)
+        session.execute("SELECT shared_backup_clock_advance('9 min')")
+        points.detach()
+        stop.result(PATIENCE)
+        session.execute("SELECT shared_backup_clock_advance('9 min')")
+        assert state(session, "slow") == "stopped"
+        session.execute("SELECT shared_backup_clock_advance('2 min')")
+        assert session.execute("SELECT label FROM shared_backups") == []
+        for one in (session, stopper):
+            one.close()
