@@ -89,9 +89,9 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def explore(session: nox.Session) -> None:
-    """Every state that the model reaches in a small scope."""
+    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE."""
     install(session)
-    run(session, "python", "-m", "model", *session.posargs)
+    run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 
 @nox.session

@@ -12,7 +12,7 @@ import pytest
 from model import transition
 from model.__main__ import main
 from model.design import CATALOG, DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design, Settings, StopPolicy
-from model.explore import ALICE, SCOPES, Parents, Scope, explore
+from model.explore import Parents, explore, operations_of
 from model.interleave import Run, interleavings
 from model.numbers import StartPoint
 from model.operations import (
@@ -30,6 +30,7 @@ from model.operations import (
 )
 from model.outcomes import Ok, StopRow
 from model.promises import PROMISES, Transition
+from model.scope import ALICE, SCOPES, Scope
 from model.state import ACTIVE, LOST, Backup, BackupState, Cluster, Role, Session, initial
 from model.transition import Pending, Steps
 
@@ -91,7 +92,7 @@ def test_what_a_design_does_not_claim_has_a_shortest_counterexample(
     design: Design, promise: str, counterexample: tuple[Operation, ...]
 ) -> None:
     assert not next(p for p in PROMISES if p.name == promise).claimed_by(design)
-    assert explore(SCOPES["stock"](design)).broken[promise] == counterexample
+    assert operations_of(explore(SCOPES["stock"](design)).broken[promise]) == counterexample
 
 
 # Each promise is broken by a mutant of the transition relation
