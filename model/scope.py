@@ -208,9 +208,10 @@ OVERLAPPING: dict[str, Callable[[Design], Scope]] = {
 }
 """The same, where operations overlap and are cut off."""
 
+
 def to_look_at(design: Design) -> Scope:
     """Small enough for a person to walk about in."""
-    return Scope(design, roles=(DAVE, ERIN), hazards=(Hazard.ABSENCE,), policies=(StopPolicy.OWNER,), phases=True)
+    return Scope(design, roles=(DAVE, ERIN), hazards=(Hazard.ABSENCE,), phases=True)
 
 
 DEEP: dict[str, Callable[[Design], Scope]] = {

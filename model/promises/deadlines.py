@@ -8,7 +8,7 @@ from model.design import Design
 from model.operations import Advance, Operation, Renew
 from model.outcomes import Ok
 from model.promises.declaring import Transition, everyone, expires, forgets_or_resumes, promise
-from model.state import ACTIVE, Cluster
+from model.state import ACTIVE, Backup, Cluster
 from model.steps import Cancel, Lose
 from model.transition import Pending, finish, may_execute, may_stop, resume, run
 
@@ -59,10 +59,15 @@ def nothing_is_open_for_ever(t: Transition) -> bool:
     for cluster in let_end(t.design, t.after, t.left):
         last = max([backup.expires_at or 0 for _, backup in cluster.backups], default=0)
         ((later, _),) = run(t.design, cluster, Advance(max(0, last - cluster.now)))
-        endless = [b for _, b in later.backups if b.live and not (t.design.expiry and b.state is ACTIVE)]
+        endless = [backup for _, backup in later.backups if backup.live and not has_no_end(t.design, backup)]
         if endless or (t.design.session_bound and later.stock_backups()):
             return False
     return True
+
+
+def has_no_end(design: Design, backup: Backup) -> bool:
+    """Does it run without a deadline, although it could have had one?"""
+    return design.expiry and backup.state is ACTIVE and backup.expires_at is None
 
 
 def let_end(design: Design, cluster: Cluster, under_way: tuple[Pending | None, ...]) -> list[Cluster]:

@@ -51,9 +51,7 @@ def recorded(found: Graph) -> schema.Graph:
         settings=first.settings._asdict(),
         nodes=tuple(
             [
-                schema.Node(
-                    state=state(node.situation, first), broken=tuple([promises[name] for name in node.broken])
-                )
+                schema.Node(state=state(node.situation, first), broken=tuple([promises[name] for name in node.broken]))
                 for node in found.nodes
             ]
         ),
