@@ -90,7 +90,7 @@ def report(session: nox.Session) -> None:
 @nox.session
 def explore(session: nox.Session) -> None:
     """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE."""
-    install(session)
+    install(session, *(["compile"] if "--compiled" in session.posargs else []))
     run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 
