@@ -134,9 +134,10 @@ def run(chosen: argparse.Namespace) -> int:
     folder = new_folder(chosen.results.absolute(), when)
     try:
         with orderly_end(), own_console() as console:
+            found: dict[Task, Found] = {}
             kept: Kept | None = None
             if chosen.keep:
-                found, (kept, interrupted) = {}, keep(console, chosen)
+                kept, interrupted = keep(console, chosen)
             else:
                 found, interrupted = explore_all(console, tasks, Workers(model), workers)
             results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted)
@@ -221,7 +222,7 @@ def explore_all(
 
 
 def keep(console: Console, chosen: argparse.Namespace) -> tuple[Kept, bool]:
-    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search; the budget may, too."""
+    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search."""
     wanted = [promise for promise in PROMISES if promise.name in chosen.keep]
     scopes = {name: partial(scope_of, name) for name in chosen.scope or QUICK}
     until = time.monotonic() + chosen.budget if chosen.budget else None
