@@ -1,6 +1,5 @@
 """``nox -s explore``: what it prints and keeps, how it ends, and that a compiled model is the same model."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from harness.machine.project import ROOT
@@ -19,6 +19,8 @@ from properties.exploration.processes import Workers
 from properties.exploration.worker import Found, Progress, Task
 
 KEPT = "exploration.json"
+DEEP = ("--design", "durable", "--scope", "three sessions", "--sessions", "5", "--labels", "5", "--workers", "1")
+"""What nobody explores to its end."""
 
 
 def results(folder: Path) -> Exploration:
@@ -133,29 +135,30 @@ def test_the_smallest_sets_of_features_are_printed_and_kept(tmp_path: Path, capf
 def test_what_a_bound_ends_early_is_said_to_be_partial(
     bound: list[str], why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    deep = ["--design", "durable", "--scope", "three sessions", "--workers", "1", "--results", str(tmp_path)]
-    assert main([*deep, *bound]) == 0
+    assert main([*DEEP, *bound, "--results", str(tmp_path)]) == 0
     (explored,) = results(tmp_path).explored
     assert (results(tmp_path).verdict, explored.complete, explored.why) == (Conclusion.PARTIAL, False, why)
     assert "holds (so far)" in capfd.readouterr().out
 
 
 def test_ctrl_c_leaves_a_report_of_what_was_explored_and_no_process(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "properties.exploration", "--design", "durable", "--scope", "three sessions"]
-    run = subprocess.Popen([*program, "--results", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    while not (started := [int(pid) for pid in children.read_text().split()]):
+    program = [sys.executable, "-m", "properties.exploration", *DEEP, "--results", str(tmp_path)]
+    run = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while not (started := workers_of(run.pid)):
         assert run.poll() is None
         time.sleep(0.05)
-    time.sleep(1)  # whether it has begun to explore by then or not
-    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGINT)  # whether they explore by then or not
     printed, _ = run.communicate(timeout=600)
     assert run.returncode == 130
     assert "partial: interrupted" in printed
     assert results(tmp_path).verdict is Conclusion.INTERRUPTED
-    for pid in started:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that explore for this one."""
+    children = psutil.Process(pid).children()
+    return [child.pid for child in children if any("properties.exploration.worker" in word for word in child.cmdline())]
 
 
 def test_a_graph_says_of_each_design_what_the_model_says(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
