@@ -34,7 +34,7 @@ class Symmetry:
         if len(self.renamings) == 1:
             return in_order(situation, self.labels)
         alike = [in_order(with_roles(situation, names, self.roles), self.labels) for names in self.renamings]
-        return min(alike, key=repr)
+        return min(alike, key=told_apart)
 
 
 def in_order(situation: Situation, labels: list[str]) -> Situation:
@@ -62,6 +62,17 @@ def in_order(situation: Situation, labels: list[str]) -> Situation:
             cluster.running_backups,
         ),
         moved(under_way, order, names) if any(under_way) else under_way,
+    )
+
+
+def told_apart(situation: Situation) -> tuple[object, ...]:
+    """What tells a situation, in order, from one in which the roles are called otherwise."""
+    cluster, under_way = situation
+    return (
+        cluster.roles,
+        [role_key(session) for session in cluster.sessions],
+        [(one.owner, one.start_point, one.before.owner if one.before else "") for _, one in cluster.backups],
+        [(one.operation.label, one.next_phase.__name__, one.start_point) if one else () for one in under_way],
     )
 
 
