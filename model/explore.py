@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple, get_args
 
@@ -67,6 +67,9 @@ Visit = Callable[[Transition, Parents], None]
 Watch = Callable[[Exploration, int], bool]
 """Is told now and then how far it is, and how many situations wait; says whether to go on."""
 
+REMEMBERED = 1 << 16
+"""Of so many situations it is remembered which one stands for them: different steps lead to the same ones."""
+
 PAUSE = 1 << 8
 """Situations between two words to a watch."""
 
@@ -85,7 +88,7 @@ def explore(
     """
     design, began = scope.design, time.process_time()
     found = Exploration(scope)
-    one_of = representative(scope)
+    one_of = lru_cache(REMEMBERED)(representative(scope))
     begin = beginning(scope, first)
     parents: Parents = {one_of(begin): None}
     menu = Menu(scope)

@@ -1,5 +1,6 @@
 """``nox -s explore``: what it prints and keeps, how it ends, and that a compiled model is the same model."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import msgspec
 import psutil
 import pytest
 
+from benchmarks import spin
 from harness.machine.project import ROOT
 from harness.schema.exploration import Conclusion, Exploration, Graph, Verdict
 from model.design import DESIGNS
@@ -199,3 +201,15 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
         found.append(told)
     assert found[0] == found[1]
     assert len(found[0]) == 3
+
+
+@pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")
+def test_spin_finds_the_same_situations_and_transitions(capfd: pytest.CaptureFixture[str]) -> None:
+    assert spin.main(["--sessions", "2", "--labels", "2"]) == 0
+    assert capfd.readouterr().out.endswith("They agree.\n")
+
+
+def test_without_spin_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert spin.main([]) == 0
+    assert capfd.readouterr().out == "There is no Spin to compare with: apt-get install spin.\n"
