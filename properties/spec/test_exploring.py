@@ -208,6 +208,7 @@ def broken_in(features: frozenset[str], keep: tuple[Promise, ...]) -> set[str]:
 
 def test_a_smallest_set_keeps_its_promises_and_without_any_of_its_features_one_breaks() -> None:
     search = kept("any_session_stops_it", "stop_can_be_asked_again", "nothing_is_open_for_ever")
+    assert search.sets
     for features in search.sets:
         assert not broken_in(features, search.keep)
         found = dict(search.without(features))
