@@ -89,9 +89,9 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def explore(session: nox.Session) -> None:
-    """Every state that the model reaches in a small scope."""
-    install(session)
-    run(session, "python", "-m", "model", *session.posargs)
+    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE."""
+    install(session, *(["compile"] if "--compiled" in session.posargs else []))
+    run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 
 @nox.session

@@ -11,7 +11,8 @@ from harness.clients.client import Client
 from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import open_cluster
 from model.design import SHARED
-from model.explore import SCOPES, explore
+from model.explore import explore
+from model.scope import SCOPES
 from properties.recording.tally import Tally
 from properties.support.servers import PROBED
 from properties.walks.conformance import walk

@@ -75,8 +75,8 @@ def start_point(operation: Operation, outcome: Outcome | None) -> StartPoint | N
     return StartPoint(value) if isinstance(value, int) else None
 
 
-def stop_row(outcome: Outcome | None) -> StopRow | None:
-    """What a stop that succeeded handed out."""
+def stop_row(outcome: object) -> StopRow | None:
+    """What a stop that succeeded handed out; None for any other outcome, or for what is none."""
     return outcome.value if isinstance(outcome, Ok) and isinstance(outcome.value, StopRow) else None
 
 

@@ -141,8 +141,17 @@ class Cluster(NamedTuple):
 
     def remembered_points(self) -> list[StartPoint]:
         """The numbers of the starts of all backups that are remembered, whoever holds them."""
-        points = [backup.start_point for _, backup in self.backups]
+        points = [one.start_point for one in self.remembered() if one.start_point]
         return points + [s.stock.start_point for s in self.sessions if s is not None and s.stock is not None]
+
+    def places(self) -> list[int]:
+        """The places of those that have ended, in the order in which they ended."""
+        return [one.ended for one in self.remembered() if one.ended]
+
+    def remembered(self) -> list[Backup]:
+        """All backups under a label, and those that are to be put back under theirs if a start fails."""
+        backups = [backup for _, backup in self.backups]
+        return backups + [backup.before for backup in backups if backup.before is not None]
 
     def with_backups(self, backups: tuple[tuple[str, Backup], ...]) -> Cluster:
         """The same but for the backups. No ``_replace``, which takes five times as long."""

@@ -15,18 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from model.design import Design, StopPolicy
-from model.explore import (
-    ALICE,
-    BOB,
-    CAROL,
-    ROOT,
-    Parents,
-    Scope,
-    administration,
-    concrete,
-    explore,
-    history,
-)
+from model.explore import Parents, concrete, explore, history, operations_of
 from model.operations import (
     Abort,
     Advance,
@@ -49,7 +38,9 @@ from model.operations import (
 )
 from model.outcomes import Ok, Outcome, SqlState
 from model.promises import Transition
+from model.scope import ALICE, BOB, CAROL, ROOT, Scope, administration
 from model.state import Backup, Cluster, initial
+from model.steps import Situation
 from model.transition import MAX_LABEL_BYTES, acting_as, bad_label, refused, run
 
 ROLES = (ROOT, ALICE, BOB, CAROL)
@@ -81,7 +72,9 @@ class TransitionClass(NamedTuple):
 
 def classify(transition: Transition) -> TransitionClass:
     """The class of a transition: what the rule that decided it has looked at, and no more."""
-    design, before, operation, outcome, after = transition
+    design, before, operation, outcome, after = transition[:5]
+    assert isinstance(operation, Operation)
+    assert isinstance(outcome, Outcome)
     kind = type(operation).__name__
     result = "ok" if isinstance(outcome, Ok) else outcome.sqlstate.value
     if (fault := argument_fault(operation)) and result in DECIDED_BY_ARGUMENTS[fault == "NULL label"]:
@@ -237,8 +230,9 @@ def tour_of(scope: Scope) -> dict[TransitionClass, Path]:
     def visit(transition: Transition, parents: Parents) -> None:
         found = classify(transition)
         if found not in paths:
-            path = (*history(parents, transition.before), transition.operation)
-            paths[found] = concrete(scope.design, first, path)
+            way = history(parents, transition.situation)
+            path = concrete(scope, Situation(first), way, lambda one: classify(one) == found)
+            paths[found] = operations_of(path)
 
     explore(scope, promises=(), visit=visit, first=first)
     return paths

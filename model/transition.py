@@ -293,8 +293,13 @@ def stopped(cluster: Cluster, backup: Backup) -> Backup:
 
 
 def ended_last(cluster: Cluster) -> int:
-    """The place of a backup that ends now."""
-    return 1 + max([backup.ended for _, backup in cluster.backups], default=0)
+    """The place of a backup that ends now: also after those that a start is about to replace, which may come back."""
+    return 1 + max(cluster.places(), default=0)
+
+
+def ended_together(cluster: Cluster, backup: Backup) -> int:
+    """The place of a backup that ends in a restart, with others: they end in the order in which they started."""
+    return ended_last(cluster) + backup.start_point
 
 
 def handed_out(label: str, backup: Backup, *, repeated: bool) -> StopRow:
@@ -490,7 +495,7 @@ def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Ba
     """
     if backup.state is not LOST and (hazard is Hazard.COPY or (hazard is not None and backup.live)):
         forget_at = Time(cluster.now + cluster.settings.result_retention)
-        place = ended_last(cluster) + backup.start_point
+        place = ended_together(cluster, backup)
         lost = backup._replace(
             state=LOST, stop_time=None, forget_at=forget_at, ended=place, aborting=False, ending=False
         )
@@ -503,6 +508,7 @@ def comes_up(cluster: Cluster, backup: Backup, hazard: Hazard | None) -> list[Ba
     if backup.aborting:
         return [carried, None]
     ended = stopped(cluster, carried._replace(stop_time=backup.stop_time if backup.ending else cluster.now))
+    ended = ended._replace(ended=ended_together(cluster, backup))
     return [ended] if backup.ending else [carried, ended]
 
 

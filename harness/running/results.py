@@ -64,7 +64,7 @@ def writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def write_json(path: Path, results: schema.Run) -> None:
+def write_json(path: Path, results: schema.Circumstances) -> None:
     """Writes a file of results in one step, and leads ``latest`` to its folder."""
     fresh = path.with_name(f".{path.name}")
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
@@ -115,6 +115,17 @@ def circumstances(run: Run, seconds: float, settings: Mapping[str, str], librari
         git=git(),
         postgresql=schema.Server(run.postgres.version_string, run.postgres.bundled, {**DEFAULTS, **settings}),
         implementation=recorded(run.implementation),
+    )
+
+
+def circumstances_without_server(when: datetime, seconds: float) -> schema.Circumstances:
+    """Under which circumstances results came about for which no server ran."""
+    return schema.Circumstances(
+        when=when.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        machine=machine(),
+        versions=versions(()),
+        git=git(),
     )
 
 

@@ -79,8 +79,8 @@ class Implementation(Struct, frozen=True, kw_only=True):
     """The names of its settings, by the model's."""
 
 
-class Run(Struct, frozen=True, kw_only=True):
-    """The circumstances of a campaign or of a run of the benchmarks."""
+class Circumstances(Struct, frozen=True, kw_only=True):
+    """When and where something ran."""
 
     schema: int = SCHEMA
     """The version of this description."""
@@ -89,11 +89,16 @@ class Run(Struct, frozen=True, kw_only=True):
     seconds: float
     """How long it took."""
     selection: str | None = None
-    """The expression given with -k; null: everything."""
+    """Those that were asked for; null: everything."""
     machine: Machine
     versions: dict[str, str] = {}
     """Of python and the libraries."""
     git: Git | None = None
     """Null: not run from a repository."""
+
+
+class Run(Circumstances, frozen=True, kw_only=True):
+    """The circumstances of a campaign or of a run of the benchmarks; ``selection``: the expression given with -k."""
+
     postgresql: Server
     implementation: Implementation

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import product
 
 from model.design import Design
-from model.explore import ALICE, BOB, ROOT
 from model.interleave import Run, Schedule, in_turn, interleavings
 from model.operations import (
     Abort,
@@ -21,6 +20,7 @@ from model.operations import (
     Start,
     Stop,
 )
+from model.scope import ALICE, BOB, ROOT
 from model.state import Cluster, initial
 from model.transition import run
 from properties.concurrency.phase_by_phase import Case

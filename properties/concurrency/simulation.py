@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from model.design import SHARED, Design
-from model.explore import ALICE, ROOT, STALE
 from model.linearizability.linearize import Call
 from model.numbers import StartPoint, Time
 from model.operations import (
@@ -31,6 +30,7 @@ from model.operations import (
     Stop,
 )
 from model.outcomes import Failed, Ok, Outcome, SqlState, StopRow
+from model.scope import ALICE, ROOT, STALE
 from model.state import Cluster, Session, initial
 from model.transition import Pending, give_up, invoke, resume
 

@@ -13,8 +13,8 @@ from harness.server.injection_points import InjectionPoints
 from harness.server.probes import lowered_too_often
 from harness.server.session import Row
 from model.design import Design
-from model.explore import ROOT
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop
+from model.scope import ROOT
 from model.state import Cluster
 from model.transition import Pending, give_up, invoke, resume, run, view
 from properties.support.lockstep import Lockstep

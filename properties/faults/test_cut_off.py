@@ -7,9 +7,9 @@ not go on, and what goes on is protected without a gap. Afterwards the label wor
 import pytest
 
 from harness.clients.client import Client, Violation
-from model.explore import ROOT
 from model.operations import Abort, Advance, Connect, Restart, RestartKind, Start, Stop
 from model.outcomes import stop_row
+from model.scope import ROOT
 from properties.faults.cut_off import (
     GIVEN,
     HELD,

@@ -22,7 +22,7 @@ from harness.server.injection_points import (
 )
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import Session, SqlError
-from model.explore import CAROL
+from model.scope import CAROL
 from properties.faults.trials import START, WORK, kind_of, label_of
 from properties.recording.tally import Tally
 

@@ -7,11 +7,11 @@ files, start points and repeated stops are checked by the client.
 from harness.clients.client import Client, Violation
 from harness.clients.history import describe
 from harness.server.probes import forced_full_page_writes, live_backups
-from model.explore import ALICE, BOB, CAROL, ROOT
 from model.linearizability.schedule import explains, without_ghosts
 from model.operations import ListBackups, Operation, Renew, Restart
 from model.outcomes import BackupRow, Ok, Outcome
 from model.promises import Transition
+from model.scope import ALICE, BOB, CAROL, ROOT
 from model.state import Role, initial
 from model.tour import classify
 from model.transition import run, view

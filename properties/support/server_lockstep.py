@@ -15,9 +15,9 @@ from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, copying
 from harness.server.cluster import Cluster
 from harness.server.session import Row, SqlError
-from model.explore import ROOT
 from model.operations import Connect, Disconnect, Operation, Restart, RestartKind, Start, Stop
 from model.outcomes import Ok, Outcome, StopRow
+from model.scope import ROOT
 from model.state import LIVE, initial
 from model.transition import run
 from properties.recording.tally import Tally

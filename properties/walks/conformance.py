@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from harness.clients.client import Client, Violation
 from harness.clients.implementation import Implementation
 from model.design import Design, StopPolicy
-from model.explore import STALE
 from model.operations import (
     Abort,
     AddMember,
@@ -45,6 +44,7 @@ from model.operations import (
     StockStop,
     Stop,
 )
+from model.scope import STALE
 from model.state import Cluster
 from properties.recording.tally import Tally
 from properties.support.counterexamples import by_hand

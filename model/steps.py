@@ -1,0 +1,139 @@
+"""What may happen next where operations overlap: one begins, goes on by a phase, or is cut off.
+
+A situation is a cluster and what is under way on it. A step leads from one to the next. Where operations run one after
+the other nothing is ever under way, and a step is a whole operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model.design import Design
+from model.operations import Abort, Disconnect, Operation, Restart, Start, Stop
+from model.outcomes import Failed, Outcome, SqlState
+from model.state import Cluster
+from model.transition import Pending, disconnect, finish, give_up, invoke, resume, run
+
+UnderWay = tuple[Pending | None, ...]
+"""What each session is in the middle of, by number; None: nothing. Empty: operations run one after the other."""
+
+
+class Situation(NamedTuple):
+    """A cluster, and what is under way on it."""
+
+    cluster: Cluster
+    under_way: UnderWay = ()
+
+    def busy(self) -> list[Pending]:
+        """The operations that are under way."""
+        return [pending for pending in self.under_way if pending is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class NextPhase:
+    """The operation of a session takes its next phase."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The operation of a session is cancelled, and the session goes on."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """A session is lost in the middle of its operation."""
+
+    session: int
+
+
+CutOff = Cancel | Lose
+"""Between two phases. A loss that is noticed later is none of these: the operation goes on, and a session ends then."""
+
+Step = Operation | NextPhase | CutOff
+
+Result = Outcome | Pending | None
+"""What a step comes to. Pending: its operation is under way; None: there is nobody to be told."""
+
+CANCELLED = Failed(SqlState.QUERY_CANCELED)
+"""What the caller of a cancelled operation is told, also if it was too late."""
+
+
+def take(design: Design, situation: Situation, step: Step) -> list[tuple[Situation, Result]]:
+    """What a step may lead to: several only where a server may honestly do either."""
+    cluster, under_way = situation
+    if not under_way:
+        assert not isinstance(step, NextPhase | Cancel | Lose)
+        return [(Situation(after), outcome) for after, outcome in run(design, cluster, step)]
+    match step:
+        case NextPhase(session):
+            return after_phase(under_way, session, resume(design, cluster, pending_of(situation, session)))
+        case Cancel(session):
+            return after_phase(under_way, session, cut_off(design, situation, session))
+        case Lose(session):
+            left = [disconnect(after, Disconnect(session))[0][0] for after, _ in cut_off(design, situation, session)]
+            return [(Situation(after, without(under_way, session)), None) for after in left]
+        case Restart():
+            nothing = (None,) * len(under_way)
+            return [(Situation(after, nothing), result) for after, result in invoke(design, cluster, step)]
+        case _:
+            return after_phase(under_way, getattr(step, "session", None), invoke(design, cluster, step))
+
+
+def after_phase(
+    under_way: UnderWay, session: int | None, steps: tuple[tuple[Cluster, Outcome | Pending], ...]
+) -> list[tuple[Situation, Result]]:
+    """The situations after a phase of a session's operation (None: nobody's)."""
+    found: list[tuple[Situation, Result]] = []
+    for after, result in steps:
+        if session is None or (under_way[session] is None and not isinstance(result, Pending)):
+            found.append((Situation(after, under_way), result))
+        else:
+            pending = result if isinstance(result, Pending) else None
+            found.append((Situation(after, (*under_way[:session], pending, *under_way[session + 1 :])), result))
+    return found
+
+
+def cut_off(design: Design, situation: Situation, session: int) -> tuple[tuple[Cluster, Failed], ...]:
+    """The operation leaves no trace; if core has ended the backup already, the server brings it to its end."""
+    cluster, pending = situation.cluster, pending_of(situation, session)
+    traceless = give_up(cluster, pending)
+    if traceless is not None:
+        return ((traceless, CANCELLED),)
+    return tuple([(after, CANCELLED) for after, _ in finish(design, resume(design, cluster, pending))])
+
+
+def pending_of(situation: Situation, session: int) -> Pending:
+    """What the session is in the middle of; it must be in the middle of something."""
+    pending = situation.under_way[session]
+    assert pending is not None
+    return pending
+
+
+def without(under_way: UnderWay, session: int) -> UnderWay:
+    """The same, but this session is in the middle of nothing."""
+    return (*under_way[:session], None, *under_way[session + 1 :])
+
+
+def phase(pending: Pending | None, result: Result) -> str:
+    """The name, in words, of the phase that an operation took from where it was; empty: it took all of them at once."""
+    if pending is not None:
+        return words(pending)
+    return FIRST_PHASES[type(result.operation)] if isinstance(result, Pending) else ""
+
+
+def words(pending: Pending) -> str:
+    """The name of the phase that comes next, in words."""
+    return pending.next_phase.__name__.replace("_", " ")
+
+
+FIRST_PHASES: dict[type, str] = {Start: "reserve", Stop: "claim to stop", Abort: "claim to abort"}
+
+
+def acted(situation: Situation, step: Step) -> Operation | CutOff:
+    """Which operation a step is of, or how it cuts one off."""
+    return pending_of(situation, step.session).operation if isinstance(step, NextPhase) else step

@@ -1,0 +1,234 @@
+"""Explores designs by the model alone, and says which promises each keeps.
+
+    nox -s explore -- [--design NAME] [--scope NAME] [--set AXIS=VALUE] [--workers N] [--budget SECONDS] [--memory MB]
+    nox -s explore -- --keep PROMISE [--keep PROMISE]      the smallest sets of features that keep these promises
+    nox -s explore -- --compiled                           the same at 1.6 to 2 times the rate, once it is compiled
+    nox -s explore -- --graph                              and the situations of a small scope, for a page
+
+Exit status: 0 no design breaks a promise that it claims; 1 one does; 2 the arguments are wrong, and one sentence says
+how; 130 interrupted: then the results are of what was explored until then.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+from msgspec.structs import replace
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from harness.machine.postgres import SetupError
+from harness.machine.processes import orderly_end
+from harness.machine.project import ROOT
+from harness.running.commandline import INTERRUPTED, exit_status
+from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
+from harness.running.terminal import Progress as Line
+from harness.running.terminal import live, nearer, own_console
+from harness.schema.exploration import Conclusion, Kept
+from model.axes import AXES, moved
+from model.design import DESIGNS, SHARED, Design
+from model.promises import PROMISES
+from model.scope import DEEP, OVERLAPPING, SCOPES, scope_of, to_look_at
+from properties.exploration.compiled import compiled_model
+from properties.exploration.graphs import write_graph
+from properties.exploration.keeping import show_kept, smallest_sets
+from properties.exploration.processes import Workers
+from properties.exploration.results import RESULTS_FILE, results_of
+from properties.exploration.showing import show
+from properties.exploration.worker import MEGABYTE, Found, Progress, Task
+
+STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conclusion.INTERRUPTED: INTERRUPTED}
+"""Exit statuses."""
+SHARE_OF_MEMORY = 0.7
+"""Of what is free, for all processes together."""
+QUICK = ("settings", "stock", "owners", "restarts", *OVERLAPPING)
+"""The scopes in which sets of features are looked for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns the exit status."""
+    chosen = parser().parse_args(arguments)
+    return exit_status(lambda: run(chosen))
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """See the class."""
+        self.exit(2, f"{self.prog} {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    axes = ", ".join(f"{axis.name} ({' or '.join(axis.costs)})" for axis in AXES)
+    result = Parser(prog="nox -s explore --", description="Which designs keep which promises, by the model alone.")
+    add = result.add_argument
+    add("--design", action="append", metavar="NAME", choices=DESIGNS, help=f"only this one of {', '.join(DESIGNS)}")
+    add(
+        "--set",
+        action="append",
+        metavar="AXIS=VALUE",
+        type=feature,
+        default=[],
+        help=f"explore the design (shared, unless --design names others) with this of an axis: {axes}",
+    )
+    scopes = {**SCOPES, **OVERLAPPING, **DEEP}
+    add(
+        "--scope",
+        action="append",
+        metavar="NAME",
+        choices=scopes,
+        help=f"only this one of {', '.join(scopes)} (default: all but {', '.join(DEEP)})",
+    )
+    add(
+        "--keep",
+        action="append",
+        metavar="PROMISE",
+        choices=[promise.name for promise in PROMISES],
+        help="find the smallest sets of features that keep this one; may be repeated",
+    )
+    add("--graph", action="store_true", help="write graph-<design>.json: every situation of a small scope")
+    add("--compiled", action="store_true", help="compile the model first, unless that is done")
+    add("--phases", action="store_true", default=None, help="operations overlap and are cut off, in all scopes")
+    add("--sessions", metavar="N", type=positive, help="so many, in all scopes")
+    add("--labels", metavar="N", type=positive, help="so many, in all scopes")
+    add("--workers", metavar="N", type=positive, help="processes, each for one scope of one design (default: cores)")
+    add("--budget", metavar="SECONDS", type=positive, help="for all: what is not explored then is said to be partial")
+    add("--memory", metavar="MB", type=positive, help="for all processes (default: most of what is free); the same")
+    add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
+    return result
+
+
+def positive(text: str) -> int:
+    """A number of things of which there is at least one."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def feature(text: str) -> tuple[str, str]:
+    """An axis and a value."""
+    axis, separator, value = text.partition("=")
+    if not separator:
+        raise ValueError(text)
+    return axis, value
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Explores, shows and keeps what was found; raises SetupError."""
+    designs, when, began = chosen_designs(chosen), datetime.now(UTC), time.monotonic()
+    workers = chosen.workers or len(os.sched_getaffinity(0))
+    tasks = [] if chosen.keep else tasks_of(chosen, designs, workers)
+    if chosen.keep:
+        designs = []
+    model = compiled_model() if chosen.compiled else ROOT
+    folder = new_folder(chosen.results.absolute(), when)
+    try:
+        with orderly_end(), own_console() as console:
+            found: dict[Task, Found] = {}
+            kept: Kept | None = None
+            if chosen.keep:
+                kept, interrupted = keep(console, chosen)
+            else:
+                found, interrupted = explore_all(console, tasks, Workers(model), workers)
+            results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted)
+            with writing(folder):
+                graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
+                results = replace(results, compiled=chosen.compiled, kept=kept, graphs=graphs)
+                write_json(folder / RESULTS_FILE, results)
+            if kept is not None:
+                show_kept(console, kept)
+            else:
+                show(console, results)
+            console.print(f"\nResults: {nearer(folder)}", soft_wrap=True)
+    except BaseException:
+        if not (folder / RESULTS_FILE).exists():
+            remove_folder(folder)
+        raise
+    return STATUS[results.verdict]
+
+
+def chosen_designs(chosen: argparse.Namespace) -> list[Design]:
+    """The designs to explore; raises SetupError."""
+    bases = [DESIGNS[name] for name in chosen.design or ([SHARED.name] if chosen.set else DESIGNS)]
+    try:
+        return [moved(base, dict(chosen.set)) for base in bases]
+    except ValueError as error:
+        raise SetupError(f"--set: {error}.") from None
+
+
+def tasks_of(chosen: argparse.Namespace, designs: Sequence[Design], workers: int) -> list[Task]:
+    """Each scope of each design."""
+    memory = chosen.memory * MEGABYTE if chosen.memory else int(psutil.virtual_memory().available * SHARE_OF_MEMORY)
+    until = time.monotonic() + chosen.budget if chosen.budget else None
+    return [
+        Task(
+            design=design,
+            scope=scope,
+            sessions=chosen.sessions,
+            labels=chosen.labels,
+            phases=chosen.phases,
+            until=until,
+            memory=memory // workers,
+        )
+        for design in designs
+        for scope in chosen.scope or (*SCOPES, *OVERLAPPING)
+    ]
+
+
+@dataclass
+class Dashboard:
+    """How far all of it is."""
+
+    tasks: int
+    line: Line = field(default_factory=Line)
+    at_work: dict[Task, Progress] = field(default_factory=dict)
+    found: dict[Task, Found] = field(default_factory=dict)
+
+    def hear(self, task: Task, news: Progress | Found) -> None:
+        """Something is known of a task."""
+        if isinstance(news, Found):
+            self.at_work.pop(task, None)
+            self.found[task] = news
+        else:
+            self.at_work[task] = news
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.line.line(len(self.found), self.tasks, f"{self.tasks} scopes of designs")
+        for task, progress in list(self.at_work.items()):
+            yield (
+                f"  {task.design.name}, {task.scope}: {progress.transitions:,} transitions, "
+                f"{progress.states:,} states, {progress.waiting:,} of them waiting"
+            )
+
+
+def explore_all(
+    console: Console, tasks: Sequence[Task], workers: Workers, at_once: int
+) -> tuple[dict[Task, Found], bool]:
+    """What was found, and whether that was interrupted; raises SetupError."""
+    dashboard = Dashboard(len(tasks))
+    with live(console, dashboard):
+        finished = workers.do_all(tasks, at_once, dashboard.hear)
+    return dashboard.found, not finished
+
+
+def keep(console: Console, chosen: argparse.Namespace) -> tuple[Kept, bool]:
+    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search."""
+    wanted = [promise for promise in PROMISES if promise.name in chosen.keep]
+    scopes = {name: partial(scope_of, name) for name in chosen.scope or QUICK}
+    until = time.monotonic() + chosen.budget if chosen.budget else None
+    with console.status(f"looking for sets of features that keep {len(wanted)} promises"):
+        return smallest_sets(wanted, scopes, lambda _found, _waiting: until is None or time.monotonic() < until)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

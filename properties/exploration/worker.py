@@ -1,0 +1,143 @@
+"""``python -m properties.exploration.worker``: explores one scope of one design, in a process of its own.
+
+It reads a ``Task`` from its standard input, and writes lines of JSON: ``Progress`` now and then, and a ``Found`` at the
+end. SIGTERM ends it early, with what it has found so far.
+"""
+
+import gc
+import resource
+import signal
+import sys
+import time
+from dataclasses import replace
+from types import FrameType
+
+import msgspec
+
+from harness.schema import exploration as schema
+from model.design import Design
+from model.explore import Exploration, explore
+from model.promises import PROMISES
+from model.scope import Scope, scope_of
+from properties.exploration.records import counterexample
+
+SECONDS_BETWEEN = 0.5
+"""Between two lines of progress."""
+KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What to explore."""
+
+    design: Design
+    scope: str
+    """Its name."""
+    sessions: int | None = None
+    """Other than the scope's."""
+    labels: int | None = None
+    """The same."""
+    phases: bool | None = None
+    """The same."""
+    symmetry: bool | None = None
+    """The same."""
+    promises: tuple[str, ...] | None = None
+    """Only these, by name; None: all."""
+    until: float | None = None
+    """When to stop, on the clock of ``time.monotonic``; None: at the end."""
+    memory: int
+    """Bytes that it may use."""
+
+    def in_full(self) -> Scope:
+        """The scope."""
+        found = scope_of(self.scope, self.design)
+        if self.sessions is not None:
+            found = replace(found, sessions=self.sessions)
+        if self.labels is not None:
+            found = replace(found, labels=tuple([chr(ord("a") + number) for number in range(self.labels)]))
+        if self.phases is not None:
+            found = replace(found, phases=self.phases)
+        return found if self.symmetry is None else replace(found, symmetry=self.symmetry)
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    """How far it is."""
+
+    states: int
+    transitions: int
+    waiting: int
+    """Situations whose steps are still to be taken."""
+
+
+class Found(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """What was found."""
+
+    explored: schema.Explored
+    broken: dict[str, schema.Counterexample]
+
+
+News = Progress | Found
+
+
+class Stopped:
+    """Why it is to end early, if it is."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.why = ""
+        self.told = time.monotonic()
+        signal.signal(signal.SIGTERM, self.interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this sees to it
+
+    def interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """Somebody wants it to end."""
+        self.why = "interrupted"
+
+    def watch(self, found: Exploration, waiting: int) -> bool:
+        """Tells of the progress; says whether to go on."""
+        now = time.monotonic()
+        if now - self.told > SECONDS_BETWEEN:
+            self.told = now
+            tell(Progress(found.states, found.transitions, waiting))
+        if self.task.until is not None and now > self.task.until:
+            self.why = "the time was up"
+        elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE > self.task.memory:
+            self.why = f"{self.task.memory // MEGABYTE} MB of memory were not enough"
+        return not self.why
+
+
+def tell(news: News) -> None:
+    """Writes a line."""
+    sys.stdout.buffer.write(msgspec.json.encode(news) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def carry_out(task: Task, stopped: Stopped) -> Found:
+    """Explores."""
+    scope = task.in_full()
+    promises = [one for one in PROMISES if task.promises is None or one.name in task.promises]
+    gc.disable()  # states hold no cycles, and looking for some among millions takes a tenth of the time
+    found = explore(scope, tuple(promises), watch=stopped.watch)
+    explored = schema.Explored(
+        design=task.design.name,
+        scope=task.scope,
+        phases=scope.phases,
+        symmetry=scope.symmetry,
+        states=found.states,
+        transitions=found.transitions,
+        depth=found.depth,
+        seconds=round(found.seconds, 3),
+        complete=found.complete,
+        why="" if found.complete else stopped.why or "a claim is broken",
+    )
+    broken = {name: counterexample(task.scope, scope, path) for name, path in found.broken.items()}
+    return Found(explored=explored, broken=broken)
+
+
+def main() -> None:
+    """The process."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    tell(carry_out(task, Stopped(task)))
+
+
+if __name__ == "__main__":
+    main()
