@@ -162,7 +162,7 @@ def core_counts_what_runs(t: Transition) -> bool:
 )
 def limit_is_kept(t: Transition) -> bool:
     """A start of core's own is no start of ours, but for the design that is core's."""
-    limit = t.design.limit(t.after.settings)
+    limit = t.after.max_backups
     return limit is None or held(t.design, t.after) <= limit
 
 
@@ -172,7 +172,7 @@ def limit_is_kept(t: Transition) -> bool:
     about=(Stop, Advance, SetResults),
 )
 def oldest_results_go_first(t: Transition) -> bool:
-    limit = t.after.settings.max_results
+    limit = t.after.max_results
     kept = [backup.ended for _, backup in t.after.backups if backup.ended]
     gone = [
         backup.ended

@@ -206,7 +206,7 @@ def last_start(outcomes: list[Outcome | None], operations: tuple[Operation, ...]
 def explain(crowd: Crowd) -> None:
     """Raises Violation if no order of phases explains the history."""
     client, design = crowd.client, crowd.client.implementation.design
-    answer = linearize(design, initial(design.settings, ROLES, 2), calls_of(client.history))
+    answer = linearize(design, initial(design, ROLES, 2), calls_of(client.history))
     if isinstance(answer, Unexplained):
         raise Violation(
             "no order of the phases explains these operations:\n" + "\n".join(map(str, answer.window.calls))
