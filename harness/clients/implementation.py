@@ -1,7 +1,7 @@
 """What the bench tests: a design, and the SQL that carries out its operations.
 
-An implementation is data. ``SHARED`` is the extension, ``DURABLE`` the same with backups that survive restarts,
-``STOCK`` is core's session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing
+An implementation is data. ``SHARED`` is the extension, ``SHARED_FIXED`` the same in preallocated memory, ``DURABLE``
+with backups that survive restarts, ``STOCK`` is core's session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing
 in the bench tells them apart.
 """
 
@@ -18,6 +18,7 @@ from harness.server.session import Session
 from model.design import DESIGNS, Design, OnRestart
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
+from model.design import SHARED_FIXED as SHARED_FIXED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
 
 
@@ -141,13 +142,23 @@ DURABLE = replace(
     server_settings={"shared_backup.durable": "on"},
 )
 
+SHARED_FIXED = replace(
+    SHARED,
+    name="shared_fixed",
+    design=SHARED_FIXED_DESIGN,
+    server_settings={
+        "shared_backup.storage": "fixed",
+        "shared_backup.max_backups": str(SHARED_FIXED_DESIGN.settings.max_backups),
+    },
+)
+
 TABLES = ("design", "settings", "server_settings")
 """The fields that are tables."""
 
 LISTS = ("prepare", "prepare_instruments", "capabilities", "functions")
 """The fields that are lists."""
 
-BUILT_IN = {"shared": SHARED, "durable": DURABLE, "stock": STOCK}
+BUILT_IN = {one.name: one for one in (SHARED, SHARED_FIXED, DURABLE, STOCK)}
 
 
 def without_instruments(implementation: Implementation) -> Implementation:
@@ -175,7 +186,7 @@ def install(implementation: Implementation, session: Session) -> None:
 
 
 def find_implementation(name_or_path: str) -> Implementation:
-    """``shared``, ``durable``, ``stock``, or the path of a TOML file; raises SetupError."""
+    """One of ``BUILT_IN``, or that of a TOML file whose path it is; raises SetupError."""
     if name_or_path in BUILT_IN:
         return BUILT_IN[name_or_path]
     path = Path(name_or_path)
