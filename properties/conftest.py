@@ -26,6 +26,7 @@ from properties.support.servers import (  # noqa: F401
     durable,
     durable_backups,
     expiring,
+    fixed,
     forgetful,
     implementation,
     instrumented,

@@ -149,6 +149,7 @@ SHARED_FIXED = replace(
     server_settings={
         "shared_backup.storage": "fixed",
         "shared_backup.max_backups": str(SHARED_FIXED_DESIGN.settings.max_backups),
+        "shared_backup.max_results": str(SHARED_FIXED_DESIGN.settings.max_results),
     },
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.building.build import Build, Flavour, Special, build
 from harness.clients.client import Client
-from harness.clients.implementation import DURABLE, STOCK, Capability, Implementation, find_implementation, install
+from harness.clients.implementation import DURABLE, SHARED_FIXED, STOCK, Capability, Implementation, find_implementation, install
 from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
 from harness.machine.scratch import temporary_folder
@@ -123,6 +123,13 @@ def durable(instrumented: Build, durable_backups: None, forgetful: None) -> Iter
     """A client of the extension whose backups survive restarts, on a server of its own."""
     with installed_server(instrumented, DURABLE) as cluster:
         yield Client(cluster, DURABLE)
+
+
+@pytest.fixture(scope="module")
+def fixed(instrumented: Build, only_the_extension: None, forgetful: None) -> Iterator[Client]:
+    """A client of the extension whose backups are in preallocated memory, on a server of its own."""
+    with installed_server(instrumented, SHARED_FIXED) as cluster:
+        yield Client(cluster, SHARED_FIXED)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from harness.clients.client import Client, Violation
 from harness.clients.implementation import Implementation
-from model.design import Design, StopPolicy
+from model.design import SHARED_FIXED, Design, StopPolicy, Storage
 from model.explore import STALE
 from model.operations import (
     Abort,
@@ -84,7 +84,14 @@ SETTINGS: dict[str, st.SearchStrategy[Operation]] = {
     "max_results": st.builds(SetResults, st.sampled_from([None, 0, 1, 2])),
 }
 """By the names that an implementation has for them."""
-settings = suited(lambda walk: st.one_of(*(SETTINGS[name] for name in walk.implementation.settings)))
+BEYOND_THE_ROOM = st.just(SetLimit(1 + (SHARED_FIXED.settings.max_backups or 0)))
+"""Drawn where memory is preallocated: it applies only when the server is restarted."""
+settings = suited(
+    lambda walk: st.one_of(
+        *(SETTINGS[name] for name in walk.implementation.settings),
+        *[BEYOND_THE_ROOM] * (walk.design.storage is Storage.FIXED),
+    )
+)
 changes_of_roles = st.one_of(
     st.builds(Grant, commoners),
     st.builds(Revoke, commoners),
@@ -135,7 +142,8 @@ class Walk(RuleBasedStateMachine):
     )
     def connect_everyone(self, roles: list[str], chance: int, running: dict[str, int]) -> None:
         """``running``: what sessions have started already, for Hypothesis lets many a walk do without either start."""
-        self.restarts = chance % 3 if self.implementation.durable else chance // 7  # forgets all: seldom
+        often = self.implementation.durable or self.design.storage is Storage.FIXED
+        self.restarts = chance % 3 if often else chance // 7  # forgets all, and changes nothing else: seldom
         for number, role in enumerate(roles):
             self.step(Connect(number, role))
         for label, session in running.items():
