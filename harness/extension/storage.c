@@ -26,8 +26,9 @@
  *	 backups, which have a control file, DURABLE_FILES_SIZE.  The label file
  *	 fits there, and a tablespace map of some lines.  Longer ones take whole
  *	 pages; they may find none that are free and contiguous, and then the start
- *	 fails.  Results cannot take what live backups need, because of
- *	 max_results_size, beyond which the oldest are forgotten.
+ *	 fails.  Results take no more than max_results_size, whatever their files
+ *	 are, because beyond that the oldest are forgotten: so there is room for
+ *	 that, and for the files of live backups beside.
  *
  * Beside as many entries, labels and files as the settings ask for there is one
  * of each per process, for what a process has under way: a label that turns out
@@ -171,15 +172,17 @@ PlanFixed(StoragePlan *plan, Size entry_size, Size label_size)
 	Size		least = StorageSizeOfFiles(1, true);
 	Size		number = (Size) MaxBackends + shared_backup_max_backups +
 		shared_backup_max_results;
-	Size		files_size = mul_size(number, least);
-
-	if (shared_backup_durable)
-		CountStateFiles(&number, &files_size);
+	Size		files_size;
 
 	plan->max_backups = shared_backup_max_backups;
 	plan->max_results = shared_backup_max_results;
 	plan->max_results_size = mul_size(shared_backup_max_results,
 									  entry_size + label_size + least);
+
+	files_size = add_size(mul_size(number - shared_backup_max_results, least),
+						  plan->max_results_size);
+	if (shared_backup_durable)
+		CountStateFiles(&number, &files_size);
 	plan->entries_size =
 		AreaSize(PagesForObjects(number, entry_size + TABLE_ITEM_HEADER) +
 				 PagesForObjects(number, label_size) +
