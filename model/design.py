@@ -85,8 +85,8 @@ STOCK = Design("stock", session_bound=True, expiry=False, lease=False, fencing=F
 SHARED = Design("shared")
 """The extension as it ships."""
 
-SHARED_FIXED = Design("shared_fixed", storage=Storage.FIXED, settings=Settings(max_backups=3))
-"""The extension with ``storage = fixed``: preallocated memory, and so a maximum; small, so that walks meet it."""
+SHARED_FIXED = Design("shared_fixed", storage=Storage.FIXED, settings=Settings(max_backups=32))
+"""The extension with ``storage = fixed``: preallocated memory, and so a maximum."""
 
 THREAD = Design("thread", settings=Settings(result_retention=0), expiry=False, lease=False, fencing=False)
 """What the thread proposes: state under a label in shared memory, and nothing else."""

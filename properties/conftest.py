@@ -40,6 +40,7 @@ from properties.support.servers import (  # noqa: F401
     special,
     starters,
     stock,
+    thread,
     tokens,
     workdir,
 )

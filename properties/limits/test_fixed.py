@@ -138,6 +138,17 @@ def test_what_the_limits_allow_there_is_room_for(server: Cluster, user: Session,
         assert dynamic_shared_memory(server) == segments, "it has taken dynamic shared memory"
 
 
+def test_what_one_backup_leaves_free_is_enough_for_any_other(server: Cluster, user: Session) -> None:
+    """... because short labels and files take as much memory as longer ones, and memory does not go to pieces."""
+    sizes = set()
+    for label in ("a", "b" * 1024):
+        user.execute(START, (label,))
+        user.execute(STOP, (label,))
+        (((results, size),)) = user.execute("SELECT results, results_size FROM shared_backup_counts()")
+        sizes.add(size // results)
+    assert len(sizes) == 1
+
+
 @pytest.fixture
 def large_maps(server: Cluster, user: Session) -> None:
     """Backups have tablespace maps of many pages."""

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from harness.clients.client import Client, Violation
 from harness.clients.implementation import Implementation
-from model.design import SHARED_FIXED, Design, StopPolicy, Storage
+from model.design import Design, StopPolicy, Storage
 from model.explore import STALE
 from model.operations import (
     Abort,
@@ -84,12 +84,17 @@ SETTINGS: dict[str, st.SearchStrategy[Operation]] = {
     "max_results": st.builds(SetResults, st.sampled_from([None, 0, 1, 2])),
 }
 """By the names that an implementation has for them."""
-BEYOND_THE_ROOM = st.just(SetLimit(1 + (SHARED_FIXED.settings.max_backups or 0)))
-"""Drawn where memory is preallocated: it applies only when the server is restarted."""
+
+
+def beyond_the_room(design: Design) -> list[st.SearchStrategy[Operation]]:
+    """Where memory is preallocated, a limit that applies only when the server is restarted."""
+    return [st.just(SetLimit(1 + (design.settings.max_backups or 0)))] if design.storage is Storage.FIXED else []
+
+
 settings = suited(
     lambda walk: st.one_of(
         *(SETTINGS[name] for name in walk.implementation.settings),
-        *[BEYOND_THE_ROOM] * (walk.design.storage is Storage.FIXED),
+        *beyond_the_room(walk.design),
     )
 )
 changes_of_roles = st.one_of(
