@@ -565,7 +565,9 @@ class Client:
 
     def look_into_configuration(self) -> None:
         """Raises SqlError if the server would refuse a setting as the file has it now."""
-        refused = self.admin.execute("SELECT name, setting FROM pg_file_settings WHERE error IS NOT NULL AND name ~ '[.]'")
+        refused = self.admin.execute(
+            "SELECT name, setting FROM pg_file_settings WHERE error IS NOT NULL AND name ~ '[.]'"
+        )
         if refused:
             raise SqlError(SqlState.INVALID_PARAMETER_VALUE, f"invalid value for parameter: {refused}")
 

@@ -20,8 +20,8 @@ from model.design import DESIGNS, Design, OnRestart
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
 from model.design import SHARED_FIXED as SHARED_FIXED_DESIGN
-from model.design import THREAD as THREAD_DESIGN
 from model.design import STOCK as STOCK_DESIGN
+from model.design import THREAD as THREAD_DESIGN
 
 
 class Capability(StrEnum):
@@ -143,7 +143,6 @@ DURABLE = replace(
     design=DURABLE_DESIGN,
     server_settings={"shared_backup.durable": "on"},
 )
-
 
 
 def with_room(max_backups: int) -> Implementation:
