@@ -1,9 +1,9 @@
 """What the bench tests: a design, and the SQL that carries out its operations.
 
 An implementation is data. ``SHARED`` is the extension, ``SHARED_FIXED`` the same in preallocated memory, ``DURABLE``
-with backups that survive restarts, ``THREAD`` without what the thread's proposal lacks, ``STOCK`` is core's session-bound
-pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing
-in the bench tells them apart.
+with backups that survive restarts, ``THREAD`` without what the thread's proposal lacks, ``STOCK`` is core's
+session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing in the bench tells
+them apart.
 """
 
 import tomllib
