@@ -49,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="dev", help="how long to look")
     group.addoption("--sanitize", action="store_true", help="build the extension with sanitizers")
     group.addoption("--gcov", action="store_true", help="build the extension with counters of lines and branches")
-    group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
+    named = "shared, shared_fixed, thread, durable, stock, or a TOML file of one"
+    group.addoption("--implementation", default="shared", help=named)
 
 
 def pytest_configure(config: pytest.Config) -> None:
