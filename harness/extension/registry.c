@@ -345,11 +345,11 @@ MaxResultsSize(void)
 {
 	int64		size = shared_backup_max_results_size < 0 ? -1 :
 		shared_backup_max_results_size * INT64CONST(1024);
+	int64		room = (int64) header->plan.max_results_size;
 
 	if (!header->plan.fixed)
 		return size;
-	return size < 0 ? header->plan.max_results_size :
-		Min(size, header->plan.max_results_size);
+	return size < 0 ? room : Min(size, room);
 }
 
 static const StoragePlan *

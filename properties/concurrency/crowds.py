@@ -128,7 +128,8 @@ class CrowdPlan:
     def beginning(self, crowd: Crowd) -> Cluster:
         """The model's state before anything has happened."""
         design = crowd.client.implementation.design
-        settings = design.settings._replace(max_backups=self.limit, stop_policy=self.policy)
+        limit = design.settings.max_backups if self.limit is None else self.limit
+        settings = design.settings._replace(max_backups=limit, stop_policy=self.policy)
         return initial(design, ROLES, len(self.roles), settings)
 
 

@@ -179,7 +179,7 @@ def test_every_refusal_about_a_backup_helps(admin: Session, cluster: Cluster, cl
         assert token not in f"{error.message}{error.detail}{error.hint}", "the right token is told"
     client.set(max_backups=1)
     assert helps(refusal(admin, "SELECT shared_backup_start('b', true)", "53400", "too many"))
-    client.set(max_backups=None)
+    client.set(max_backups=client.design.settings.max_backups)
     admin.execute("SELECT pg_backup_start('own', true)")
     for function in (STOP, ABORT):
         assert helps(refusal(admin, function, "55000", "in progress in this session"))
