@@ -30,7 +30,7 @@ PROBED = {"full_page_writes": "off"}
 """Settings under which core's hidden counter can be read from outside."""
 
 
-FEW = 3
+FEW = 1
 """Backups that memory is preallocated for, where walks are to meet that limit."""
 
 
