@@ -44,6 +44,7 @@ SUITES = (
     "tablespaces",
     "bench_speed",
     "durable",
+    "fixed",
     "linearize",
 )
 """In this order: what is shared is set up once."""

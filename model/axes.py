@@ -181,6 +181,8 @@ def moved(design: Design, features: Mapping[str, str]) -> Design:
     name = " ".join([design.name, *(f"{axis}={value}" for axis, value in features.items())])
     for axis, value in features.items():
         design = BY_NAME[axis].having(design, value)
+    if design.storage is Storage.FIXED and design.settings.max_backups is None:
+        raise ValueError("storage=fixed needs a limit, for as many backups as memory is set aside for: add limit=2")
     return replace(design, name=name)
 
 

@@ -36,6 +36,13 @@ class OnRestart(StrEnum):
     """They are read back from state files, and the core is told again before anyone can see or stop them."""
 
 
+class Room(NamedTuple):
+    """What memory is preallocated for when the server starts. It stays so until the next start; None: no bound."""
+
+    max_backups: int | None = None
+    max_results: int | None = None
+
+
 class Settings(NamedTuple):
     """What an administrator may change by a reload."""
 
@@ -67,12 +74,9 @@ class Design:
     """A stop, an abort and a renewal may name the start that they mean."""
     on_restart: OnRestart = OnRestart.FORGET
 
-    def limit(self, settings: Settings) -> int | None:
-        """Live backups allowed at once. What is preallocated is as much as the design says, whatever the setting."""
-        most = self.settings.max_backups
-        if self.storage is Storage.DYNAMIC or most is None:
-            return settings.max_backups
-        return most if settings.max_backups is None else min(most, settings.max_backups)
+    def room(self, settings: Settings) -> Room:
+        """What memory a server has that is started with these settings; unless it is fixed, it grows without bound."""
+        return Room() if self.storage is Storage.DYNAMIC else Room(settings.max_backups, settings.max_results)
 
 
 STOCK = Design("stock", session_bound=True, expiry=False, lease=False, fencing=False)
@@ -82,7 +86,7 @@ SHARED = Design("shared")
 """The extension as it ships."""
 
 SHARED_FIXED = Design("shared_fixed", storage=Storage.FIXED, settings=Settings(max_backups=32))
-"""The extension with preallocated memory, and so a maximum."""
+"""The extension with ``storage = fixed``: preallocated memory, and so a maximum."""
 
 THREAD = Design("thread", settings=Settings(result_retention=0), expiry=False, lease=False, fencing=False)
 """What the thread proposes: state under a label in shared memory, and nothing else."""

@@ -48,6 +48,7 @@ def normal_situation(situation: Situation, remembered: int) -> Situation:
             now=Time(0),
             start_points=StartPoint(len(points)),
             running_backups=cluster.running_backups,
+            room=cluster.room,
         ),
         tuple([one and normal_pending(one, points) for one in under_way]),
     )

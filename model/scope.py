@@ -88,7 +88,7 @@ def start_of(scope: Scope) -> Cluster:
     if settings.result_retention > 0:
         settings = settings._replace(result_retention=scope.retention)
     sessions = tuple(Session(role.name) for role in scope.connected())
-    return initial(settings, scope.roles, scope.sessions)._replace(sessions=sessions)
+    return initial(scope.design, scope.roles, scope.sessions, settings)._replace(sessions=sessions)
 
 
 def operations(scope: Scope) -> tuple[Operation, ...]:

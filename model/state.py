@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from model.design import Settings
+from model.design import Design, Room, Settings
 from model.numbers import StartPoint, Time
 
 
@@ -97,6 +97,11 @@ class Role(NamedTuple):
     member_of: tuple[str, ...] = ()
 
 
+def lower(limit: int | None, other: int | None) -> int | None:
+    """The lower one of two limits; None: no limit."""
+    return other if limit is None else limit if other is None else min(limit, other)
+
+
 class Cluster(NamedTuple):
     """A running server."""
 
@@ -116,6 +121,18 @@ class Cluster(NamedTuple):
     so a server can be held to the sign only. It is a plain integer: the stop of a backup that core does not know of any
     more (KEEP) takes it below zero, and then the next start does not make it positive. (Assertions would stop that.)
     """
+    room: Room = Room()
+    """What memory was preallocated for when the server started."""
+
+    @property
+    def max_backups(self) -> int | None:
+        """Live backups allowed at once: as the setting says, but no more than there is memory for; None: no limit."""
+        return lower(self.settings.max_backups, self.room.max_backups)
+
+    @property
+    def max_results(self) -> int | None:
+        """The same of results that are remembered."""
+        return lower(self.settings.max_results, self.room.max_results)
 
     def backup(self, label: str) -> Backup | None:
         """The backup under a label, None if the label is absent."""
@@ -156,21 +173,44 @@ class Cluster(NamedTuple):
     def with_backups(self, backups: tuple[tuple[str, Backup], ...]) -> Cluster:
         """The same but for the backups. No ``_replace``, which takes five times as long."""
         return Cluster(
-            self.settings, self.roles, self.sessions, backups, self.now, self.start_points, self.running_backups
+            self.settings,
+            self.roles,
+            self.sessions,
+            backups,
+            self.now,
+            self.start_points,
+            self.running_backups,
+            self.room,
         )
 
     def with_session(self, number: int, session: Session | None) -> Cluster:
         """The same but for one session."""
         sessions = (*self.sessions[:number], session, *self.sessions[number + 1 :])
         return Cluster(
-            self.settings, self.roles, sessions, self.backups, self.now, self.start_points, self.running_backups
+            self.settings,
+            self.roles,
+            sessions,
+            self.backups,
+            self.now,
+            self.start_points,
+            self.running_backups,
+            self.room,
         )
 
     def with_core(self, start_points: StartPoint, running_backups: int) -> Cluster:
         """The same but for what core counts."""
-        return Cluster(self.settings, self.roles, self.sessions, self.backups, self.now, start_points, running_backups)
+        return Cluster(
+            self.settings,
+            self.roles,
+            self.sessions,
+            self.backups,
+            self.now,
+            start_points,
+            running_backups,
+            self.room,
+        )
 
 
-def initial(settings: Settings, roles: tuple[Role, ...], sessions: int) -> Cluster:
-    """A fresh cluster with nobody connected."""
-    return Cluster(settings, roles, (None,) * sessions)
+def initial(design: Design, roles: tuple[Role, ...], sessions: int, settings: Settings | None = None) -> Cluster:
+    """A fresh cluster with nobody connected, started as the design says; ``settings``: as they were changed since."""
+    return Cluster(settings or design.settings, roles, (None,) * sessions, room=design.room(design.settings))

@@ -60,6 +60,7 @@ def in_order(situation: Situation, labels: list[str]) -> Situation:
             cluster.now,
             cluster.start_points,
             cluster.running_backups,
+            cluster.room,
         ),
         moved(under_way, order, names) if any(under_way) else under_way,
     )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-from model.design import Design, StopPolicy
+from model.design import Design, StopPolicy, Storage
 from model.explore import Parents, concrete, explore, history, operations_of
 from model.operations import (
     Abort,
@@ -240,7 +240,7 @@ def tour_of(scope: Scope) -> dict[TransitionClass, Path]:
 
 def beginning(design: Design) -> Cluster:
     """The cluster that every path of a tour starts from."""
-    return initial(design.settings, ROLES, SESSIONS)
+    return initial(design, ROLES, SESSIONS)
 
 
 def scopes(design: Design, hazards: tuple[Hazard, ...]) -> tuple[Scope, ...]:
@@ -251,12 +251,13 @@ def scopes(design: Design, hazards: tuple[Hazard, ...]) -> tuple[Scope, ...]:
     if design.session_bound:  # few enough states to have everything at once
         everything = replace(everyone, stock=True, labels=("a", *BAD_LABELS))
         return (replace(everything, sessions=2), replace(everything, administration=administration(ROLES)))
+    limits = (1,) if design.storage is Storage.DYNAMIC else (1, None)  # the lack of one is refused
     return (
         replace(little, roles=(ALICE, CAROL), labels=("a", *BAD_LABELS), ttls=(None, pause, *BAD_TTLS), stock=True),
         replace(everyone, sessions=2),
         replace(everyone, stock=True),
         replace(little, roles=(ALICE, BOB, CAROL), sessions=2, stock=True),
-        replace(little, labels=("a", "b"), ttls=(None, pause), limits=(1,), stock=True),
+        replace(little, labels=("a", "b"), ttls=(None, pause), limits=limits, stock=True),
         replace(little, settings_ttls=(None, pause), retentions=(0, pause)),
         replace(little, labels=("a", "b"), ttls=(None, pause), results=(0, 1)),
         replace(

@@ -23,7 +23,7 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple, assert_never
 
-from model.design import Design, OnRestart, Settings, StopPolicy
+from model.design import Design, OnRestart, Settings, StopPolicy, Storage
 from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
@@ -78,6 +78,7 @@ NO_PRIVILEGE = Failed(SqlState.INSUFFICIENT_PRIVILEGE)
 NULL_LABEL = Failed(SqlState.NULL_VALUE_NOT_ALLOWED)
 BAD_LABEL = Failed(SqlState.INVALID_PARAMETER_VALUE)
 BAD_TTL = Failed(SqlState.INVALID_PARAMETER_VALUE)
+NO_LIMIT = Failed(SqlState.INVALID_PARAMETER_VALUE)
 LABEL_IN_USE = Failed(SqlState.DUPLICATE_OBJECT)
 LIMIT_REACHED = Failed(SqlState.CONFIGURATION_LIMIT_EXCEEDED)
 NO_SUCH_LABEL = Failed(SqlState.UNDEFINED_OBJECT)
@@ -172,7 +173,7 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
         case Advance(seconds):
             return done(reap(cluster._replace(now=Time(cluster.now + seconds))))
         case SetLimit(max_backups):
-            return done(with_settings(cluster, cluster.settings._replace(max_backups=max_backups)))
+            return set_limit(design, cluster, max_backups, cluster.settings._replace(max_backups=max_backups))
         case SetTtl(ttl):
             return done(with_settings(cluster, cluster.settings._replace(ttl=ttl)))
         case SetPolicy(stop_policy):
@@ -180,7 +181,7 @@ def invoke(design: Design, cluster: Cluster, operation: Operation) -> Steps:
         case SetRetention(result_retention):
             return done(with_settings(cluster, cluster.settings._replace(result_retention=result_retention)))
         case SetResults(max_results):
-            return done(forget(with_settings(cluster, cluster.settings._replace(max_results=max_results))))
+            return set_limit(design, cluster, max_results, cluster.settings._replace(max_results=max_results))
         case Grant(role):
             return alter_role(cluster, role, lambda found: found._replace(execute=True))
         case Revoke(role):
@@ -211,7 +212,7 @@ def reserve(design: Design, cluster: Cluster, start: Start) -> Steps:
     backup = cluster.backup(label)
     if backup is not None and (backup.live or not may_stop(cluster, session, backup)):
         return fail(cluster, LABEL_IN_USE)
-    limit = design.limit(cluster.settings)
+    limit = cluster.max_backups
     if limit is not None and cluster.live_backups() >= limit:
         return fail(cluster, LIMIT_REACHED)
     starting = Backup(STARTING, owner=session.role, before=backup)
@@ -450,7 +451,8 @@ def restart(design: Design, cluster: Cluster, hazard: Hazard | None) -> Steps:
     Kept without the core being told (KEEP), a backup that ran can not be restored: the copy's recovery meets the
     shutdown or end-of-recovery checkpoint before the end of the backup and PANICs ("online backup was canceled").
     """
-    cluster = cluster._replace(sessions=(None,) * len(cluster.sessions), running_backups=0)
+    room = design.room(cluster.settings)
+    cluster = cluster._replace(sessions=(None,) * len(cluster.sessions), running_backups=0, room=room)
     match design.on_restart:
         case OnRestart.FORGET:
             return done(cluster._replace(backups=()))
@@ -522,6 +524,13 @@ def with_gap(before: Backup, after: Backup, *, vouched_for: bool) -> Backup:
     return after._replace(restorable=False) if gap else after
 
 
+def set_limit(design: Design, cluster: Cluster, limit: int | None, settings: Settings) -> Steps:
+    """A limit changes at once. Where memory is preallocated there must be one; above what there is, that applies."""
+    if limit is None and design.storage is Storage.FIXED:
+        return fail(cluster, NO_LIMIT)
+    return done(forget(with_settings(cluster, settings)))
+
+
 def reap(cluster: Cluster) -> Cluster:
     """What is past its deadline expires, in that order, and what was remembered long enough is forgotten."""
     for label, backup in sorted(cluster.backups, key=by_deadline):
@@ -541,7 +550,7 @@ def by_deadline(item: tuple[str, Backup]) -> tuple[int, int]:
 def forget(cluster: Cluster) -> Cluster:
     """Finished backups that were remembered long enough are absent, and so are the first to end of too many."""
     kept = [(label, b) for label, b in cluster.backups if b.forget_at is None or b.forget_at > cluster.now]
-    limit = cluster.settings.max_results
+    limit = cluster.max_results
     if limit is not None and len(kept) > limit:
         results = [(label, b) for label, b in kept if b.forget_at is not None]
         excess = sorted(results, key=lambda item: item[1].ended)[: max(0, len(results) - limit)]

@@ -28,6 +28,7 @@ from properties.support.servers import (  # noqa: F401
     durable,
     durable_backups,
     expiring,
+    fixed,
     forgetful,
     implementation,
     instrumented,
@@ -41,6 +42,7 @@ from properties.support.servers import (  # noqa: F401
     special,
     starters,
     stock,
+    thread,
     tokens,
     workdir,
 )

@@ -26,7 +26,7 @@ from harness.server.cluster import Cluster
 from harness.server.probes import prepare_probe
 from harness.server.session import CONNECTION_FAILURE, Parameters, Row, Session, SqlError
 from harness.server.wal import lsn_to_int, segment_name
-from model.design import Settings
+from model.design import Design, Room, Settings, Storage
 from model.numbers import StartPoint, Time
 from model.operations import (
     Abort,
@@ -137,6 +137,11 @@ class Client:
             "SELECT timeline_id, pg_size_bytes(current_setting('wal_segment_size')) FROM pg_control_checkpoint()"
         )[0]
 
+    @property
+    def design(self) -> Design:
+        """What the implementation claims to follow."""
+        return self.implementation.design
+
     def recover(self) -> None:
         """A new server process after a failed example: whatever that one left behind is gone."""
         self.forget_all("immediate")
@@ -148,6 +153,7 @@ class Client:
         self.clear()
         self.sessions = [None] * sessions
         self.make_roles(roles)
+        self.begin_with(self.design.settings)
         self.set_all(settings)
         self.begin_history()
 
@@ -204,7 +210,7 @@ class Client:
     def afresh(self) -> None:
         """No backup is open or remembered, and the settings are the design's, whatever examples have made of them."""
         self.clear()
-        self.set_all(self.implementation.design.settings)
+        self.begin_with(self.design.settings)
 
     # One operation
 
@@ -482,6 +488,8 @@ class Client:
         """
         self.admin = admin
         self.timekeeper = self.cluster.connect()
+        if self.design.storage is Storage.FIXED:
+            self.started_with = self.limits()
 
     def close_all(self) -> None:
         """Ends every session, the administrators' too, without waiting for the server."""
@@ -538,16 +546,41 @@ class Client:
         for name, value in wanted.items():
             self.note(f"ALTER SYSTEM SET {name} = '{value}'; SELECT pg_reload_conf()")
         self.cluster.varied |= wanted.keys()
-        if all(self.cluster.settings.get(name) == value for name, value in wanted.items()):
+        before = {name: self.cluster.settings.get(name) for name in wanted}
+        if before == wanted:
             return
         loaded_before = self.settings_loaded()
         self.cluster.configure(wanted)
+        try:
+            self.look_into_configuration()
+        except SqlError:
+            self.cluster.configure(before)
+            raise
         sessions = [session for session in (self.admin, self.timekeeper, *self.sessions) if session is not None]
         self.cluster.reload(sessions=[session for session in sessions if not session.busy])
         if loaded_before is not None:
             self.cluster.wait_until(
                 lambda: self.settings_loaded() != loaded_before, PATIENCE, "the background worker to load its settings"
             )
+
+    def look_into_configuration(self) -> None:
+        """Raises SqlError if the server would refuse a setting as the file has it now."""
+        refused = self.admin.execute(
+            "SELECT name, setting FROM pg_file_settings WHERE error IS NOT NULL AND name ~ '[.]'"
+        )
+        if refused:
+            raise SqlError(SqlState.INVALID_PARAMETER_VALUE, f"invalid value for parameter: {refused}")
+
+    def begin_with(self, settings: Settings) -> None:
+        """These settings; and where memory is preallocated, it is by them, if need be after a restart of the server."""
+        self.set_all(settings)
+        if self.design.storage is Storage.FIXED and self.started_with != self.limits():
+            self.forget_all("fast")
+
+    def limits(self) -> tuple[str | None, ...]:
+        """The settings that memory is preallocated by, as they are."""
+        names = self.implementation.settings
+        return tuple(self.cluster.settings.get(names[name]) for name in Room._fields)
 
     def set_all(self, settings: Settings) -> None:
         """Sets whatever of them the implementation has."""

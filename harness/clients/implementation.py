@@ -1,8 +1,9 @@
 """What the bench tests: a design, and the SQL that carries out its operations.
 
-An implementation is data. ``SHARED`` is the extension, ``DURABLE`` the same with backups that survive restarts,
-``STOCK`` is core's session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing
-in the bench tells them apart.
+An implementation is data. ``SHARED`` is the extension, ``SHARED_FIXED`` the same in preallocated memory, ``DURABLE``
+with backups that survive restarts, ``THREAD`` without what the thread's proposal lacks, ``STOCK`` is core's
+session-bound pair; a user's own comes from a TOML file (``load``) with the same fields, and nothing in the bench tells
+them apart.
 """
 
 import tomllib
@@ -18,7 +19,9 @@ from harness.server.session import Session
 from model.design import DESIGNS, Design, OnRestart
 from model.design import DURABLE as DURABLE_DESIGN
 from model.design import SHARED as SHARED_DESIGN
+from model.design import SHARED_FIXED as SHARED_FIXED_DESIGN
 from model.design import STOCK as STOCK_DESIGN
+from model.design import THREAD as THREAD_DESIGN
 
 
 class Capability(StrEnum):
@@ -141,13 +144,44 @@ DURABLE = replace(
     server_settings={"shared_backup.durable": "on"},
 )
 
+
+def with_room(max_backups: int) -> Implementation:
+    """The extension in memory that is preallocated for so many backups."""
+    settings = SHARED_FIXED_DESIGN.settings._replace(max_backups=max_backups)
+    return replace(
+        SHARED,
+        name=SHARED_FIXED_DESIGN.name,
+        design=replace(SHARED_FIXED_DESIGN, settings=settings),
+        server_settings={
+            "shared_backup.storage": "fixed",
+            "shared_backup.max_backups": str(settings.max_backups),
+            "shared_backup.max_results": str(settings.max_results),
+        },
+    )
+
+
+SHARED_FIXED = with_room(SHARED_FIXED_DESIGN.settings.max_backups or 0)
+
+THREAD = replace(
+    SHARED,
+    name="thread",
+    design=THREAD_DESIGN,
+    stop="SELECT lsn, labelfile, spcmapfile FROM shared_backup_stop(%(label)s, %(wait)s)",
+    abort="SELECT shared_backup_abort(%(label)s)",
+    renew=None,
+    server_settings={"shared_backup.result_retention": "0"},
+    capabilities=(),
+    functions=tuple(one for one in SHARED.functions if "renew" not in one),
+    settings={name: SHARED.settings[name] for name in ("max_backups", "stop_policy")},
+)
+
 TABLES = ("design", "settings", "server_settings")
 """The fields that are tables."""
 
 LISTS = ("prepare", "prepare_instruments", "capabilities", "functions")
 """The fields that are lists."""
 
-BUILT_IN = {"shared": SHARED, "durable": DURABLE, "stock": STOCK}
+BUILT_IN = {one.name: one for one in (SHARED, SHARED_FIXED, THREAD, DURABLE, STOCK)}
 
 
 def without_instruments(implementation: Implementation) -> Implementation:
@@ -175,7 +209,7 @@ def install(implementation: Implementation, session: Session) -> None:
 
 
 def find_implementation(name_or_path: str) -> Implementation:
-    """``shared``, ``durable``, ``stock``, or the path of a TOML file; raises SetupError."""
+    """One of ``BUILT_IN``, or that of a TOML file whose path it is; raises SetupError."""
     if name_or_path in BUILT_IN:
         return BUILT_IN[name_or_path]
     path = Path(name_or_path)

@@ -7,7 +7,7 @@
  * small header in the main shared memory segment.  The dynamic shared memory
  * area begins within the main segment, so that the postmaster, which cannot
  * create dynamic shared memory, can create the table at startup; it grows from
- * there without a limit.  A restart of any kind empties the registry, which is
+ * there without a limit, unless storage is fixed: see storage.c.  A restart of any kind empties the registry, which is
  * right, because core forgets its running backups as well.  If backups are to
  * survive a restart, they are put back before anybody else sees the registry:
  * see resume.c.
@@ -78,11 +78,9 @@
 #include "registry.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "storage.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-
-/* the part of the dynamic shared memory area inside the main segment */
-#define REGISTRY_INITIAL_AREA_SIZE	(256 * 1024)
 
 /*
  * Key of the hash table.  A label can be long but seldom is, so an entry keeps
@@ -152,6 +150,7 @@ typedef struct RegistryHeader
 	/* set at startup, then constant */
 	TimestampTz since;			/* when this registry was created */
 	dshash_table_handle table;
+	StoragePlan plan;
 
 	/* protected by REGISTRY_LOCK */
 	uint64		last_serial;
@@ -186,23 +185,25 @@ typedef struct RegistryHeader
 } RegistryHeader;
 
 static void DeleteEntry(BackupEntry *entry);
-static int64 ResultsSizeLimit(void);
 
 static RegistryHeader *header = NULL;
 static dsa_area *area = NULL;
+static dsa_area *files_area = NULL; /* may be the same */
 static dshash_table *table = NULL;
 
 #define REGISTRY_AREA(h) \
 	((char *) (h) + MAXALIGN(offsetof(RegistryHeader, area)))
+#define REGISTRY_FILES_AREA(h) \
+	(REGISTRY_AREA(h) + (h)->plan.entries_size)
 
 /*
- * Labels and files are in chunks of the area.  All of them are allocated and
+ * Labels and files are in chunks of the areas.  All of them are allocated and
  * freed here, so that tests can count them.
  */
 static dsa_pointer
-AllocateChunk(Size size, int flags)
+AllocateChunk(dsa_area *from, Size size, int flags)
 {
-	dsa_pointer chunk = dsa_allocate_extended(area, size, flags);
+	dsa_pointer chunk = dsa_allocate_extended(from, size, flags);
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	if (DsaPointerIsValid(chunk))
@@ -212,9 +213,9 @@ AllocateChunk(Size size, int flags)
 }
 
 static void
-FreeChunk(dsa_pointer chunk)
+FreeChunk(dsa_area *from, dsa_pointer chunk)
 {
-	dsa_free(area, chunk);
+	dsa_free(from, chunk);
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	pg_atomic_fetch_sub_u64(&header->chunks, 1);
 #endif
@@ -285,13 +286,32 @@ GetLabelChunk(dsa_pointer chunk)
 }
 
 /*
+ * The memory that a label takes: with fixed storage, all take the same.
+ */
+static Size
+LabelChunkSize(int len)
+{
+	return offsetof(LabelChunk, text) +
+		(header->plan.fixed ? MAX_LABEL_LEN : len);
+}
+
+static Size
+TotalLength(const uint32 *files_len)
+{
+	Size		total = 0;
+
+	for (int i = 0; i < NUM_BACKUP_FILES; i++)
+		total += files_len[i];
+	return total;
+}
+
+/*
  * Copy a label into shared memory.
  */
 static dsa_pointer
 MakeLabelChunk(const BackupLabel *label)
 {
-	dsa_pointer shared = AllocateChunk(offsetof(LabelChunk, text) + label->len,
-									   0);
+	dsa_pointer shared = AllocateChunk(area, LabelChunkSize(label->len), 0);
 	LabelChunk *chunk = dsa_get_address(area, shared);
 
 	memset(chunk, 0, offsetof(LabelChunk, text));
@@ -301,20 +321,67 @@ MakeLabelChunk(const BackupLabel *label)
 }
 
 /*
- * The setting, in bytes.
+ * The limits that apply: the settings, as far as there is memory for them.  The
+ * last one is in bytes.
  */
-static int64
-ResultsSizeLimit(void)
+int
+RegistryMaxBackups(void)
 {
-	return shared_backup_max_results_size < 0 ? -1 :
+	if (!header->plan.fixed)
+		return shared_backup_max_backups;
+	return Min(shared_backup_max_backups, header->plan.max_backups);
+}
+
+static int
+MaxResults(void)
+{
+	if (!header->plan.fixed)
+		return shared_backup_max_results;
+	return Min(shared_backup_max_results, header->plan.max_results);
+}
+
+static int64
+MaxResultsSize(void)
+{
+	int64		size = shared_backup_max_results_size < 0 ? -1 :
 		shared_backup_max_results_size * INT64CONST(1024);
+	int64		room = (int64) header->plan.max_results_size;
+
+	if (!header->plan.fixed)
+		return size;
+	return size < 0 ? room : Min(size, room);
+}
+
+static const StoragePlan *
+GetPlan(void)
+{
+	return StorageGetPlan(sizeof(BackupEntry),
+						  offsetof(LabelChunk, text) + MAX_LABEL_LEN);
 }
 
 Size
 RegistryShmemSize(void)
 {
+	const StoragePlan *plan = GetPlan();
+
 	return add_size(MAXALIGN(offsetof(RegistryHeader, area)),
-					REGISTRY_INITIAL_AREA_SIZE);
+					add_size(plan->entries_size, plan->files_size));
+}
+
+/*
+ * Create an area in the main segment, which is not to grow yet.  It is pinned.
+ */
+static dsa_area *
+CreateArea(char *place, Size size)
+{
+	dsa_area   *created;
+
+	created = dsa_create_in_place(place, size,
+								  SharedBackupGetLock(AREA_LOCK)->tranche,
+								  NULL);
+	dsa_pin(created);
+	dsa_set_size_limit(created, size);
+	return created;
 }
 
 /*
@@ -329,7 +396,6 @@ RegistryShmemInit(void)
 							 &found);
 	if (!found)
 	{
-		int			tranche_id = SharedBackupGetLock(AREA_LOCK)->tranche;
 		dshash_parameters params;
 		dsa_area   *new_area;
 		dshash_table *new_table;
@@ -338,27 +404,28 @@ RegistryShmemInit(void)
 		header->since = ClockNow();
 		header->next_due = DT_NOEND;
 		header->next_due_in_round = DT_NOEND;
-		header->max_results = shared_backup_max_results;
-		header->max_results_size = ResultsSizeLimit();
+		header->plan = *GetPlan();
+		header->max_results = MaxResults();
+		header->max_results_size = MaxResultsSize();
 #ifdef SHARED_BACKUP_INSTRUMENTS
 		pg_atomic_init_u64(&header->chunks, 0);
 #endif
 
-		new_area = dsa_create_in_place(REGISTRY_AREA(header),
-									   REGISTRY_INITIAL_AREA_SIZE,
-									   tranche_id, NULL);
-		dsa_pin(new_area);
-
 		/* keep the table itself out of dynamic shared memory */
-		dsa_set_size_limit(new_area, REGISTRY_INITIAL_AREA_SIZE);
+		new_area = CreateArea(REGISTRY_AREA(header),
+							  header->plan.entries_size);
 		GetTableParameters(&params);
 		new_table = dshash_create(new_area, &params, NULL);
 		header->table = dshash_get_hash_table_handle(new_table);
-		dsa_set_size_limit(new_area, (size_t) -1);
+		if (!header->plan.fixed)
+			dsa_set_size_limit(new_area, (size_t) -1);
 
 		/* each process attaches for itself when it needs to */
 		dshash_detach(new_table);
 		dsa_detach(new_area);
+		if (header->plan.files_size > 0)
+			dsa_detach(CreateArea(REGISTRY_FILES_AREA(header),
+								  header->plan.files_size));
 	}
 }
 
@@ -389,6 +456,19 @@ RegistryLive(void)
 }
 
 /*
+ * Attach to an area, for the rest of the life of this process.
+ */
+static dsa_area *
+AttachArea(char *place)
+{
+	dsa_area   *attached = dsa_attach_in_place(place, NULL);
+
+	dsa_pin_mapping(attached);
+	on_shmem_exit(dsa_on_shmem_exit_release_in_place, PointerGetDatum(place));
+	return attached;
+}
+
+/*
  * Attach to the hash table, for the rest of the life of this process.
  */
 static void
@@ -402,12 +482,10 @@ RegistryAttach(void)
 
 	oldcontext = MemoryContextSwitchTo(TopMemoryContext);
 	if (!area)
-	{
-		area = dsa_attach_in_place(REGISTRY_AREA(header), NULL);
-		dsa_pin_mapping(area);
-		on_shmem_exit(dsa_on_shmem_exit_release_in_place,
-					  PointerGetDatum(REGISTRY_AREA(header)));
-	}
+		area = AttachArea(REGISTRY_AREA(header));
+	if (!files_area)
+		files_area = header->plan.files_size == 0 ? area :
+			AttachArea(REGISTRY_FILES_AREA(header));
 	GetTableParameters(&params);
 	table = dshash_attach(area, &params, header->table, area);
 	MemoryContextSwitchTo(oldcontext);
@@ -464,14 +542,14 @@ FindOrInsertEntry(const BackupLabel *label, bool *found)
 	}
 	PG_CATCH();
 	{
-		FreeChunk(text);
+		FreeChunk(area, text);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 
 	if (*found)
 	{
-		FreeChunk(text);
+		FreeChunk(area, text);
 		return entry;
 	}
 
@@ -620,9 +698,8 @@ EnterResult(const BackupEntry *entry, TimestampTz now)
 		chunk->ended = record->end_time;
 	chunk->startpoint = record->core.startpoint;
 	chunk->serial = entry->serial;
-	chunk->size = sizeof(BackupEntry) + offsetof(LabelChunk, text) + chunk->len;
-	for (int i = 0; i < NUM_BACKUP_FILES; i++)
-		chunk->size += record->files_len[i];
+	chunk->size = sizeof(BackupEntry) + LabelChunkSize(chunk->len) +
+		StorageSizeOfFiles(TotalLength(record->files_len), header->plan.fixed);
 
 	previous = header->kept.last;
 	while ((before = GetLabelChunk(previous)) != NULL &&
@@ -700,16 +777,32 @@ RemoveResult(BackupEntry *entry)
 	chunk->state = RESULT_NOT;
 }
 
+static void
+WarnOfSetting(const char *name, int value, int preallocated)
+{
+	if (header->plan.fixed && value > preallocated)
+		ereport(WARNING,
+				(errmsg("\"%s\" = %d will apply only when the server is restarted",
+						name, value),
+				 errdetail("Until then there is preallocated memory for %d.",
+						   preallocated)));
+}
+
 /*
  * The reaper has loaded the settings.  It has to call ResultsTrim().
  */
 void
 RegistryLoadSettings(void)
 {
+	WarnOfSetting("shared_backup.max_backups", shared_backup_max_backups,
+				  header->plan.max_backups);
+	WarnOfSetting("shared_backup.max_results", shared_backup_max_results,
+				  header->plan.max_results);
+
 	RegistryAttach();
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	header->max_results = shared_backup_max_results;
-	header->max_results_size = ResultsSizeLimit();
+	header->max_results = MaxResults();
+	header->max_results_size = MaxResultsSize();
 	DoomResults();
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 }
@@ -778,7 +871,7 @@ DeleteEntry(BackupEntry *entry)
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 	RemoveResult(entry);
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-	FreeChunk(entry->key.shared);
+	FreeChunk(area, entry->key.shared);
 	RegistryFreeFiles(&entry->record);
 	dshash_delete_entry(table, entry);
 	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
@@ -993,8 +1086,8 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	}
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	if (shared_backup_max_backups >= 0 &&
-		header->live >= shared_backup_max_backups)
+	if (RegistryMaxBackups() >= 0 &&
+		header->live >= RegistryMaxBackups())
 		result = header->next_due <= now ? RESERVE_LIMIT_OVERDUE :
 			RESERVE_LIMIT;
 	else
@@ -1239,17 +1332,37 @@ RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 }
 
 /*
+ * Allocate memory for files.  With fixed storage, say which memory it is that
+ * there is no more of.
+ */
+static dsa_pointer
+AllocateFiles(Size size)
+{
+	bool		fixed = header->plan.fixed;
+	dsa_pointer files;
+
+	files = AllocateChunk(files_area, StorageSizeOfFiles(size, fixed),
+						  DSA_ALLOC_HUGE | (fixed ? DSA_ALLOC_NO_OOM : 0));
+	if (!DsaPointerIsValid(files))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("out of preallocated memory for shared backups"),
+				 errdetail("The label file, tablespace map and control file of this backup have %zu bytes.",
+						   size),
+				 errhint("Stop or abort a backup first, or raise \"%s\" and restart the server.",
+						 "shared_backup.max_backups")));
+	return files;
+}
+
+/*
  * Copy the files of a backup into shared memory and set the record's fields
  * for them.
  */
 void
 RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 {
-	Size		size = 0;
+	Size		size = TotalLength(files->len);
 	char	   *p;
-
-	for (int i = 0; i < NUM_BACKUP_FILES; i++)
-		size += files->len[i];
 
 	record->files = InvalidDsaPointer;
 	memset(record->files_len, 0, sizeof(record->files_len));
@@ -1257,8 +1370,8 @@ RegistryStoreFiles(BackupRecord *record, const BackupFiles *files)
 		return;
 
 	RegistryAttach();
-	record->files = AllocateChunk(size, DSA_ALLOC_HUGE);
-	p = dsa_get_address(area, record->files);
+	record->files = AllocateFiles(size);
+	p = dsa_get_address(files_area, record->files);
 	for (int i = 0; i < NUM_BACKUP_FILES; i++)
 	{
 		if (files->len[i] > 0)	/* else there may be no data to point to */
@@ -1279,9 +1392,11 @@ RegistryRehearseStore(Size size)
 
 	RegistryAttach();
 	HOLD_INTERRUPTS();
-	memory = AllocateChunk(size, DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
+	memory = AllocateChunk(files_area,
+						   StorageSizeOfFiles(size, header->plan.fixed),
+						   DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
 	if (DsaPointerIsValid(memory))
-		FreeChunk(memory);
+		FreeChunk(files_area, memory);
 	RESUME_INTERRUPTS();
 }
 
@@ -1289,7 +1404,7 @@ void
 RegistryFreeFiles(BackupRecord *record)
 {
 	if (DsaPointerIsValid(record->files))
-		FreeChunk(record->files);
+		FreeChunk(files_area, record->files);
 	record->files = InvalidDsaPointer;
 	memset(record->files_len, 0, sizeof(record->files_len));
 }
@@ -1321,7 +1436,7 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 		DsaPointerIsValid(record->files);
 	if (found)
 	{
-		char	   *p = dsa_get_address(area, record->files);
+		char	   *p = dsa_get_address(files_area, record->files);
 
 		for (int i = 0; i < NUM_BACKUP_FILES; i++)
 		{
@@ -1423,7 +1538,7 @@ RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
 			LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
 			RemoveResult(entry);
 			LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
-			FreeChunk(entry->key.shared);
+			FreeChunk(area, entry->key.shared);
 			RegistryFreeFiles(&entry->record);
 			dshash_delete_current(&status);
 		}
@@ -1668,13 +1783,14 @@ RegistryGetCounts(RegistryCounts *counts)
 
 /*
  * Let the dynamic shared memory area grow only up to so many bytes.  It keeps
- * what it has.
+ * what it has, and what is fixed does not grow anyway.
  */
 void
 RegistryLimitMemory(Size limit)
 {
 	RegistryAttach();
-	dsa_set_size_limit(area, limit);
+	if (!header->plan.fixed)
+		dsa_set_size_limit(area, limit);
 }
 
 #endif							/* SHARED_BACKUP_INSTRUMENTS */

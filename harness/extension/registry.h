@@ -119,6 +119,7 @@ extern bool RegistryExists(void);
 extern bool RegistryReady(void);
 extern TimestampTz RegistrySince(void);
 extern int	RegistryLive(void);
+extern int	RegistryMaxBackups(void);
 
 /* reading */
 extern bool RegistryLookup(const BackupLabel *label, TimestampTz now,

@@ -39,6 +39,7 @@
 #include "resume.h"
 #include "shared_backup.h"
 #include "starter.h"
+#include "storage.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -66,12 +67,6 @@ PG_FUNCTION_INFO_V1(shared_backup_renew);
 PG_FUNCTION_INFO_V1(shared_backup_list);
 PG_FUNCTION_INFO_V1(shared_backup_starter_list);
 
-typedef enum StorageKind
-{
-	STORAGE_DYNAMIC,
-	STORAGE_FIXED,
-} StorageKind;
-
 static const struct config_enum_entry stop_policy_options[] = {
 	{"any", STOP_POLICY_ANY, false},
 	{"owner", STOP_POLICY_OWNER, false},
@@ -93,7 +88,7 @@ int			shared_backup_max_results = 1000;
 int			shared_backup_max_results_size = 16 * 1024;
 int			shared_backup_max_starters = 2;
 bool		shared_backup_durable = false;
-static int	shared_backup_storage = STORAGE_DYNAMIC;
+int			shared_backup_storage = STORAGE_DYNAMIC;
 
 /* the names of our tranches of locks, as waits for them are shown */
 static const char *const tranche_names[NUM_TRANCHES] = {
@@ -221,6 +216,26 @@ SharedBackupWaitEvent(uint32 *event, const char *name)
 	return *event;
 }
 
+/*
+ * Where memory is preallocated there is a limit, and "none" is refused.
+ *
+ * Too high a limit is not, although what there is memory for applies: it may be
+ * meant for the next start of the server, and ALTER SYSTEM must take it.  When
+ * the server starts, the kind of storage is not known yet; StorageCheckSettings()
+ * looks at both then.
+ */
+static bool
+CheckLimit(int *newval, void **extra, GucSource source)
+{
+	if (*newval >= 0 || shared_backup_storage != STORAGE_FIXED)
+		return true;
+
+	GUC_check_errdetail("\"%s\" is \"fixed\", so there is a limit.",
+						"shared_backup.storage");
+	GUC_check_errhint("Set it to a number; memory for more than before is preallocated when the server is restarted.");
+	return false;
+}
+
 void
 _PG_init(void)
 {
@@ -229,7 +244,7 @@ _PG_init(void)
 							"-1 means no limit.",
 							&shared_backup_max_backups,
 							-1, -1, INT_MAX,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
+							PGC_SIGHUP, 0, CheckLimit, NULL, NULL);
 	DefineCustomIntVariable("shared_backup.ttl",
 							"Sets the time to live of shared backups that are started without one of their own.",
 							"0 means that they do not expire.",
@@ -253,7 +268,7 @@ _PG_init(void)
 							"-1 means no limit.",
 							&shared_backup_max_results,
 							1000, -1, INT_MAX,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
+							PGC_SIGHUP, 0, CheckLimit, NULL, NULL);
 	DefineCustomIntVariable("shared_backup.max_results_size",
 							"Sets the maximum memory for stopped, expired and lost shared backups that are remembered.",
 							"-1 means no limit.",
@@ -284,11 +299,7 @@ _PG_init(void)
 							 PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("shared_backup");
 
-	if (shared_backup_storage != STORAGE_DYNAMIC)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("this version of shared_backup does not support \"%s\" = %s",
-						"shared_backup.storage", "fixed")));
+	StorageCheckSettings();
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	RegisterRecoveryHold();
@@ -686,10 +697,16 @@ ReserveLabel(const BackupLabel *label, const char *name)
 				ereport(ERROR,
 						(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						 errmsg("too many shared backups"),
+						 RegistryMaxBackups() == shared_backup_max_backups ?
 						 errdetail("\"%s\" is %d.",
 								   "shared_backup.max_backups",
-								   shared_backup_max_backups),
-						 errhint("Stop or abort a backup first, or raise the limit.")));
+								   shared_backup_max_backups) :
+						 errdetail("\"%s\" was %d when the server was started, and memory was preallocated for as many.",
+								   "shared_backup.max_backups",
+								   RegistryMaxBackups()),
+						 RegistryMaxBackups() == shared_backup_max_backups ?
+						 errhint("Stop or abort a backup first, or raise the limit.") :
+						 errhint("Stop or abort a backup first, or restart the server.")));
 		}
 	}
 }

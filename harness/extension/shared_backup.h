@@ -52,6 +52,13 @@ typedef enum StopPolicy
 	STOP_POLICY_OWNER,
 } StopPolicy;
 
+/* valid values of shared_backup.storage */
+typedef enum StorageKind
+{
+	STORAGE_DYNAMIC,
+	STORAGE_FIXED,
+} StorageKind;
+
 /* settings */
 extern int	shared_backup_max_backups;
 extern int	shared_backup_ttl;
@@ -61,6 +68,7 @@ extern int	shared_backup_max_results;
 extern int	shared_backup_max_results_size;
 extern int	shared_backup_max_starters;
 extern bool shared_backup_durable;
+extern int	shared_backup_storage;
 
 extern LWLock *SharedBackupGetLock(SharedBackupLock which);
 extern uint32 SharedBackupWaitEvent(uint32 *event, const char *name);

@@ -319,7 +319,7 @@ class Search:
 
     def limit_matters(self, cluster: Cluster, unfinished: Sequence[int]) -> bool:
         """May a start meet the limit before the next completion?"""
-        limit = self.design.limit(cluster.settings)
+        limit = cluster.max_backups
         if limit is None:
             return False
         starts = sum([isinstance(self.calls[number].operation, Start | Rollback) for number in unfinished])

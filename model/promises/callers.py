@@ -64,7 +64,7 @@ def remains(t: Transition, label: str, was: Backup | None) -> bool:
 
 def forgettable(t: Transition) -> bool:
     """Are there as many results as may be remembered?"""
-    limit = t.after.settings.max_results
+    limit = t.after.max_results
     return t.after.settings.result_retention == 0 or (limit is not None and len(t.after.places()) >= limit)
 
 
@@ -173,7 +173,7 @@ def right_is_gone(t: Transition) -> bool:
 def remembers_nothing(t: Transition) -> bool:
     """Has an administrator turned the memory of results off that the design has?"""
     settings = t.before.settings
-    return (settings.result_retention == 0 or settings.max_results == 0) and t.design.settings.result_retention > 0
+    return (settings.result_retention == 0 or t.before.max_results == 0) and t.design.settings.result_retention > 0
 
 
 @promise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.design import Design, Storage
+from model.design import Design, OnRestart
 from model.operations import Advance, Rollback, SetResults, Start, Stop
 from model.outcomes import Ok
 from model.promises.declaring import Transition, everyone, forgets_or_resumes, multi_session, promise
@@ -32,7 +32,7 @@ def limit_is_kept(t: Transition) -> bool:
 
     What an administrator lowers the limit to does not end what is live.
     """
-    limit, live = t.design.limit(t.after.settings), held(t.design, t.after)
+    limit, live = t.after.max_backups, held(t.design, t.after)
     return limit is None or live <= limit or live <= held(t.design, t.before)
 
 
@@ -42,13 +42,12 @@ def held(design: Design, cluster: Cluster) -> int:
 
 
 def bounded(design: Design) -> bool:
-    """Core's own are as many as there are sessions, and what is preallocated is as much as there is."""
-    return design.session_bound or room(design) is not None
+    """Core's own are as many as there are sessions, and what is preallocated is as much as there is.
 
-
-def room(design: Design) -> int | None:
-    """How many backups have a place that was set aside for them; None: nothing is set aside."""
-    return design.settings.max_backups if design.storage is Storage.FIXED else None
+    A table that outlives the server has as many rows as it had, whatever was preallocated.
+    """
+    fixed = design.room(design.settings).max_backups is not None
+    return design.session_bound or (fixed and design.on_restart is not OnRestart.KEEP)
 
 
 @promise(
@@ -56,8 +55,10 @@ def room(design: Design) -> int | None:
     claimed_by=bounded,
 )
 def live_backups_are_bounded(t: Transition) -> bool:
-    """Core's own are each in a session, and sessions are limited."""
-    return t.design.session_bound or t.after.live_backups() <= (room(t.design) or 0)
+    """Core's own are each in a session, and sessions are limited. Those that are read back have room beside."""
+    live, room = [backup for _, backup in t.after.backups if backup.live], t.after.room.max_backups
+    fits = room is not None and len(live) <= room
+    return t.design.session_bound or fits or (room is not None and all(backup.carried for backup in live))
 
 
 @promise(
@@ -66,7 +67,7 @@ def live_backups_are_bounded(t: Transition) -> bool:
     about=(Stop, Advance, SetResults),
 )
 def oldest_results_go_first(t: Transition) -> bool:
-    limit = t.after.settings.max_results
+    limit = t.after.max_results
     kept = [backup.ended for _, backup in t.after.backups if backup.ended]
     gone = [
         backup.ended

@@ -39,10 +39,13 @@ def survives_a_restart(t: Transition) -> bool:
 
 
 def may_be_left(t: Transition) -> set[Cluster]:
-    """The clusters that there may be when each operation under way has taken place, or left no trace, in any order."""
+    """The clusters that there may be when each operation under way has taken place, or left no trace, in any order.
+
+    There is as much room as after the restart.
+    """
     left: set[Cluster] = set()
     for order in permutations([one for one in t.under_way if one is not None]):
-        clusters = {t.before}
+        clusters = {t.before._replace(room=t.after.room)}
         for pending in order:
             clusters = {after for cluster in clusters for after in either(t, cluster, pending)}
         left |= clusters

@@ -42,7 +42,7 @@ def plant(mutant: str, folder: Path) -> Path:
 
 def made_up(*operations: Operation, implementation: Implementation = SHARED) -> Counterexample:
     """A counterexample that came as expected, and so is none; without the SQL."""
-    cluster = first = initial(implementation.design.settings, ROLES, SESSIONS)
+    cluster = first = initial(implementation.design, ROLES, SESSIONS)
     steps = []
     for operation in operations:
         (cluster, outcome), *_ = run(implementation.design, cluster, operation)

@@ -127,9 +127,10 @@ class CrowdPlan:
 
     def beginning(self, crowd: Crowd) -> Cluster:
         """The model's state before anything has happened."""
-        settings = crowd.client.implementation.design.settings
-        settings = settings._replace(max_backups=self.limit, stop_policy=self.policy)
-        return initial(settings, ROLES, len(self.roles))
+        design = crowd.client.implementation.design
+        limit = design.settings.max_backups if self.limit is None else self.limit
+        settings = design.settings._replace(max_backups=limit, stop_policy=self.policy)
+        return initial(design, ROLES, len(self.roles), settings)
 
 
 KINDS: tuple[Callable[[CrowdPlan, Random, int, str, dict[str, StartPoint]], Operation], ...] = (

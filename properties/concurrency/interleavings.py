@@ -82,7 +82,7 @@ class Scope:
 
     def first(self, design: Design) -> Cluster:
         """Where the calls begin."""
-        cluster = initial(design.settings, ROLES, len(SESSION_ROLES))
+        cluster = initial(design, ROLES, len(SESSION_ROLES))
         for operation in (*connections(), *self.before()):
             ((cluster, _),) = run(design, cluster, operation)
         return cluster
@@ -95,7 +95,7 @@ class Scope:
 
     def case(self, design: Design, schedule: Schedule, runs: list[Run], reaper_at: str | None = None) -> Case:
         """One schedule, to be replayed."""
-        first = initial(design.settings, ROLES, len(SESSION_ROLES))
+        first = initial(design, ROLES, len(SESSION_ROLES))
         return Case(first, tuple(self.before()), tuple(self.calls()), schedule, tuple(runs), reaper_at)
 
     def order(self, where: str = "") -> Order:

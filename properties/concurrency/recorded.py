@@ -116,7 +116,7 @@ def beginning(head: Line) -> Recorded:
         roles = tuple(
             checked(Role(**{**role, "member_of": tuple(role.get("member_of", ()))})) for role in head["roles"]
         )
-        first = initial(chosen, roles, sessions)
+        first = initial(design, roles, sessions, chosen)
     return Recorded(first, (), design, head.get("why", ""))
 
 

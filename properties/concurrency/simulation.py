@@ -140,7 +140,7 @@ class Simulation:
 
 def connected(design: Design, sessions: int, limit: int | None = None) -> Cluster:
     """A cluster on which alice has so many sessions open."""
-    first = initial(design.settings._replace(max_backups=limit), (ROOT, ALICE), sessions)
+    first = initial(design, (ROOT, ALICE), sessions, design.settings._replace(max_backups=limit))
     return first._replace(sessions=(Session(ALICE.name),) * sessions)
 
 

@@ -75,6 +75,7 @@ class InexplicableError(Violation):
         return any((call.invoked, call.operation) == (event.invoked, event.operation) for call in self.window.calls)
 
 
+@pytest.mark.usefixtures("expiring")
 def test_whatever_a_crowd_does_the_model_explains_it(crowd: Crowd, tally: Tally, tmp_path: Path, profile: str) -> None:
     """... the limit is never exceeded, core's own backups are never disturbed, and nothing is left half done."""
     look(crowd, tally, tmp_path, plans(OPERATIONS[profile]), carry_out)

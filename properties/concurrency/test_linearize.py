@@ -109,7 +109,7 @@ def check_witness(history: Recorded, witness: Sequence[Step]) -> None:
 @given(st.data())
 def test_what_is_given_up_leaves_no_trace(data: st.DataObject) -> None:
     """... but a start point that is used up."""
-    cluster = initial(DESIGN.settings, ROLES, 3)
+    cluster = initial(DESIGN, ROLES, 3)
     for operation in data.draw(strategies.histories(DESIGN, 3, ROLES, ("a", "b"))):
         ((reached, result),) = invoke(DESIGN, cluster, operation)
         while isinstance(result, Pending):
@@ -227,7 +227,8 @@ def test_what_a_history_does_not_show_is_not_compared() -> None:
 @given(st.data())
 def test_what_is_read_is_what_was_written(data: st.DataObject) -> None:
     design = data.draw(st.sampled_from([*DESIGNS.values(), replace(DURABLE, name="mine", fencing=False)]))
-    first = cluster = initial(design.settings._replace(max_backups=2, stop_policy=StopPolicy.OWNER), ROLES, 3)
+    settings = design.settings._replace(max_backups=2, stop_policy=StopPolicy.OWNER)
+    first = cluster = initial(design, ROLES, 3, settings)
     calls = []
     for number, operation in enumerate(data.draw(strategies.histories(design, 3, ROLES, ("a", "b")))):
         cluster, outcome = run(design, cluster, operation)[0]

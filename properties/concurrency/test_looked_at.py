@@ -88,7 +88,7 @@ def short_plans() -> list[Plan]:
 
 def replaced_plans() -> list[Plan]:
     """All in which two others take a backup's place, one after the other: the second where the first was in memory."""
-    turns = [Stop(OTHER, LABEL), Start(OTHER, LABEL)] * 3
+    turns: list[Operation] = [Stop(OTHER, LABEL), Start(OTHER, LABEL)] * 3
     return [
         Plan((Start(OTHER, LABEL), *turns[:ended]), held, point, False, False, tuple(turns[ended:upto]))
         for held, point in HELD_OPERATIONS
@@ -217,7 +217,7 @@ def last_start(outcomes: list[Outcome | None], operations: tuple[Operation, ...]
 def explain(crowd: Crowd) -> None:
     """Raises Violation if no order of phases explains the history."""
     client, design = crowd.client, crowd.client.implementation.design
-    answer = linearize(design, initial(design.settings, ROLES, 2), calls_of(client.history))
+    answer = linearize(design, initial(design, ROLES, 2), calls_of(client.history))
     if isinstance(answer, Unexplained):
         raise Violation(
             "no order of the phases explains these operations:\n" + "\n".join(map(str, answer.window.calls))

@@ -41,6 +41,7 @@ CROWDS = "properties/concurrency/test_free_running.py"
 LINEARIZER = ("properties/concurrency/test_linearize.py", "properties/concurrency/test_checkers.py")
 STARTERS = ("properties/limits/test_starters.py", "properties/limits/test_warm_worker.py")
 RESULTS = "properties/limits/test_results.py"
+FIXED = "properties/limits/test_fixed.py"
 MEMORY = "properties/limits/test_exhaustion.py"
 LOOKED_AT = "properties/concurrency/test_looked_at.py"
 POINTS = "properties/faults/test_points.py"
@@ -101,6 +102,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "shared_backup": (*WALKS, ENTRIES, ERROR_ORDER, SETTINGS, ERRORS),
     "starter": (*WALKS, *STARTERS),
     "statefile": STATE_FILES,
+    "storage": (FIXED,),
 }
 """The same, by the names of the files that it changes, without their endings; or of the folders that they are in."""
 

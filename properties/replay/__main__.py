@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--implementation",
         metavar="NAME",
-        help="shared, durable, stock, or a TOML file (default: the one that it was found with)",
+        help="shared, shared_fixed, thread, durable, stock, or a TOML file (default: the one that it was found with)",
     )
     return result
 

@@ -46,7 +46,7 @@ def try_again(one: Counterexample, case: Case | None, cluster: Cluster, implemen
 def beginning(one: Counterexample, implementation: Implementation) -> Model:
     """Where the model begins: nobody is connected, and the settings are the design's."""
     roles = tuple(Role(role.name, role.superuser, role.execute, role.monitor, role.member_of) for role in one.roles)
-    return initial(implementation.design.settings, roles, one.sessions)
+    return initial(implementation.design, roles, one.sessions)
 
 
 def failing(violation: Violation) -> Again:

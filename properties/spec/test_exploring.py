@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 from model.axes import AXES, BAREST, MULTI_SESSION, moved, point
-from model.design import DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design
+from model.design import DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design
 from model.explore import beginning, explore, operations_of, representative, steps_of
 from model.features import Search, cost, design_of, points
 from model.graph import graph
@@ -162,6 +162,28 @@ def test_a_value_that_an_axis_does_not_have_is_refused_in_a_sentence() -> None:
             moved(SHARED, {axis.name: "purple"})
     with pytest.raises(ValueError, match=r"^there is no axis colour: "):
         moved(SHARED, {"colour": "purple"})
+
+
+@pytest.mark.parametrize(
+    ("design", "features"),
+    [(SHARED, {"storage": "fixed"}), (SHARED_FIXED, {"limit": "off"})],
+    ids=["bare", "taken off"],
+)
+def test_memory_that_is_set_aside_needs_a_limit(design: Design, features: dict[str, str]) -> None:
+    """A server would refuse to start."""
+    with pytest.raises(ValueError, match=r"^storage=fixed needs a limit"):
+        moved(design, features)
+    assert moved(design, {**features, "limit": "3"}).settings.max_backups == 3
+
+
+def test_what_is_read_back_has_room_beside_what_a_lowered_limit_sets_aside() -> None:
+    """... where operations overlap, too; and a start waits for it to end."""
+    design = moved(DURABLE, {"limit": "2", "storage": "fixed"})
+    scope = Scope(design, roles=(DAVE,), labels=("a", "b"), ttls=(None,), limits=(1, 2), results=(1,))
+    for phases in (False, True):
+        found = explore(replace(scope, phases=phases, symmetry=phases, sessions=2 if phases else 1))
+        assert found.complete
+        assert not {name for name in found.broken if PROMISED[name].claimed_by(design)}
 
 
 def test_features_are_tried_with_what_they_need_and_subsets_first() -> None:

@@ -43,7 +43,7 @@ HAZARDS = tuple(Hazard)
 def test_every_operation_has_exactly_one_outcome_and_leaves_nothing_half_done(
     data: st.DataObject, design: Design
 ) -> None:
-    cluster = initial(design.settings, ROLES, 3)
+    cluster = initial(design, ROLES, 3)
     for operation in data.draw(strategies.histories(design, 3, ROLES, ("a", "b"), HAZARDS)):
         ((cluster, outcome),) = run(design, cluster, operation)
         assert isinstance(outcome, Ok | Failed)

@@ -38,6 +38,7 @@ from model.operations import (
     Restart,
     RestartKind,
     Rollback,
+    SetLimit,
     Start,
     Stop,
 )
@@ -45,7 +46,7 @@ from model.outcomes import Ok, StopRow
 from model.promises import PROMISES, Transition
 from model.scope import ALICE, DAVE, OVERLAPPING, SCOPES, Scope, scope_of
 from model.state import ACTIVE, LOST, STARTING, STOPPED, Backup, BackupState, Cluster, Session, initial
-from model.transition import Pending, Steps
+from model.transition import Pending, Steps, run
 
 
 @pytest.mark.parametrize("scope", ["settings", "stock", "owners", "restarts", *OVERLAPPING])
@@ -61,11 +62,32 @@ def test_what_is_preallocated_is_a_limit_whatever_the_setting() -> None:
     full = []
 
     def visit(found: Transition, _: Parents) -> None:
-        assert found.after.live_backups() <= 1
-        full.append(found.outcome == transition.LIMIT_REACHED and found.before.settings.max_backups != 1)
+        since_start = found.before.room.max_backups
+        assert since_start is not None
+        if not isinstance(found.operation, Restart):
+            assert found.after.live_backups() <= since_start
+        if isinstance(found.operation, Start) and found.outcome == transition.LIMIT_REACHED:
+            full.append(found.before.settings.max_backups != since_start)
 
-    explore(Scope(design, labels=("a", "b"), limits=(None, 0, 2)), visit=visit)
+    explore(Scope(design, labels=("a", "b"), limits=(None, 0, 1, 2)), visit=visit)
     assert any(full)
+
+
+def test_what_is_preallocated_is_what_the_setting_was_when_the_server_started() -> None:
+    """A higher setting applies from the next start on, and one without a limit is refused."""
+    cluster = initial(replace(SHARED_FIXED, settings=Settings(max_backups=1)), (ALICE,), 1)
+    steps: list[tuple[Operation, int]] = [
+        (SetLimit(0), 0),
+        (SetLimit(2), 1),
+        (Restart(RestartKind.FAST), 2),
+        (SetLimit(1), 1),
+        (Restart(RestartKind.CRASH), 1),
+        (SetLimit(None), 1),
+    ]
+    for operation, limit in steps:
+        ((cluster, outcome),) = run(SHARED_FIXED, cluster, operation)
+        assert cluster.max_backups == limit, operation
+        assert (outcome == transition.NO_LIMIT) == (operation == SetLimit(None))
 
 
 def test_every_promise_is_claimed_by_some_design_and_every_design_claims_some() -> None:
@@ -451,7 +473,7 @@ def test_every_promise_has_a_mutant() -> None:
 # A restart between any two phases of calls that overlap
 
 CALLS: tuple[Operation, ...] = (Start(0, "a", 10), Stop(1, "a"), Abort(1, "a"), Renew(0, "a", 20), Advance(15))
-FIRST = initial(DURABLE.settings, (ALICE,), 2)._replace(sessions=(Session("alice"), Session("alice")))
+FIRST = initial(DURABLE, (ALICE,), 2)._replace(sessions=(Session("alice"), Session("alice")))
 
 
 def after_each(*operations: Operation) -> list[Cluster]:

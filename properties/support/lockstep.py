@@ -29,7 +29,7 @@ class Lockstep:
         self.client = client
         self.design = client.implementation.design
         self.tally = tally
-        self.first = self.model = initial(self.design.settings, roles, sessions)
+        self.first = self.model = initial(self.design, roles, sessions)
         client.begin(roles, sessions, self.design.settings)
 
     def step(self, operation: Operation) -> Outcome:

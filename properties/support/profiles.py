@@ -54,7 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--silence", type=float, metavar="SECONDS", help="what counts nothing for so long hangs (default: 900)"
     )
-    group.addoption("--implementation", default="shared", help="shared, durable, stock, or a TOML file of one")
+    named = "shared, shared_fixed, thread, durable, stock, or a TOML file of one"
+    group.addoption("--implementation", default="shared", help=named)
 
 
 def silence(config: pytest.Config) -> float:

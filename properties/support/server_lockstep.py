@@ -44,7 +44,7 @@ class ServerLockstep:
         self.server = server
         self.implementation = implementation
         self.tally = tally
-        self.model = initial(implementation.design.settings, (ROOT,), 1)
+        self.model = initial(implementation.design, (ROOT,), 1)
 
     def start(self, label: str) -> str:
         """Starts a backup; returns the start point."""

@@ -9,7 +9,16 @@ import pytest
 
 from harness.building.build import Build, Flavour, Special, build
 from harness.clients.client import Client
-from harness.clients.implementation import DURABLE, STOCK, Capability, Implementation, find_implementation, install
+from harness.clients.implementation import (
+    DURABLE,
+    STOCK,
+    THREAD,
+    Capability,
+    Implementation,
+    find_implementation,
+    install,
+    with_room,
+)
 from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
 from harness.machine.scratch import temporary_folder
@@ -19,6 +28,10 @@ from model.design import OnRestart
 
 PROBED = {"full_page_writes": "off"}
 """Settings under which core's hidden counter can be read from outside."""
+
+
+FEW = 1
+"""Backups that memory is preallocated for, where walks are to meet that limit."""
 
 
 def server_settings(implementation: Implementation) -> dict[str, str]:
@@ -123,6 +136,21 @@ def durable(instrumented: Build, durable_backups: None, forgetful: None) -> Iter
     """A client of the extension whose backups survive restarts, on a server of its own."""
     with installed_server(instrumented, DURABLE) as cluster:
         yield Client(cluster, DURABLE)
+
+
+@pytest.fixture(scope="module")
+def fixed(instrumented: Build, only_the_extension: None, forgetful: None) -> Iterator[Client]:
+    """A client of the extension whose backups are in preallocated memory, for few, on a server of its own."""
+    implementation = with_room(FEW)
+    with installed_server(instrumented, implementation) as cluster:
+        yield Client(cluster, implementation)
+
+
+@pytest.fixture(scope="module")
+def thread(instrumented: Build, only_the_extension: None, forgetful: None) -> Iterator[Client]:
+    """A client of the extension without what the thread's proposal lacks, on a server of its own."""
+    with installed_server(instrumented, THREAD) as cluster:
+        yield Client(cluster, THREAD)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from harness.clients.client import Client, Violation
 from harness.clients.implementation import Implementation
-from model.design import Design, StopPolicy
+from model.design import Design, StopPolicy, Storage
 from model.operations import (
     Abort,
     AddMember,
@@ -84,7 +84,19 @@ SETTINGS: dict[str, st.SearchStrategy[Operation]] = {
     "max_results": st.builds(SetResults, st.sampled_from([None, 0, 1, 2])),
 }
 """By the names that an implementation has for them."""
-settings = suited(lambda walk: st.one_of(*(SETTINGS[name] for name in walk.implementation.settings)))
+
+
+def beyond_the_room(design: Design) -> list[st.SearchStrategy[Operation]]:
+    """Where memory is preallocated, a limit that applies only when the server is restarted."""
+    return [st.just(SetLimit(1 + (design.settings.max_backups or 0)))] if design.storage is Storage.FIXED else []
+
+
+settings = suited(
+    lambda walk: st.one_of(
+        *(SETTINGS[name] for name in walk.implementation.settings),
+        *beyond_the_room(walk.design),
+    )
+)
 changes_of_roles = st.one_of(
     st.builds(Grant, commoners),
     st.builds(Revoke, commoners),
@@ -135,7 +147,8 @@ class Walk(RuleBasedStateMachine):
     )
     def connect_everyone(self, roles: list[str], chance: int, running: dict[str, int]) -> None:
         """``running``: what sessions have started already, for Hypothesis lets many a walk do without either start."""
-        self.restarts = chance % 3 if self.implementation.durable else chance // 7  # forgets all: seldom
+        often = self.implementation.durable or self.design.storage is Storage.FIXED
+        self.restarts = chance % 3 if often else chance // 7  # forgets all, and changes nothing else: seldom
         for number, role in enumerate(roles):
             self.step(Connect(number, role))
         for label, session in running.items():

@@ -43,7 +43,7 @@ class Rehearsal(Walk):
 
     @property
     def model(self) -> Cluster:
-        return self.steps[-1].after if self.steps else initial(self.design.settings, ROLES, SESSIONS)
+        return self.steps[-1].after if self.steps else initial(self.design, ROLES, SESSIONS)
 
     def step(self, operation: Operation) -> None:
         """One step; where the server may do either, it is the first."""

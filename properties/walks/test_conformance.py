@@ -21,6 +21,16 @@ def test_durable_backups_conform_over_restarts(durable: Client, tally: Tally) ->
     walk(durable, tally, share=0.25)
 
 
+def test_backups_in_preallocated_memory_conform(fixed: Client, tally: Tally) -> None:
+    """... to a limit that is no higher than what there is memory for, whatever is set, until the next restart."""
+    walk(fixed, tally, share=0.25)
+
+
+def test_what_the_thread_proposes_conforms(thread: Client, tally: Tally) -> None:
+    """... without times to live, fences, renewals, or a result that is remembered."""
+    walk(thread, tally, share=0.25)
+
+
 def test_core_conforms_to_the_session_bound_design(stock: Client, tally: Tally) -> None:
     walk(stock, tally, share=0.25)
 

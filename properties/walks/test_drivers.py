@@ -190,7 +190,7 @@ def read(request: pytest.FixtureRequest) -> Read:
 def admin(cluster: Cluster, client: Client) -> Iterator[Session]:
     """A superuser on a server without backups, with settings as they come, and a clock that stands still."""
     client.clear()
-    client.set_all(SHARED.design.settings)
+    client.set_all(client.design.settings)
     session = cluster.connect()
     session.execute(str(SHARED.freeze_clock))
     yield session

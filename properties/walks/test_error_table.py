@@ -124,21 +124,6 @@ def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> No
         session.close()
 
 
-@pytest.mark.parametrize(("setting", "value"), [("storage", "fixed")])
-def test_a_setting_that_is_not_built_yet_refuses_the_server_start(
-    instrumented: Build, setting: str, value: str
-) -> None:
-    with open_cluster(instrumented) as server:
-        server.configure({f"shared_backup.{setting}": value})
-        server.stop()
-        position = server.log_position()
-        with pytest.raises(Exception, match="did not start"):
-            server.start()
-        assert f'does not support "shared_backup.{setting}" = {value}' in server.log_since(position)
-        server.configure({f"shared_backup.{setting}": None})
-        server.start()
-
-
 # The arguments
 
 
@@ -194,7 +179,7 @@ def test_every_refusal_about_a_backup_helps(admin: Session, cluster: Cluster, cl
         assert token not in f"{error.message}{error.detail}{error.hint}", "the right token is told"
     client.set(max_backups=1)
     assert helps(refusal(admin, "SELECT shared_backup_start('b', true)", "53400", "too many"))
-    client.set(max_backups=None)
+    client.set(max_backups=client.design.settings.max_backups)
     admin.execute("SELECT pg_backup_start('own', true)")
     for function in (STOP, ABORT):
         assert helps(refusal(admin, function, "55000", "in progress in this session"))

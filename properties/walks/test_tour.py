@@ -42,5 +42,17 @@ def test_every_reachable_transition_class_of_durable_backups_is_seen_on_the_clus
     take(durable, tally, tuple(Hazard))
 
 
+def test_every_reachable_transition_class_of_preallocated_memory_is_seen_on_the_cluster(
+    fixed: Client, tally: Tally
+) -> None:
+    take(fixed, tally)
+
+
+def test_every_reachable_transition_class_of_the_thread_s_proposal_is_seen_on_the_cluster(
+    thread: Client, tally: Tally
+) -> None:
+    take(thread, tally)
+
+
 def test_every_reachable_transition_class_of_core_is_seen_on_the_cluster(stock: Client, tally: Tally) -> None:
     take(stock, tally)

@@ -51,9 +51,16 @@ is "wal_level" "$(sqlstate node "SELECT shared_backup_start('a', true)")" 55000
 stop_node node
 configure node "wal_level = replica"
 
-# Fixed storage is not supported.
+# Fixed storage needs a limit, and keeps to it.
 configure node "shared_backup.storage = fixed"
-ok "storage = fixed is refused" test "$(start_node node && echo started)" = ""
-configure node "shared_backup.storage = dynamic"
+ok "without a limit it is refused" test "$(start_node node && echo started)" = ""
+configure node "shared_backup.max_backups = 2"
+must_start node
+start_backup node first
+start_backup node second
+is "no more" "$(sqlstate node "SELECT shared_backup_start('third', true)")" 53400
+is "no limit" "$(sqlstate node "ALTER SYSTEM SET shared_backup.max_backups = -1")" 22023
+stop_node node
+configure node "shared_backup.storage = dynamic" "shared_backup.max_backups = -1"
 must_start node
 done_testing
