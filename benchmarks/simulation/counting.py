@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.simulation.fates import Fates
 from benchmarks.simulation.fleet import Round, run
-from benchmarks.simulation.moments import SPAN, Seconds, Which
+from benchmarks.simulation.moments import SPAN, Seconds
 from benchmarks.simulation.parameters import Parameters
 from benchmarks.simulation.tally import BINS, CAUSES, REFUSED, Tally, bin_of, looks, seconds_where
 from benchmarks.simulation.world import World
@@ -15,8 +15,13 @@ from benchmarks.simulation.world import World
 def back_up(p: Parameters, world: World, fates: Fates) -> Tally:
     """Backs a chunk up, and counts."""
     rounds = list(run(p, world, fates))
-    jobs = Tally(servers=world.servers, jobs=int((world.due < p.horizon).sum()))
-    return sum((one_by_one(p, fates, one) for one in rounds), jobs) + together(p, world, fates, rounds)
+    begun = Tally(
+        servers=world.servers,
+        jobs=int((world.due < p.horizon).sum()),
+        causes=np.zeros(len(CAUSES), dtype=np.int64),
+        waits=np.zeros(BINS, dtype=np.int64),
+    )
+    return sum((one_by_one(p, fates, one) for one in rounds), begun) + together(p, world, fates, rounds)
 
 
 def one_by_one(p: Parameters, fates: Fates, one: Round) -> Tally:
@@ -50,10 +55,8 @@ def one_by_one(p: Parameters, fates: Fates, one: Round) -> Tally:
 
 def together(p: Parameters, world: World, fates: Fates, rounds: Sequence[Round]) -> Tally:
     """What all attempts hold together: connections, open backups, and core."""
-    if not rounds:
-        return Tally()
     start, live = all_of(rounds, lambda one: one.attempts.start), until(p, rounds, lambda one: one.ends.live_until)
-    server = np.concatenate([one.attempts.server for one in rounds])
+    server = all_of(rounds, lambda one: one.attempts.server.astype(np.int64))
     sessions = until(p, rounds, lambda one: one.ends.held_until)
     busy = (start, start) if fates.held else merged(server, start, live)
     return Tally(
@@ -66,7 +69,7 @@ def together(p: Parameters, world: World, fates: Fates, rounds: Sequence[Round])
 
 def all_of(rounds: Sequence[Round], column: Callable[[Round], Seconds]) -> Seconds:
     """A column of all rounds."""
-    return np.concatenate([column(one) for one in rounds])
+    return np.concatenate([np.empty(0, dtype=np.int64), *map(column, rounds)])
 
 
 def until(p: Parameters, rounds: Sequence[Round], column: Callable[[Round], Seconds]) -> Seconds:
@@ -74,9 +77,9 @@ def until(p: Parameters, rounds: Sequence[Round], column: Callable[[Round], Seco
     return np.minimum(all_of(rounds, column), p.horizon)
 
 
-def merged(server: Which, begin: Seconds, end: Seconds) -> tuple[Seconds, Seconds]:
+def merged(server: Seconds, begin: Seconds, end: Seconds) -> tuple[Seconds, Seconds]:
     """The times in which each server has some of its intervals: when these begin, and when they end."""
-    base = server.astype(np.int64) * SPAN
+    base = server * SPAN
     keys = np.concatenate([base + end, base + begin])  # of the same moment, an end comes first
     order = np.argsort(keys, kind="stable")
     change = np.where(order < len(base), -1, 1)
@@ -85,12 +88,12 @@ def merged(server: Which, begin: Seconds, end: Seconds) -> tuple[Seconds, Second
     return moment[(change > 0) & (open_then == 1)], moment[(change < 0) & (open_then == 0)]
 
 
-def forced_by_orphans(p: Parameters, world: World, rounds: Sequence[Round], server: Which, start: Seconds) -> int:
+def forced_by_orphans(p: Parameters, world: World, rounds: Sequence[Round], server: Seconds, start: Seconds) -> int:
     """Seconds in which core counts backups of a server, and every open one is an orphan.
 
     Core counts one too few, until the next restart, after the end of a backup that a table carried over one.
     """
-    orphan = np.concatenate([one.ends.orphan for one in rounds])
+    orphan = all_of(rounds, lambda one: one.ends.orphan.astype(np.int64)) > 0
     if not orphan.any():
         return 0
     short = all_of(rounds, lambda one: one.ends.short_from)
@@ -100,7 +103,7 @@ def forced_by_orphans(p: Parameters, world: World, rounds: Sequence[Round], serv
     )
     core = until(p, rounds, lambda one: one.ends.core_until)
     moments = [start, core, np.minimum(short, p.horizon), np.minimum(mended, p.horizon), wanted]
-    keys = (np.stack(moments) + server.astype(np.int64) * SPAN).ravel()
+    keys = (np.stack(moments) + server * SPAN).ravel()
     order = np.argsort(keys)
     counts = np.cumsum(np.repeat([1, -1, -1, 1, 0], len(server))[order])
     wants = np.cumsum(np.repeat([1, 0, 0, 0, -1], len(server))[order])

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Seconds = NDArray[np.int64]
 Which = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Numbers = Which | Seconds
+"""Of owners."""
 
 NEVER = 1 << 38
 """Later than anything that happens, by far."""
@@ -25,14 +27,14 @@ class Moments:
     keys: Seconds
     """Sorted: the owner's number times ``SPAN``, and the time."""
 
-    def after(self, owner: Which, time: Seconds) -> Seconds:
+    def after(self, owner: Numbers, time: Seconds) -> Seconds:
         """The first moment of each owner that is later than that; NEVER if there is none."""
         keys = np.append(self.keys, np.int64(np.iinfo(np.int64).max))
         base = owner.astype(np.int64) * SPAN
         found = keys[np.searchsorted(self.keys, base + np.minimum(time, NEVER), side="right")] - base
         return np.where(found < NEVER, found, NEVER)
 
-    def until(self, owner: Which, time: Seconds) -> Seconds:
+    def until(self, owner: Numbers, time: Seconds) -> Seconds:
         """The last moment of each owner that is not later than that; -NEVER if there is none."""
         keys = np.concatenate([np.array([-SPAN], dtype=np.int64), self.keys])
         base = owner.astype(np.int64) * SPAN
@@ -40,7 +42,7 @@ class Moments:
         return np.where(found >= 0, found, -NEVER)
 
 
-def moments(owner: Which, time: Seconds) -> Moments:
+def moments(owner: Numbers, time: Seconds) -> Moments:
     """Moments in any order."""
     return Moments(np.sort(owner.astype(np.int64) * SPAN + time))
 
