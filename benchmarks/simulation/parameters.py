@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ from harness.machine.postgres import SetupError
 from model.operations import RestartKind
 
 DAY, HOUR = 86_400, 3_600
+MEASURED = "nox -s bench -- --full -k memory"
+"""The command that measured the bytes below; ``--bench`` takes them from its results."""
+WAL = "python -m benchmarks.simulation.wal"
+"""The command that measured the WAL."""
 MOST_SERVERS, MOST_DAYS, MOST_LIMIT = 10_000_000, 3_650, 1_000
 DISTRIBUTIONS, ARRIVALS = ("lognormal", "pareto"), ("schedule", "poisson")
 FEWEST_RENEWALS = 2
 """In a time to live: with one, each renewal would come at the deadline, which is too late."""
 
 
-def told(default: Any, unit: str, words: str) -> Any:
-    """A field with its unit, and what it is."""
-    return field(default=default, metadata={"unit": unit, "words": words})
+def told(default: Any, unit: str, words: str, source: str = "") -> Any:
+    """A field with its unit, what it is, and for the figure of a cost where it comes from."""
+    return field(default=default, metadata={"unit": unit, "words": words, "source": source})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,11 @@ class Parameters:
     renewals: int = told(3, "per ttl", "how often the control plane renews it, at least 2; 0: never, so no lease")
     limit: int = told(0, "backups", "that may be open on a server (max_backups); 0: no limit")
     sampled: int = told(60, "seconds", "between two looks at how much is held: peaks are the most that a look saw")
-    session_bytes: float = told(1.73e6, "bytes", "of a session that is held, with its slot")
-    reserved_bytes: float = told(0.31e6, "bytes", "of shared memory that a server reserves for shared backups")
-    first_bytes: float = told(1.36e6, "bytes", "of shared memory with one backup open, those included")
-    further_bytes: float = told(841.0, "bytes", "of shared memory that each further backup of a server takes")
-    wal_bytes: float = told(0.0, "bytes per hour", "of WAL that forced full-page writes cost a server")
+    session_bytes: float = told(1.73e6, "bytes", "of a session that is held, with its slot", MEASURED)
+    reserved_bytes: float = told(0.31e6, "bytes", "of shared memory that a server reserves for backups", MEASURED)
+    first_bytes: float = told(1.36e6, "bytes", "of shared memory with one backup open, those included", MEASURED)
+    further_bytes: float = told(841.0, "bytes", "of shared memory that each further backup takes", MEASURED)
+    wal_bytes: float = told(0.0, "bytes per hour", "of WAL that forced full-page writes cost a server", WAL)
 
     @property
     def horizon(self) -> int:
@@ -78,6 +82,9 @@ class Parameters:
 
 
 NAMES = tuple(one.name for one in fields(Parameters))
+UNITS: dict[str, str] = {one.name: one.metadata["unit"] for one in fields(Parameters)}
+WORDS: dict[str, str] = {one.name: one.metadata["words"] for one in fields(Parameters)}
+SOURCES: dict[str, str] = {one.name: one.metadata["source"] for one in fields(Parameters) if one.metadata["source"]}
 
 
 def read_fleet(path: Path) -> dict[str, Any]:
@@ -157,8 +164,3 @@ def points(parameters: Parameters, sweeps: dict[str, list[str]]) -> list[tuple[d
             for point in [changed(before, {name: value})]
         ]
     return found
-
-
-def without_chance(parameters: Parameters) -> Parameters:
-    """The same fleet, to which nothing happens."""
-    return replace(parameters, losses=0.0, restarts=0.0, crashes=0.0)

@@ -64,7 +64,7 @@ def writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def write_json(path: Path, results: schema.Run) -> None:
+def write_json(path: Path, results: schema.Circumstances) -> None:
     """Writes a file of results in one step, and leads ``latest`` to its folder."""
     fresh = path.with_name(f".{path.name}")
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
@@ -107,14 +107,21 @@ class Run:
 def circumstances(run: Run, seconds: float, settings: Mapping[str, str], libraries: Iterable[str] = ()) -> schema.Run:
     """Under which circumstances the results came about; ``settings``: the server's, beside the bench's own."""
     return schema.Run(
-        when=run.when.isoformat(timespec="seconds"),
-        seconds=round(seconds, 3),
+        **msgspec.structs.asdict(run_anywhere(run.when, seconds, [*LIBRARIES, *libraries])),
         selection=run.selection,
-        machine=machine(),
-        versions=versions([*LIBRARIES, *libraries]),
-        git=git(),
         postgresql=schema.Server(run.postgres.version_string, run.postgres.bundled, {**DEFAULTS, **settings}),
         implementation=recorded(run.implementation),
+    )
+
+
+def run_anywhere(when: datetime, seconds: float, libraries: Iterable[str]) -> schema.Circumstances:
+    """Under which circumstances the results of a run came about that needs no server."""
+    return schema.Circumstances(
+        when=when.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        machine=machine(),
+        versions=versions(libraries),
+        git=git(),
     )
 
 

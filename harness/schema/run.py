@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 SCHEMA = 1
-"""The version of this description, for ``results.json`` and for ``bench.json``."""
+"""The version of this description, for every file of results."""
 
 Scalar = str | int | float | bool | None
 """What can be told in one line."""
@@ -79,8 +79,8 @@ class Implementation(Struct, frozen=True, kw_only=True):
     """The names of its settings, by the model's."""
 
 
-class Run(Struct, frozen=True, kw_only=True):
-    """The circumstances of a campaign or of a run of the benchmarks."""
+class Circumstances(Struct, frozen=True, kw_only=True):
+    """What every run says about itself."""
 
     schema: int = SCHEMA
     """The version of this description."""
@@ -88,12 +88,17 @@ class Run(Struct, frozen=True, kw_only=True):
     """When it began: ISO 8601, UTC."""
     seconds: float
     """How long it took."""
-    selection: str | None = None
-    """The expression given with -k; null: everything."""
     machine: Machine
     versions: dict[str, str] = {}
     """Of python and the libraries."""
     git: Git | None = None
     """Null: not run from a repository."""
+
+
+class Run(Circumstances, frozen=True, kw_only=True):
+    """The circumstances of a run against a server: a campaign, the benchmarks, the mutants."""
+
+    selection: str | None = None
+    """The expression given with -k; null: everything."""
     postgresql: Server
     implementation: Implementation
