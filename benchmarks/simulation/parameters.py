@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class Parameters:
 
 
 NAMES = tuple(one.name for one in fields(Parameters))
+TYPES: dict[str, Any] = {one.name: one.type for one in fields(Parameters)}
 UNITS: dict[str, str] = {one.name: one.metadata["unit"] for one in fields(Parameters)}
 WORDS: dict[str, str] = {one.name: one.metadata["words"] for one in fields(Parameters)}
 SOURCES: dict[str, str] = {one.name: one.metadata["source"] for one in fields(Parameters) if one.metadata["source"]}
@@ -99,17 +100,25 @@ def read_fleet(path: Path) -> dict[str, Any]:
 
 
 def changed(parameters: Parameters, values: dict[str, Any]) -> Parameters:
-    """The same with other values, each of them checked; raises SetupError. Words are read as numbers where need be."""
+    """The same with other values, each of them checked; raises SetupError."""
     for name in values:
         if name not in NAMES:
             raise SetupError(f'There is no parameter "{name}": the parameters are {", ".join(NAMES)}.')
-    try:
-        found = msgspec.convert({name: getattr(parameters, name) for name in NAMES} | values, Parameters, strict=False)
-    except msgspec.ValidationError as error:
-        raise SetupError(f"A parameter has no such value ({error}): correct it.") from None
+    found = replace(parameters, **{name: value_of(name, value) for name, value in values.items()})
     if complaint := next(complaints(found), None):
         raise SetupError(complaint)
     return found
+
+
+def value_of(name: str, value: Any) -> Any:
+    """A value of the parameter's type; raises SetupError. Words are read as numbers where need be."""
+    kind = TYPES[name]
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        wanted = {int: "a whole number", float: "a number", str: "text"}[kind]
+        unit = f" ({UNITS[name]})" if UNITS[name] else ""
+        raise SetupError(f'{name} cannot be "{value}": it is {wanted}{unit}.') from None
 
 
 def complaints(p: Parameters) -> Iterable[str]:
@@ -137,10 +146,9 @@ def complaints(p: Parameters) -> Iterable[str]:
     for name in NAMES:
         value = getattr(p, name)
         low, high = bounds.get(name, (0, float("inf")))
-        if not isinstance(value, str) and not low <= value <= high:
-            yield f"{name} cannot be {value:g}: it is from {low:g} to {high:g}." if high < float("inf") else (
-                f"{name} cannot be {value:g}: it is {low:g} or more."
-            )
+        if not isinstance(value, str) and not (low <= value <= high and value < float("inf")):
+            wanted = f"{low:,g} or more" if high == float("inf") else f"from {low:,} to {high:,}"
+            yield f"{name} cannot be {value:,g}: it is {wanted}."
     if p.arrivals not in ARRIVALS:
         yield f'There are no arrivals "{p.arrivals}": say {" or ".join(ARRIVALS)}.'
     if p.durations not in DISTRIBUTIONS and Path(p.durations).suffix != ".csv":
