@@ -83,7 +83,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """What each design costs a fleet: --fleet FILE, --servers, --days, --designs, --sweep NAME=V,V, --seed, --workers."""
+    """What each design costs a fleet: --fleet FILE, --servers, --days, --designs, --sweep NAME=V,V, --seed."""
     install(session)
     run(session, "python", "-m", "benchmarks.simulation", *session.posargs)
 

@@ -1,4 +1,4 @@
-"""A results folder: what a campaign (``results.json``), the benchmarks (``bench.json``), the mutants or a simulation left there."""
+"""A results folder: what a campaign, the benchmarks, the mutants or a simulation left there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,9 @@ class Results:
 def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
-        raise Unreadable(f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `simulate` makes one.")
+        raise Unreadable(
+            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `simulate` makes one."
+        )
     campaign = bench = mutants = simulation = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")

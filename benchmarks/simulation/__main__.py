@@ -32,6 +32,8 @@ from harness.running.results import RESULTS, new_folder, remove_folder, run_anyw
 from harness.running.terminal import clock, nearer, own_console
 
 PROGRAM = "nox -s simulate --"
+ELSEWHERE = ("--results", "--workers", "--scheduler")
+"""Options with a value that the numbers do not depend on."""
 LIBRARIES = ("numpy", "distributed")
 FINE = 0
 
@@ -40,7 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulates; returns the exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     chosen = parser().parse_args(given)
-    return exit_status(lambda: simulate(chosen, " ".join([PROGRAM, shlex.join(given)]).removesuffix(" -- ")))
+    return exit_status(lambda: simulate(chosen, command(given)))
+
+
+def command(given: Sequence[str]) -> str:
+    """What is to be told of the command: what the numbers depend on, not where it ran or where they went."""
+    words, kept = iter(given), []
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in ELSEWHERE:
+            if not equals:
+                next(words, None)
+        elif name != "--no-report":
+            kept.append(word)
+    return shlex.join(["nox", "-s", "simulate", *(["--", *kept] if kept else [])])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,17 +82,19 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def simulate(chosen: argparse.Namespace, command: str) -> int:
+def simulate(chosen: argparse.Namespace, told: str) -> int:
     """The run; raises SetupError if it cannot be set up."""
     p, sources = parameters_of(chosen)
     ways, number = find_ways(chosen.designs), workers_of(chosen.workers)
-    fleets = [fleet(told, point, ways) for told, point in points(p, sweeps_of(chosen.sweep))]
+    fleets = [fleet(swept, point, ways) for swept, point in points(p, sweeps_of(chosen.sweep))]
     counted = [Counted(one) for one in fleets]
     when, began = datetime.now(UTC), time.monotonic()
     folder = new_folder(chosen.results.absolute(), when)
     interrupted = False
     with orderly_end(), own_console() as console:
-        console.print(f"{p.servers:,} servers for {p.days:g} days, seed {p.seed}: {', '.join(one.name for one in ways)}")
+        console.print(
+            f"{p.servers:,} servers for {p.days:g} days, seed {p.seed}: {', '.join(one.name for one in ways)}"
+        )
         try:
             with showing_progress(console) as tell:
                 for point, tallies in simulate_all(fleets, number, chosen.scheduler, tell):
@@ -92,7 +109,7 @@ def simulate(chosen: argparse.Namespace, command: str) -> int:
             return INTERRUPTED
         seconds = time.monotonic() - began
         about = run_anywhere(when, seconds, LIBRARIES)
-        results = results_of(counted, p, sources, command, about, interrupted=interrupted)
+        results = results_of(counted, p, sources, told, about, interrupted=interrupted)
         write_results(folder, results)
         console.print(table([one for one in results.points if one.bills]))
         show_end(console, counted, folder, f"seed {p.seed}, in {clock(seconds)} min", interrupted=interrupted)
@@ -119,7 +136,7 @@ def parameters_of(chosen: argparse.Namespace) -> tuple[Parameters, dict[str, str
         (str(chosen.fleet), read_fleet(chosen.fleet) if chosen.fleet else {}),
         ("the command line", options),
     ]
-    p, sources = Parameters(), {}
+    p, sources = Parameters(), dict[str, str]()
     for where, values in layers:
         p = changed(p, values)
         sources |= {name: where for name in values if name.endswith("_bytes")}

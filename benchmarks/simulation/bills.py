@@ -1,10 +1,11 @@
 """What counts come to: hours, bytes and peaks."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.simulation.fates import Answer, Condition, Event, Fates
 from benchmarks.simulation.parameters import HOUR, Parameters
-from benchmarks.simulation.tally import BINS, CAUSES, STEP, Counts, Tally
+from benchmarks.simulation.tally import BINS, CAUSES, STEP, Tally
 from harness.schema.simulation import Bill, Wait
 from model.design import Storage
 
@@ -40,7 +41,7 @@ def bill_of(p: Parameters, fates: Fates, counts: Tally) -> Bill:
     )
 
 
-def memory(p: Parameters, fates: Fates, counts: Tally) -> Counts:
+def memory(p: Parameters, fates: Fates, counts: Tally) -> NDArray[np.float64]:
     """Bytes of all servers, look by look.
 
     A session for each backup; or what is reserved on every server, more while it has a backup open, and a little for
@@ -50,8 +51,10 @@ def memory(p: Parameters, fates: Fates, counts: Tally) -> Counts:
     if fates.held:
         return held * p.session_bytes
     if fates.way.design.storage is Storage.FIXED and fates.limit:
-        return np.full(live.shape, counts.servers * (p.reserved_bytes + fates.limit * p.further_bytes))
-    more = busy * (p.first_bytes - p.reserved_bytes) + (live - busy) * p.further_bytes
+        return np.full(
+            live.shape, counts.servers * (p.reserved_bytes + fates.limit * p.further_bytes), dtype=np.float64
+        )
+    more: NDArray[np.float64] = busy * (p.first_bytes - p.reserved_bytes) + (live - busy) * p.further_bytes
     return counts.servers * p.reserved_bytes + more
 
 

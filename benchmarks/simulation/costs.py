@@ -19,7 +19,9 @@ def measured(folder: Path) -> dict[str, float]:
     except OSError as error:
         raise SetupError(f"{file} cannot be read ({error.strerror}): name a folder that nox -s bench made.") from None
     except msgspec.DecodeError as error:
-        raise SetupError(f"{file} is no run of the benchmarks ({error}): name a folder that nox -s bench made.") from None
+        raise SetupError(
+            f"{file} is no run of the benchmarks ({error}): name a folder that nox -s bench made."
+        ) from None
     for one in found.benchmarks:
         if costs := costs_of(one):
             return costs

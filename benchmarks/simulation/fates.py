@@ -103,7 +103,7 @@ class Fates:
     @property
     def expires(self) -> bool:
         """Can a backup have a time to live?"""
-        return not self.conditions[self.then[OPEN, Event.EXPIRY]].live
+        return not self.after(Event.EXPIRY).live
 
     @property
     def leases(self) -> bool:
@@ -112,7 +112,7 @@ class Fates:
 
     def after(self, event: Event) -> Condition:
         """What an open backup is after an event."""
-        return self.conditions[self.then[OPEN, event]]
+        return self.conditions[int(self.then[OPEN, event])]
 
 
 def fates(way: Way, kind: RestartKind, most: int | None) -> Fates:

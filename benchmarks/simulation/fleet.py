@@ -29,7 +29,7 @@ class Round:
 
 
 def run(p: Parameters, world: World, fates: Fates) -> Iterator[Round]:
-    """Every attempt: without a limit, those of all jobs at once; with one, the next of each server, which may fill it."""
+    """Every attempt: without a limit those of all jobs at once; with one the next of each server, as it may fill it."""
     planes = np.broadcast_to(world.plane[:, np.newaxis], world.due.shape)
     pending = np.where(world.due < p.horizon, world.outages.up_at(planes, world.due), NEVER)
     tried = np.zeros(pending.shape, dtype=np.intp)
@@ -39,7 +39,9 @@ def run(p: Parameters, world: World, fates: Fates) -> Iterator[Round]:
         if not len(server):
             return
         number, start = tried[server, job], pending[server, job]
-        free = np.ones(len(server), dtype=np.bool_) if slots is None else slots[server].min(axis=1, initial=NEVER) <= start
+        free = (
+            np.ones(len(server), dtype=np.bool_) if slots is None else slots[server].min(axis=1, initial=NEVER) <= start
+        )
         cells = server[free], job[free], number[free]
         attempts = Attempts(
             server[free], start[free], world.durations[cells], world.losses[cells], world.forgotten[cells]

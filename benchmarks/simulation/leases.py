@@ -62,4 +62,5 @@ class Lease:
             found += np.where(within, (crash - 1 - since) // self.renewed + (back < end), 0)
             since = np.where(within, back, since)
             crash = np.where(within, self.outages.crash_after(plane, since), NEVER)
-        return found + np.maximum(0, (end - 1 - since) // self.renewed)
+        last: Seconds = np.maximum(0, (end - 1 - since) // self.renewed)
+        return found + last

@@ -1,7 +1,7 @@
-"""The parameters of a simulation: one frozen dataclass, whose fields are command line options and keys of a TOML file."""
+"""The parameters of a simulation: a frozen dataclass, whose fields are command line options and keys of TOML files."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ class Parameters:
     reserved_bytes: float = told(335_900.0, "bytes", "of shared memory that a server reserves for backups", MEASURED)
     first_bytes: float = told(1_384_000.0, "bytes", "of shared memory with one backup open, those included", MEASURED)
     further_bytes: float = told(839.0, "bytes", "of shared memory that each further backup takes", MEASURED)
-    wal_bytes: float = told(1.5e9, "bytes per hour", "of WAL by forced full-page writes, where full_page_writes is off", WAL)
+    wal_bytes: float = told(
+        1.5e9, "bytes per hour", "of WAL by forced full-page writes, where full_page_writes is off", WAL
+    )
 
     @property
     def horizon(self) -> int:
@@ -121,7 +123,7 @@ def value_of(name: str, value: Any) -> Any:
         raise SetupError(f'{name} cannot be "{value}": it is {wanted}{unit}.') from None
 
 
-def complaints(p: Parameters) -> Iterable[str]:
+def complaints(p: Parameters) -> Iterator[str]:
     """What is wrong with parameters, in sentences."""
     bounds: dict[str, tuple[float, float]] = {
         "servers": (1, MOST_SERVERS),

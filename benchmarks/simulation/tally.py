@@ -1,4 +1,4 @@
-"""What is counted of a way to back up a fleet: whole numbers, so that sums do not depend on the order of their parts."""
+"""What is counted of a way to back up a fleet: whole numbers, so that sums do not depend on their order."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class Tally:
 def bin_of(seconds: Seconds) -> Which:
     """The bin of a time to a good backup, in seconds."""
     found = np.log(np.maximum(seconds, 1)) / np.log(STEP)
-    return np.minimum(found, BINS - 1).astype(np.intp)
+    bins: Which = np.minimum(found, BINS - 1).astype(np.intp)
+    return bins
 
 
 def looks(begin: Seconds, end: Seconds, sampled: int, horizon: int) -> Counts:

@@ -159,5 +159,7 @@ def read_durations(p: Parameters) -> Seconds | None:
     except ValueError as error:
         raise SetupError(f"{path} has something else than seconds in a line ({error}): correct it.") from None
     if not len(seconds) or not np.all(np.isfinite(seconds) & (seconds > 0)):
-        raise SetupError(f"{path} is no list of durations: each of its lines is to be the seconds of a copy, above zero.")
+        raise SetupError(
+            f"{path} is no list of durations: each of its lines is to be the seconds of a copy, above zero."
+        )
     return whole(seconds)

@@ -12,10 +12,11 @@ from reports.simulation import LINES, Curve, Line, base, curves
 from reports.style import BLUE, ORANGE, PALE, SKY, VERMILLION
 from reports.words import digits
 
+REPEATED = "hours repeated"
 PANELS = (
     ("Connections", "held at once, peak", "connections held at once, at most"),
     ("Memory", "of all servers, peak", "memory of all servers, at most"),
-    ("Copies", "hours repeated", "copy hours repeated"),
+    ("Copies", REPEATED, "copy hours repeated"),
     ("Orphans", "WAL of these, where full_page_writes is off", "WAL that orphans cost (full_page_writes off)"),
 )
 """Heading and line of the bill, and its title."""
@@ -35,7 +36,8 @@ def simulation_pictures(run: Simulation) -> Iterator[Picture]:
         "What each design costs a fleet",
         f"{point.bills[0].servers:,} servers for {run.parameters.get('days', 0):g} days"
         f"{f' ({told})' if told else ''}, seed {run.seed}. script: a psql is held open for each backup, and its state "
-        f"is in a table. Made by {run.command}.",
+        "is in a table. Hatched: copies of backups that were handed out and do not restore; nobody repeats them, as "
+        f"nobody knows. Made by {run.command}.",
         lambda: draw_bills(point.bills),
     )
     way, some = curves(run)
@@ -64,13 +66,16 @@ def draw_bills(bills: Sequence[Bill]) -> Figure:
 def draw_bars(axes: Axes, bills: Sequence[Bill], line: Line) -> None:
     """One line of the bill."""
     values = [line.figure(one) or 0.0 for one in bills]
-    most = max(values) or 1.0
-    axes.barh(range(len(bills)), values, color=[BLUE if value < most else VERMILLION for value in values], height=0.62)
+    useless = [one.useless_hours if line.name == REPEATED else 0.0 for one in bills]
+    most = max(map(sum, zip(values, useless, strict=True))) or 1.0
+    axes.barh(range(len(bills)), values, color=BLUE, height=0.62)
+    axes.barh(range(len(bills)), useless, left=values, color="white", edgecolor=VERMILLION, hatch="////", height=0.62)
     for y, one in enumerate(bills):
-        axes.annotate(line.words(one), (values[y], y), (5, 0), textcoords="offset points", va="center", fontsize=8)
+        words = line.words(one) + (f", and {digits(useless[y])} for what does not restore" if useless[y] else "")
+        axes.annotate(words, (values[y] + useless[y], y), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(bills)), [one.way for one in bills])
     axes.set_ylim(len(bills) - 0.5, -0.5)
-    axes.set_xlim(0, most * 1.25)
+    axes.set_xlim(0, most * (1.6 if any(useless) else 1.25))
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
@@ -87,10 +92,16 @@ def draw_ttl(some: Sequence[Curve]) -> Figure:
     for (colour, marker), curve in zip(SPARE * len(some), some, strict=False):
         across, up = [b.orphan_hours for _, b in curve.points], [b.causes.get("expiry", 0) for _, b in curve.points]
         right.plot(across, up, color=colour, marker=marker, linestyle=style(curve))
-        for (ttl, _), x, y in zip(curve.points, across, up, strict=True):
-            right.annotate(in_time(ttl), (x, y), (5, 5), textcoords="offset points", fontsize=7.5, color=colour)
+        for number, ((ttl, _), x, y) in enumerate(zip(curve.points, across, up, strict=True)):
+            right.annotate(
+                in_time(ttl), (x, y), (3, 5 + 9 * (number % 2)), textcoords="offset points", fontsize=7.5, color=colour
+            )
     for axis in ("x", "y"):
-        scale(right, axis, [b.orphan_hours if axis == "x" else b.causes.get("expiry", 0) for c in some for _, b in c.points])
+        scale(
+            right,
+            axis,
+            [b.orphan_hours if axis == "x" else b.causes.get("expiry", 0) for c in some for _, b in c.points],
+        )
     right.set_xlabel("hours that orphans stay open")
     right.set_ylabel("false expiries")
     right.set_title("one against the other")
