@@ -17,6 +17,8 @@ MEASURED = "nox -s bench -- -k memory"
 WAL = "python -m benchmarks.simulation.wal"
 """The command that measured the WAL."""
 MOST_SERVERS, MOST_DAYS, MOST_LIMIT = 10_000_000, 3_650, 1_000
+MOST_ATTEMPTS = 5_000_000
+"""Of one server, which must fit into memory."""
 DISTRIBUTIONS, ARRIVALS = ("lognormal", "pareto"), ("schedule", "poisson")
 FEWEST_RENEWALS = 2
 """In a time to live: with one, each renewal would come at the deadline, which is too late."""
@@ -151,6 +153,8 @@ def complaints(p: Parameters) -> Iterator[str]:
         if not isinstance(value, str) and not (low <= value <= high and value < float("inf")):
             wanted = f"{low:,g} or more" if high == float("inf") else f"from {low:,} to {high:,}"
             yield f"{name} cannot be {value:,g}: it is {wanted}."
+    if p.every and p.horizon / p.every * p.tries > MOST_ATTEMPTS:
+        yield f"A server cannot have that many backups: choose fewer days or retries, or every above {p.every}."
     if p.arrivals not in ARRIVALS:
         yield f'There are no arrivals "{p.arrivals}": say {" or ".join(ARRIVALS)}.'
     if p.durations not in DISTRIBUTIONS and Path(p.durations).suffix != ".csv":
