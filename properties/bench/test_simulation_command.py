@@ -192,5 +192,11 @@ def test_the_readme_tells_every_parameter_with_its_unit_and_its_default() -> Non
     readme = (ROOT / "benchmarks" / "simulation" / "README.md").read_text()
     for name in NAMES:
         default = getattr(Parameters(), name)
-        shown = f"{default:,}" if isinstance(default, int) else f"{default:,.10g}" if isinstance(default, float) else default
+        shown = (
+            f"{default:,}"
+            if isinstance(default, int)
+            else f"{default:,.10g}"
+            if isinstance(default, float)
+            else default
+        )
         assert f"| `{name}` | {shown} | {UNITS[name]} |" in readme, name
