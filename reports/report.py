@@ -17,6 +17,7 @@ from reports.pictures import (
     crowd_pictures,
     mutant_pictures,
     restore_pictures,
+    simulation_pictures,
     survival_pictures,
 )
 from reports.reading import Unreadable
@@ -29,7 +30,15 @@ PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
     results = read_folder(folder)
-    kinds = (campaign_pictures, crowd_pictures, restore_pictures, survival_pictures, bench_pictures, mutant_pictures)
+    kinds = (
+        campaign_pictures,
+        crowd_pictures,
+        restore_pictures,
+        survival_pictures,
+        bench_pictures,
+        mutant_pictures,
+        simulation_pictures,
+    )
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
 
