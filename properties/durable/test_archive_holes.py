@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
+from harness.clients.implementation import UNFENCED
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
@@ -22,6 +23,7 @@ from harness.server.durable import resumed
 from harness.server.node import give
 from harness.server.session import Session
 from harness.server.wal import lsn_to_int, segment_name, segment_number, timeline_of
+from model.operations import Stop
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
 from properties.durable.losses import open_server
 from properties.recording.tally import Tally
@@ -203,6 +205,24 @@ def test_wal_that_is_removed_after_the_stop_is_told(instrumented: Build, tally: 
         write_segments(here.session, keep=False)
         backups.fall(Fall.FAST, while_down=settling(server, ON))
         check_hole(here, tally, snapshot, "durable, archive_mode on only after the stop, WAL removed")
+
+
+def test_wal_that_a_later_start_removed_is_told_of_a_backup_that_was_stopped_before(
+    instrumented: Build, tally: Tally
+) -> None:
+    """The start that did not archive noted so in the file of the backup, which the next one reads."""
+    with durable_server(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        working = server.settings["archive_command"]
+        server.configure(FAILING)
+        server.reload()
+        backups.start("a")
+        snapshot = take(here)
+        backups.perform(Stop(0, "a"), backups.implementation.stop, label="a", wait=False, **UNFENCED)
+        backups.fall(Fall.FAST, while_down=settling(server, {**OFF, "archive_command": working}))
+        write_segments(here.session, keep=False)
+        backups.fall(Fall.FAST, while_down=settling(server, ON))
+        check_hole(here, tally, snapshot, "durable, archive_mode off for a while after the stop, WAL removed")
 
 
 def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(instrumented: Build, tally: Tally) -> None:
