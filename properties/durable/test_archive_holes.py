@@ -363,3 +363,21 @@ def test_a_stop_on_a_standby_waits_for_no_segment_that_begins_where_the_backup_e
         assert lsn_to_int(lsn) == boundary
         for one in (session, writer):
             one.close()
+
+
+def test_a_stop_on_a_standby_that_archives_nothing_says_so_also_after_the_promotion(
+    instrumented: Build, tally: Tally
+) -> None:
+    """Asked again, it says the same: what this server archives from then on is not of the backup."""
+    with tally.example(), ExitStack() as stack:
+        standby = stack.enter_context(open_standby(open_server(instrumented, stack), settings=TOLD))
+        session = resumed(standby)
+        session.execute("SELECT shared_backup_start('a', true)")
+        for promoted in (False, True):
+            if promoted:
+                session.execute("SELECT pg_promote()")
+            position = standby.log_position()
+            session.execute("SELECT shared_backup_stop('a', true)")
+            assert "NOTICE:  WAL archiving is not enabled" in standby.log_since(position), f"promoted: {promoted}"
+            tally.steps += 1
+        session.close()
