@@ -896,6 +896,18 @@ RegistryNoteDue(TimestampTz due)
 }
 
 /*
+ * What is counted is changed by one process at a time.
+ */
+static void
+AdjustLive(int by)
+{
+	Assert(LWLockHeldByMeInMode(SharedBackupGetLock(REGISTRY_LOCK),
+								LW_EXCLUSIVE));
+	Assert(header->live + by >= 0);
+	header->live += by;
+}
+
+/*
  * A backup is not live any more.  Returns whether core has to be released, if
  * core has not ended this very backup.
  */
@@ -905,8 +917,7 @@ LowerLive(const BackupRecord *record)
 	bool		release = true;
 
 	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
-	Assert(header->live > 0);
-	header->live--;
+	AdjustLive(-1);
 	if (record->carried)
 		release = --header->carried == 0;
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
@@ -1094,7 +1105,7 @@ RegistryReserve(const BackupLabel *label, uint64 expected, Oid owner,
 	{
 		RemoveResult(entry);
 		result = RESERVE_OK;
-		header->live++;
+		AdjustLive(1);
 		*serial = ++header->last_serial;
 	}
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
@@ -1523,6 +1534,8 @@ RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
 				continue;
 		}
 
+		/* entries are changed and removed here */
+		Assert(status.exclusive);
 		if (overdue)
 		{
 			entry->phase = BACKUP_EXPIRED;
@@ -1641,7 +1654,7 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	entry->serial = ++header->last_serial;
 	if (phase == BACKUP_ACTIVE)
 	{
-		header->live++;
+		AdjustLive(1);
 		header->carried++;
 	}
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));

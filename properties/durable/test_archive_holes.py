@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
+from harness.clients.implementation import UNFENCED
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
@@ -22,6 +23,7 @@ from harness.server.durable import resumed
 from harness.server.node import give
 from harness.server.session import Session
 from harness.server.wal import lsn_to_int, segment_name, segment_number, timeline_of
+from model.operations import Stop
 from properties.durable.lockstep import LONG_GAP, DurableServer, Fall, durable_server
 from properties.durable.losses import open_server
 from properties.recording.tally import Tally
@@ -205,6 +207,24 @@ def test_wal_that_is_removed_after_the_stop_is_told(instrumented: Build, tally: 
         check_hole(here, tally, snapshot, "durable, archive_mode on only after the stop, WAL removed")
 
 
+def test_wal_that_a_later_start_removed_is_told_of_a_backup_that_was_stopped_before(
+    instrumented: Build, tally: Tally
+) -> None:
+    """The start that did not archive noted so in the file of the backup, which the next one reads."""
+    with durable_server(instrumented, tally, TOLD) as here:
+        backups, server = here.backups, here.origin
+        working = server.settings["archive_command"]
+        server.configure(FAILING)
+        server.reload()
+        backups.start("a")
+        snapshot = take(here)
+        backups.perform(Stop(0, "a"), backups.implementation.stop, label="a", wait=False, **UNFENCED)
+        backups.fall(Fall.FAST, while_down=settling(server, {**OFF, "archive_command": working}))
+        write_segments(here.session, keep=False)
+        backups.fall(Fall.FAST, while_down=settling(server, ON))
+        check_hole(here, tally, snapshot, "durable, archive_mode off for a while after the stop, WAL removed")
+
+
 def test_wal_that_a_start_removed_which_did_not_come_to_the_backups_is_told(instrumented: Build, tally: Tally) -> None:
     """With archive_mode off it was, and it was killed before it had read the backups back."""
     with durable_server(instrumented, tally, TOLD) as here:
@@ -343,3 +363,21 @@ def test_a_stop_on_a_standby_waits_for_no_segment_that_begins_where_the_backup_e
         assert lsn_to_int(lsn) == boundary
         for one in (session, writer):
             one.close()
+
+
+def test_a_stop_on_a_standby_that_archives_nothing_says_so_also_after_the_promotion(
+    instrumented: Build, tally: Tally
+) -> None:
+    """Asked again, it says the same: what this server archives from then on is not of the backup."""
+    with tally.example(), ExitStack() as stack:
+        standby = stack.enter_context(open_standby(open_server(instrumented, stack), settings=TOLD))
+        session = resumed(standby)
+        session.execute("SELECT shared_backup_start('a', true)")
+        for promoted in (False, True):
+            if promoted:
+                session.execute("SELECT pg_promote()")
+            position = standby.log_position()
+            session.execute("SELECT shared_backup_stop('a', true)")
+            assert "NOTICE:  WAL archiving is not enabled" in standby.log_since(position), f"promoted: {promoted}"
+            tally.steps += 1
+        session.close()

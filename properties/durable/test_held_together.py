@@ -60,3 +60,25 @@ def test_the_secret_in_a_control_file_is_that_backup_s_alone(instrumented: Build
         assert len(secrets) == 3, "two of the two backups and the server share one"
         session.close()
         tally.steps += 4
+
+
+@pytest.mark.parametrize("archive_mode", ["on", "off"])
+def test_the_wal_of_a_backup_that_crossed_a_restart_is_complete_at_its_stop(
+    instrumented: Build, tally: Tally, archive_mode: str
+) -> None:
+    """As core's own: flushed, in a segment that is over, for whoever fetches it, and with whatever means."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack, archive_mode=archive_mode)
+        session = resumed(server)
+        session.execute(START, (None,))
+        session.close()
+        server.restart("fast")
+        session = resumed(server)
+        complete = (
+            "SELECT lsn <= pg_current_wal_flush_lsn(),"
+            " pg_walfile_name(lsn - 1) < pg_walfile_name(pg_current_wal_insert_lsn())"
+            " FROM shared_backup_stop('a', false)"
+        )
+        assert session.execute(complete) == [(True, True)]
+        session.close()
+        tally.steps += 2

@@ -7,7 +7,7 @@ import pytest
 from harness.building.build import Build
 from harness.server.durable import resumed
 from harness.server.injection_points import InjectionPoints
-from harness.server.session import SqlError
+from harness.server.session import Pending, Session, SqlError
 from model.operations import RestartKind
 from properties.durable.losses import CALLS, START, open_server
 from properties.recording.tally import Tally
@@ -54,3 +54,41 @@ def test_a_renewal_that_was_overtaken_leaves_the_deadline_as_it_was(
         assert session.execute(DEADLINE) == before, "the file has the deadline of a renewal that failed"
         session.close()
         tally.steps += 3
+
+
+@pytest.mark.parametrize("point", WRITING)
+def test_a_renewal_that_is_overtaken_by_the_deadline_revives_nothing(
+    instrumented: Build, tally: Tally, point: str
+) -> None:
+    """It has expired for everybody who has looked meanwhile, and stays so, also after a restart."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session, renewer = resumed(server), server.connect()
+        points = InjectionPoints(session)
+        renewal = renewal_in_time(renewer, points, point)
+        state = "SELECT state FROM shared_backups"
+        server.wait_until(lambda: session.execute(state) == [("expired",)], PATIENCE, "the deadline to pass")
+        points.detach()
+        with pytest.raises(SqlError) as overtaken:
+            renewal.result(PATIENCE)
+        assert overtaken.value.sqlstate == "55000", overtaken.value
+        assert session.execute(state) == [("expired",)]
+        for one in (session, renewer):
+            one.close()
+        server.restart(RestartKind.CRASH)
+        session = resumed(server)
+        assert session.execute(state) == [("expired",)], "the file has a deadline that was not given"
+        session.close()
+        tally.steps += 2
+
+
+def renewal_in_time(renewer: Session, points: InjectionPoints, point: str) -> Pending:
+    """A renewal that is held there before the deadline, however slow that is."""
+    for ttl in ("1 s", "5 s", "20 s"):
+        points.detach()
+        renewer.execute(START, (ttl,))
+        points.attach(point, "a")
+        renewal = renewer.submit("SELECT shared_backup_renew('a', '5 hours')")
+        if points.arrived(point, "a", renewal.done):
+            return renewal
+    raise AssertionError("a renewal came too late each time")

@@ -83,14 +83,19 @@ def test_a_start_without_a_reaper_loses_backups(server: Cluster, tally: Tally) -
         check_lost(backups.session, tally, "no room for the reaper in between", ABSENCE, Fall.FAST)
 
 
+@pytest.mark.parametrize("in_use", [0, 1])
 @pytest.mark.parametrize("fall", Fall)
 def test_without_a_replication_slot_backups_go_on_while_their_wal_is_there(
-    server: Cluster, tally: Tally, fall: Fall
+    server: Cluster, tally: Tally, fall: Fall, in_use: int
 ) -> None:
+    """There is none, or others have all."""
     server.stop()
-    server.configure({"max_replication_slots": "0"})
+    server.configure({"max_replication_slots": str(in_use)})
     server.start()
     with tally.example():
+        session = resumed(server)
+        session.execute("SELECT pg_create_physical_replication_slot('theirs') FROM generate_series(1, %s)", (in_use,))
+        session.close()
         backups = DurableLockstep(server, tally)
         backups.start(LABEL)
         position = server.log_position()

@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -108,6 +109,24 @@ def test_core_is_held_once_however_many_workers_were_sent_to_do_so(
         assert counted(server, session), "the worker that came second has let go of what the first one holds"
         session.execute(CALLS["stop"])
         check_released(server, session)
+        session.close()
+        tally.steps += 1
+
+
+def test_the_reaper_leaves_no_state_file_open(instrumented: Build, tally: Tally) -> None:
+    """It has read them all, once per life of the server, and may open only so many files."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session = resumed(server)
+        for label in ("stopped", "active"):
+            session.execute(START.replace("'a'", f"'{label}'"), (None,))
+        session.execute("SELECT shared_backup_stop('stopped', false)")
+        session.close()
+        server.restart("fast")
+        session = resumed(server)
+        ((reaper,),) = session.execute("SELECT pid FROM shared_backup_reaper()")
+        opened = [os.readlink(file) for file in Path("/proc", str(reaper), "fd").iterdir()]
+        assert [name for name in opened if STATE_DIR in name] == []
         session.close()
         tally.steps += 1
 

@@ -83,7 +83,7 @@ def test_what_ended_first_is_forgotten_and_that_is_said(server: Cluster, user: S
         user.execute(STOP, (label,))
     assert labels(user) == ["a", "c"]
     said = server.log_since(position)
-    assert FORGOTTEN.format("b") in said
+    assert f"LOG:  {FORGOTTEN.format('b')}" in said, "it is for the log, and nobody's message"
     assert '"shared_backup.max_results"' in said
     assert said.count("was forgotten early") == 1
     with pytest.raises(SqlError) as refusal:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,8 +35,11 @@ def server(release: Build, only_the_extension: None) -> Iterator[tuple[Cluster, 
 
 
 @contextmanager
-def wrong_clock(build: Build) -> Iterator[tuple[Build, Path]]:
-    """A server whose clock can be set: the library libfaketime is loaded into it, and leaves the monotonic clock be."""
+def wrong_clock(build: Build, *, monotonic: bool = False) -> Iterator[tuple[Build, Path]]:
+    """A server whose clock can be set: the library libfaketime is loaded into it.
+
+    ``monotonic``: its monotonic clock, too, as if so much time had passed.
+    """
     spec = find_spec("libfaketime")
     assert spec is not None
     assert spec.origin is not None
@@ -49,8 +53,8 @@ def wrong_clock(build: Build) -> Iterator[tuple[Build, Path]]:
         "LD_PRELOAD": ":".join(filter(None, (build.environment.get("LD_PRELOAD"), str(library)))),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
         "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": str(int(not monotonic)),
+        "FAKETIME_DONT_FAKE_MONOTONIC": str(int(not monotonic)),
         "FAKETIME_DISABLE_SHM": "1",
         "NO_FAKE_STAT": "1",
     }
@@ -119,3 +123,42 @@ def crash_a_process(cluster: Cluster, session: Session) -> None:
     ready = "database system is ready to accept connections"
     cluster.wait_until(lambda: ready in cluster.log_since(position), PATIENCE, "the server to restart")
     session.close()
+
+
+@pytest.mark.parametrize("step", ["+50", "-50", "+1d", "-1d"])
+def test_between_two_moments_lies_as_much_time_as_has_passed(server: tuple[Cluster, Path], step: str) -> None:
+    """However far the clock is set between them: a little, as somebody may who keeps it right, or much."""
+    cluster, offset = server
+    session = cluster.connect()
+    session.execute("CREATE EXTENSION shared_backup")
+    began = time.monotonic()
+    first = started(session, "first")
+    offset.write_text(f"{step}\n")
+    second = started(session, "second")
+    passed, most = second - first, timedelta(seconds=time.monotonic() - began)
+    assert timedelta(0) <= passed <= most, f"{passed} have passed, it says"
+    session.close()
+
+
+def started(session: Session, label: str) -> datetime:
+    """When the backup was started, as the view has it."""
+    query = "SELECT start_time FROM shared_backup_start(%s, true), shared_backups WHERE label = %s"
+    ((start_time,),) = session.execute(query, (label, label))
+    assert isinstance(start_time, datetime)
+    return start_time
+
+
+@pytest.mark.parametrize("days", [1, 100])
+def test_a_server_that_has_been_up_for_long_goes_by_the_same_clock(
+    release: Build, only_the_extension: None, days: int
+) -> None:
+    with wrong_clock(release, monotonic=True) as (build, offset), open_cluster(build) as cluster:
+        session = cluster.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        session.execute("SELECT shared_backup_start('over', true, %s)", (timedelta(days=days) - DAY / 2,))
+        first = started(session, "first")
+        offset.write_text(f"+{days}d\n")
+        second = started(session, "second")
+        assert abs(second - first - days * DAY) < DAY / 24
+        cluster.wait_until(lambda: states(session).get("over") != "active", PATIENCE, "the backup to expire")
+        session.close()

@@ -16,6 +16,7 @@ import pytest
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED
+from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.node import leave_signal
 from harness.server.probes import forced_full_page_writes
@@ -160,6 +161,27 @@ def test_an_unknown_label_tells_since_when_the_server_has_been_up(admin: Session
     for function in (STOP, ABORT, RENEW):
         error = refusal(admin, function, "42704", '"a" does not exist')
         assert re.search(r"up since \d{4}-\d\d-\d\d .*do not survive a restart", error.hint or "")
+
+
+@pytest.mark.usefixtures("result_limits")
+def test_an_unknown_label_tells_when_results_were_last_forgotten_early(
+    admin: Session, cluster: Cluster, client: Client
+) -> None:
+    """... beside since when the server has been up, which is another time."""
+    before = times(refusal(admin, STOP, "42704", '"a" does not exist'))
+    client.freeze()
+    admin.execute("SELECT shared_backup_clock_advance('1 day')")
+    with changed(cluster, {"shared_backup.max_results": "0"}):
+        admin.execute("SELECT shared_backup_start('early', true)")
+        admin.execute("SELECT shared_backup_stop('early', false)")
+        after = times(refusal(admin, STOP, "42704", '"a" does not exist'))
+    assert after[0] == before[0], "the server has not been restarted"
+    assert after[1] > after[0], f"results were forgotten at {after[1]}, before the server was up"
+
+
+def times(error: SqlError) -> list[str]:
+    """The times in the hint."""
+    return re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", error.hint or "")
 
 
 def test_where_backups_survive_a_restart_nobody_is_told_otherwise(durable: Client) -> None:

@@ -251,6 +251,23 @@ def test_everybody_who_waits_for_the_reaper_goes_on_when_it_has_been_there(
         session.close()
 
 
+def test_whoever_waits_for_a_reaper_that_fails_in_its_round_goes_on_with_the_next_one(
+    cluster: Cluster, held: Session
+) -> None:
+    """And so does everybody after that."""
+    points, clock, starter = InjectionPoints(held), cluster.connect(), cluster.connect()
+    points.attach("reaper-expiring", action="error")
+    for label in ("first", "second"):
+        held.execute("SELECT shared_backup_start(%s, true, '10 s')", (label,))
+        clock.submit("SELECT shared_backup_clock_advance('10 s')").result(PATIENCE)
+        starter.submit("SELECT shared_backup_start(%s, true)", (label,)).result(PATIENCE)
+        starter.submit("SELECT shared_backup_reaper_settle()").result(PATIENCE)
+        assert state(held, label) == "active"
+    points.detach()
+    for session in (clock, starter):
+        session.close()
+
+
 def test_the_reaper_sleeps_until_the_next_deadline(cluster: Cluster, client: Client) -> None:
     """It makes no rounds while nothing is due, and it is woken when a nearer deadline comes up."""
     client.afresh()
