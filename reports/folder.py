@@ -16,6 +16,8 @@ from reports.history import History
 from reports.reading import Unreadable, read_file, read_lines, read_results
 
 CAMPAIGN, BENCH, MUTANTS, C_COVERAGE = "results.json", "bench.json", "mutants.json", "c_coverage.json"
+EXPLORATION = "exploration.json"
+"""What ``nox -s explore`` leaves: see ``reports.designs``."""
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -46,7 +48,7 @@ class Results:
 def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
-        raise Unreadable(f"There is no results folder {folder}: `nox -s verify`, `bench` or `mutants` makes one.")
+        raise Unreadable(f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `explore` makes one.")
     campaign = bench = mutants = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")
@@ -55,7 +57,7 @@ def read_folder(folder: Path) -> Results:
     if has(folder, MUTANTS):
         mutants = read_results(folder / MUTANTS, Mutants, "a run of the mutants")
     if campaign is None and bench is None and mutants is None:
-        raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH} or {MUTANTS}.")
+        raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH}, {MUTANTS} or {EXPLORATION}.")
     properties = properties_of(campaign)
     c_coverage = read_file(folder / C_COVERAGE, CCoverage, "a C coverage") if has(folder, C_COVERAGE) else None
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)

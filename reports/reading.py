@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import msgspec
 
-from harness.schema.run import SCHEMA, Run
+from harness.schema.run import SCHEMA, Circumstances
 
 T = TypeVar("T")
-Results = TypeVar("Results", bound=Run)
+Results = TypeVar("Results", bound=Circumstances)
 
 KINDS = {
     "str": "text",

@@ -6,7 +6,7 @@ from datetime import datetime
 from harness.schema.benchmarks import Benchmark, Ratio, Spread
 from harness.schema.campaign import Answer, Property
 from harness.schema.mutants import Mutant
-from harness.schema.run import Run, Scalar
+from harness.schema.run import Circumstances, Scalar
 from reports.at_once import Fault, Histories, Orders
 from reports.mutant_pairs import Pairs
 from reports.mutants import TARGET_STEPS, Group
@@ -217,14 +217,14 @@ def one_line(one: Mutant) -> str:
 # Of a run
 
 
-def commit(run: Run) -> str:
+def commit(run: Circumstances) -> str:
     """The commit, short."""
     if run.git is None:
         return "no commit"
     return run.git.commit[:12] + (" with uncommitted changes" if run.git.dirty else "")
 
 
-def machine(run: Run) -> str:
+def machine(run: Circumstances) -> str:
     """The machine in one line."""
     found = run.machine
     memory = f"{found.memory / 2**30:.0f} GiB" if found.memory else None

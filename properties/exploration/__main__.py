@@ -17,20 +17,24 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
+from msgspec.structs import replace
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from harness.machine.postgres import SetupError
 from harness.machine.processes import orderly_end
 from harness.running.commandline import INTERRUPTED, exit_status
+from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
 from harness.running.terminal import Progress as Line
 from harness.running.terminal import live, nearer, own_console
 from harness.schema.exploration import Conclusion
 from model.axes import AXES, moved
 from model.design import DESIGNS, SHARED, Design
-from model.scope import DEEP, OVERLAPPING, SCOPES
+from model.scope import DEEP, OVERLAPPING, SCOPES, to_look_at
+from properties.exploration.graphs import write_graph
 from properties.exploration.processes import Workers
 from properties.exploration.results import RESULTS_FILE, results_of
+from properties.exploration.scripts import write_scripts
 from properties.exploration.showing import show
 from properties.exploration.worker import MEGABYTE, Found, Progress, Task
 
@@ -83,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", metavar="SECONDS", type=positive, help="for all: what is not explored then is said to be partial")
     add("--memory", metavar="MB", type=positive, help="for all processes (default: most of what is free); the same")
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
+    add("--no-report", dest="report", action="store_false", help="leave out the page")
     return result
 
 
@@ -113,14 +118,23 @@ def run(chosen: argparse.Namespace) -> int:
             found, interrupted = explore_all(console, tasks, workers)
             results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted)
             with writing(folder):
+                results = replace(results, graphs={} if interrupted else graphs_of(folder, designs))
+                write_scripts(folder, results)
                 write_json(folder / RESULTS_FILE, results)
             show(console, results)
             console.print(f"\nResults: {nearer(folder)}", soft_wrap=True)
+            if chosen.report:
+                console.print(f"Report: {report(nearer(folder))}", soft_wrap=True)
     except BaseException:
         if not (folder / RESULTS_FILE).exists():
             remove_folder(folder)
         raise
     return STATUS[results.verdict]
+
+
+def graphs_of(folder: Path, designs: Sequence[Design]) -> dict[str, str]:
+    """Writes the graph of a small scope of each design; returns the names of the files, by design."""
+    return {design.name: write_graph(folder, to_look_at(design)) for design in designs}
 
 
 def chosen_designs(chosen: argparse.Namespace) -> list[Design]:
