@@ -56,9 +56,9 @@ def mutants(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The bench's and the model's own tests, and a short pass of everything; with arguments, which go to pytest, those.
 
-    ``--pg-config PATH`` chooses the server.
+    ``--pg-config PATH`` chooses the server. Pages are looked at in the system's Chromium, if there is one.
     """
-    install(session, servers=True)
+    install(session, "browser", servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
     if arguments:
         run(session, "pytest", *arguments, env=environment)
@@ -97,7 +97,7 @@ def explore(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, types, and who imports whom."""
-    install(session, "lint")
+    install(session, "lint", "browser")
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy", "--strict", "noxfile.py", *ROOMS)

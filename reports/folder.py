@@ -48,7 +48,9 @@ class Results:
 def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
-        raise Unreadable(f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `explore` makes one.")
+        raise Unreadable(
+            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `explore` makes one."
+        )
     campaign = bench = mutants = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")

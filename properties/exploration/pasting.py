@@ -13,7 +13,7 @@ from model.operations import Abort, Start, Stop
 from model.state import Role
 from properties.exploration.scripts import SET_BY, label_of, phase_of
 from properties.exploration.statements import setting, statements
-from properties.recording.scripts import attaching, literal, waking
+from properties.recording.scripts import attaching, waking
 
 WOKEN: dict[str, str] = {
     "take start point": BOUNDARIES[Start][0],
@@ -58,9 +58,7 @@ def pasted(by: Implementation, move: Move, begun: Move | None) -> tuple[str, ...
     texts = statements(by, move, begun, lambda label, _: token_of(label))
     remembers = move.operation in ("Start", "Rollback") and Capability.TOKENS in by.capabilities
     label = label_of(move)
-    return tuple(
-        finished(text, label if remembers and text not in ("BEGIN", "ROLLBACK") else None) for text in texts
-    )
+    return tuple(finished(text, label if remembers and text not in ("BEGIN", "ROLLBACK") else None) for text in texts)
 
 
 def token_of(label: str | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.clients.designs import IMPLEMENTED, speaking, why_not
+from harness.clients.designs import speaking, why_not
 from harness.clients.implementation import Implementation
 from harness.clients.phases import BOUNDARIES
 from harness.running.results import recorded

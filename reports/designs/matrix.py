@@ -27,6 +27,14 @@ TOLD = {
 
 LEFT_OUT = ("fast", "wait_for_archive", "session")
 """Arguments that no rule looks at, or that are told otherwise."""
+NAMES = {
+    "StockStart": "pg_backup_start",
+    "StockStop": "pg_backup_stop",
+    "ListBackups": "read the view",
+    "Advance": "time passes:",
+    "Rollback": "start, rolled back:",
+}
+"""Operations in words that their names do not tell."""
 CUTS = {"Cancel": "is cancelled", "Lose": "is lost"}
 
 
@@ -121,9 +129,7 @@ def doing(step: Step) -> str:
     if step.operation in CUTS:
         return CUTS[step.operation]
     values = ", ".join(given(step))
-    name = {"StockStart": "pg_backup_start", "StockStop": "pg_backup_stop", "ListBackups": "view",
-            "Advance": "time passes:", "Rollback": "start, rolled back:"}.get(step.operation, spaced(step.operation))  # fmt: skip
-    return f"{name} {values}".strip()
+    return f"{NAMES.get(step.operation, spaced(step.operation))} {values}".strip()
 
 
 def spaced(name: str) -> str:
@@ -159,11 +165,17 @@ def under_way(step: Step) -> bool:
 
 def in_words(state: State) -> str:
     """A situation in a line."""
-    backups = [backup_in_words(one, state.now) for one in state.backups]
     amid = [f"session {number} amid {words}" for number, one in enumerate(state.sessions) if (words := amid_of(one))]
-    held = [f"session {number} holds core's backup {one.stock}" for number, one in enumerate(state.sessions) if one.stock]
-    core = f"core counts {state.core}"
-    return "; ".join([*(backups or ["no label"]), *held, core, *amid])
+    return "; ".join([there_is(state), *amid])
+
+
+def there_is(state: State) -> str:
+    """The same without what is under way."""
+    backups = [backup_in_words(one, state.now) for one in state.backups]
+    held = [
+        f"session {number} holds core's backup {one.stock}" for number, one in enumerate(state.sessions) if one.stock
+    ]
+    return "; ".join([*(backups or ["no label"]), *held, f"core counts {state.core}"])
 
 
 def backup_in_words(one: Backup, now: int) -> str:
@@ -171,7 +183,7 @@ def backup_in_words(one: Backup, now: int) -> str:
     parts = [f"{one.label} is {one.state}"]
     if one.start_point:
         parts.append(f"start {one.start_point}")
-    if one.expires_at is not None:
+    if one.expires_at is not None and one.state == "active":
         parts.append(f"expires in {one.expires_at - now} s")
     if one.carried:
         parts.append("carried over a restart")

@@ -55,6 +55,7 @@ def explorer_page(found: Explored) -> str:
             found=found,
             run=found.exploration,
             graphs={graph.design: packed(graph) for graph in found.graphs},
+            claims={design.name: design.claims for design in found.exploration.designs},
             sizes={graph.design: (len(graph.nodes), len(graph.edges)) for graph in found.graphs},
         )
     )

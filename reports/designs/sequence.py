@@ -8,9 +8,9 @@ from textwrap import wrap
 from markupsafe import Markup
 
 from harness.schema.exploration import Counterexample, Step
-from reports.designs.matrix import doing, in_words, sessions_of, spaced, under_way
+from reports.designs.matrix import doing, sessions_of, spaced, there_is, under_way
 
-LANE, TO_SERVER, NOTES, ROW, TOP = 170, 250, 300, 62, 56
+LANE, TO_SERVER, NOTES, ROW, TOP = 170, 280, 310, 62, 56
 """Pixels: between lifelines, from the last session to the server, for what is said beside, of a step, above the first.
 """
 NOTE_LETTERS, BESIDE = 44, 76
@@ -52,7 +52,7 @@ def sequence(found: Counterexample, title: str) -> Markup:
         *(part for number, step in enumerate(found.steps) for part in drawn(found, stage, number, step)),
         "</svg>",
     ]
-    return Markup("\n".join(parts))  # noqa: S704 - what it says is escaped where it is said
+    return Markup("\n".join(parts))
 
 
 def lifelines(found: Counterexample, stage: Stage, height: int) -> Iterator[str]:
@@ -89,7 +89,7 @@ def drawn(found: Counterexample, stage: Stage, number: int, step: Step) -> Itera
         yield from across(stage, y, doing(step), "time")
     else:
         yield from taken(stage, y, step)
-    lines = wrap(in_words(step.after), NOTE_LETTERS)
+    lines = wrap(there_is(step.after), NOTE_LETTERS)
     top = y - 6 * (len(lines) - 1)
     for offset, words in enumerate(lines):
         yield text(stage.server + BESIDE, top + 13 * offset + 4, words, "note bad" if last else "note", "start")
@@ -104,14 +104,14 @@ def taken(stage: Stage, y: int, step: Step) -> Iterator[str]:
         yield cross(x, y)
         yield text(x + 14, y - 8, f"{doing(step)} {step.phase}", "call bad", "start")
     elif first:
-        yield arrow(x + 6, y - 10, stage.server - 6, "call")
+        yield arrow(x + 6, y - 10, stage.server - (half(step.phase) if step.phase else 6), "call")
         yield text(x + 12, y - 15, doing(step), "call", "start")
     if step.phase and not cut:
-        yield phase(stage.server, y, step.phase)
+        yield phase(stage.server, y - 10 if first else y, step.phase)
     if not under_way(step):
         yield arrow(stage.server - 6, y + 14, x + 6, "answer")
         failed = not step.outcome.startswith("ok")
-        yield text(x + 12, y + 10, step.outcome.replace("_", " "), "answer bad" if failed else "answer", "start")
+        yield text(x + 12, y + 8, step.outcome.replace("_", " "), "answer bad" if failed else "answer", "start")
     if step.operation in ("Disconnect", "Lose"):
         yield cross(x, y)
 
@@ -127,7 +127,6 @@ def restart(stage: Stage, y: int, step: Step) -> Iterator[str]:
     what = "the server crashes, and recovers" if kind in CRASHES else "the server is restarted"
     how = f" ({spaced(kind)}{f', {hazard}' if hazard else ''})"
     yield from across(stage, y, what + how, "crash" if kind in CRASHES else "restart")
-    yield from (cross(x, y) for who, x in stage.lanes.items() if who is not None)
 
 
 def across(stage: Stage, y: int, words: str, kind: str) -> Iterator[str]:
@@ -149,9 +148,13 @@ def head(x: int, name: str, role: str) -> str:
 
 def phase(x: int, y: int, name: str) -> str:
     """A phase, on the server."""
-    width = 8 + 7 * len(name)
-    box = f'<rect class="phase" x="{x - width // 2}" y="{y - 11}" width="{width}" height="21" rx="3"/>'
+    box = f'<rect class="phase" x="{x - half(name)}" y="{y - 11}" width="{2 * half(name)}" height="21" rx="3"/>'
     return box + text(x, y + 4, name, "phase", "middle")
+
+
+def half(name: str) -> int:
+    """Half the width of the box of a phase."""
+    return 5 + 7 * len(name) // 2
 
 
 def line(x: int, y: int, to_x: int, to_y: int, kind: str) -> str:

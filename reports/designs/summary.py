@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.schema.exploration import Verdict
+from harness.schema.exploration import Step, Verdict
 from harness.schema.replays import Verdict as Replayed
 from reports.designs.folder import Explored
 from reports.designs.matrix import Row, doing, rows, under_way, who
@@ -11,7 +11,9 @@ from reports.summary import joined, table
 from reports.words import commit, duration, machine, moment
 
 SIGNS = {Verdict.HOLDS: "kept", Verdict.UNCLAIMED: "(kept)", Verdict.NO: "no", Verdict.BROKEN: "**BROKEN**"}
-LEGEND = "kept: claimed and kept; (kept): not claimed, and not broken; no: not claimed, and broken; …: as far as was looked"
+LEGEND = (
+    "kept: claimed and kept; (kept): not claimed, and not broken; no: not claimed, and broken; …: as far as was looked"
+)
 
 
 def designs_summary(found: Explored) -> str:
@@ -39,10 +41,14 @@ def broken_claims(every: list[Row]) -> Iterator[str]:
         for cell in row.cells:
             one = cell.judgement.counterexample
             if cell.verdict is Verdict.BROKEN and one is not None:
-                steps = [f"{step.number}. {f'{who(step)}: ' if who(step) else ''}{doing(step)}"
-                         f"{f' [{step.phase}]' if step.phase else ''}: {'under way' if under_way(step) else step.outcome}"
-                         for step in one.steps]  # fmt: skip
-                yield f"{cell.judgement.design} claims “{row.promise.sentence}” and breaks it:\n\n" + "\n".join(steps)
+                steps = "\n".join(map(in_a_line, one.steps))
+                yield f"{cell.judgement.design} claims “{row.promise.sentence}” and breaks it:\n\n{steps}"
+
+
+def in_a_line(step: Step) -> str:
+    """A step."""
+    by, phase = f"{who(step)}: " if who(step) else "", f" [{step.phase}]" if step.phase else ""
+    return f"{step.number}. {by}{doing(step)}{phase}: {'under way' if under_way(step) else step.outcome}"
 
 
 def on_a_server(found: Explored) -> Iterator[str]:

@@ -37,6 +37,10 @@ async function graphOf(design) {
   return unpacked.get(design);
 }
 
+function claims(design) {
+  return [...document.querySelectorAll(".graph")].find(one => one.dataset.design === design).dataset.claims.split(" ");
+}
+
 // The edges that these choices lead along, as far as there are such.
 function walk(graph, choices) {
   const edges = [];
@@ -175,7 +179,7 @@ function stateShown(state) {
   for (const backup of state.backups || []) {
     const rest = [`of ${backup.owner}`];
     if (backup.start_point) rest.push(`start ${backup.start_point}`);
-    if (backup.expires_at !== undefined) rest.push(`expires in ${backup.expires_at - (state.now || 0)} s`);
+    if (backup.expires_at !== undefined && backup.state === "active") rest.push(`expires in ${backup.expires_at - (state.now || 0)} s`);
     if (backup.forget_at !== undefined) rest.push(`is forgotten in ${backup.forget_at - (state.now || 0)} s`);
     if (backup.replaces) rest.push(`replaces what is ${backup.replaces}`);
     if (backup.carried) rest.push("was carried over a restart");
@@ -194,8 +198,12 @@ function stateShown(state) {
 }
 
 function showBroken(graph, node, last) {
-  const breach = (number, where) => make("p", { class: "breach", "data-promise": graph.promises[number].name },
-    make("b", {}, graph.promises[number].name.replaceAll("_", " ")), ` is broken ${where}: ${graph.promises[number].sentence}`);
+  const breach = (number, where) => {
+    const { name, sentence } = graph.promises[number], claimed = claims(graph.design).includes(name);
+    return make("p", { class: claimed ? "breach claimed" : "breach", "data-promise": name },
+      make("b", {}, name.replaceAll("_", " ")), ` is broken ${where}: ${sentence} `,
+      make("small", {}, claimed ? "The design claims it." : "The design does not claim it."));
+  };
   byId("broken").replaceChildren(
     ...(last && last[4] || []).map(number => breach(number, "by this step")),
     ...(graph.nodes[node].broken || []).map(number => breach(number, "here")));
