@@ -89,8 +89,11 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def explore(session: nox.Session) -> None:
-    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE."""
-    install(session)
+    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE.
+
+    --replay: what is implemented is carried out on a real PostgreSQL, too.
+    """
+    install(session, servers="--replay" in session.posargs)
     run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 

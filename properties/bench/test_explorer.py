@@ -1,4 +1,4 @@
-"""What is clicked in the explorer is what the model says, in a real browser; the matrix leads to the counterexamples."""
+"""What is clicked in the explorer is what the model says, in a real browser; a cross leads to its counterexample."""
 
 import random
 from collections.abc import Iterator

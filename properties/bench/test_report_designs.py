@@ -1,4 +1,4 @@
-"""The page of an exploration shows every verdict and every step, needs nothing but itself, and says what it cannot read."""
+"""The page of an exploration shows every verdict and every step, needs only itself, and says what it cannot read."""
 
 import dataclasses
 import json

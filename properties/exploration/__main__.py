@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 import psutil
 from msgspec.structs import replace
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -27,15 +28,18 @@ from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
 from harness.running.terminal import Progress as Line
 from harness.running.terminal import live, nearer, own_console
-from harness.schema.exploration import Conclusion
+from harness.schema.exploration import Conclusion, Exploration
+from harness.schema.replays import Verdict as Replayed
 from model.axes import AXES, moved
 from model.design import DESIGNS, SHARED, Design
 from model.scope import DEEP, OVERLAPPING, SCOPES, to_look_at
 from properties.exploration.graphs import write_graph
 from properties.exploration.processes import Workers
+from properties.exploration.replaying import FILE as REPLAYS
+from properties.exploration.replaying import replay_all
 from properties.exploration.results import RESULTS_FILE, results_of
 from properties.exploration.scripts import write_scripts
-from properties.exploration.showing import show
+from properties.exploration.showing import show, show_replays
 from properties.exploration.worker import MEGABYTE, Found, Progress, Task
 
 STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conclusion.INTERRUPTED: INTERRUPTED}
@@ -87,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", metavar="SECONDS", type=positive, help="for all: what is not explored then is said to be partial")
     add("--memory", metavar="MB", type=positive, help="for all processes (default: most of what is free); the same")
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
+    add(
+        "--replay",
+        action="store_true",
+        help="on a real PostgreSQL, what is implemented: counterexamples, and other paths",
+    )
+    add("--pg-config", metavar="PATH", help="the PostgreSQL for that (default: $PG_CONFIG, else the bundled one)")
     add("--no-report", dest="report", action="store_false", help="leave out the page")
     return result
 
@@ -122,6 +132,7 @@ def run(chosen: argparse.Namespace) -> int:
                 write_scripts(folder, results)
                 write_json(folder / RESULTS_FILE, results)
             show(console, results)
+            contradicted = on_a_server(console, results, folder, chosen.pg_config) if chosen.replay else False
             console.print(f"\nResults: {nearer(folder)}", soft_wrap=True)
             if chosen.report:
                 console.print(f"Report: {report(nearer(folder))}", soft_wrap=True)
@@ -129,7 +140,17 @@ def run(chosen: argparse.Namespace) -> int:
         if not (folder / RESULTS_FILE).exists():
             remove_folder(folder)
         raise
-    return STATUS[results.verdict]
+    return STATUS[Conclusion.BROKEN] if contradicted else STATUS[results.verdict]
+
+
+def on_a_server(console: Console, results: Exploration, folder: Path, pg_config: str | None) -> bool:
+    """Replays what is implemented, and keeps what came of it; says whether a server contradicts the model."""
+    with console.status("Replayed on PostgreSQL"):
+        replays = replay_all(results, pg_config)
+    with writing(folder):
+        (folder / REPLAYS).write_bytes(msgspec.json.format(msgspec.json.encode(replays), indent=1) + b"\n")
+    show_replays(console, replays)
+    return any(one.verdict is Replayed.DISAGREES for one in (*replays.counterexamples, *replays.kept))
 
 
 def graphs_of(folder: Path, designs: Sequence[Design]) -> dict[str, str]:

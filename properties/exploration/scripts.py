@@ -12,11 +12,11 @@ from harness.schema.exploration import Counterexample, Design, Exploration, Judg
 from harness.schema.run import Scalar, Server
 from model.numbers import StartPoint
 from model.operations import Abort, Start, Stop
+from properties.exploration.explored import CUTS, FIRST_PHASES
 from properties.exploration.statements import statements
 from properties.recording.isolation_spec import isolation_spec
 from properties.recording.isolation_steps import UntellableError
 from properties.recording.psql_script import psql_script
-from properties.support.explored import CUTS, FIRST_PHASES
 
 FOLDER = "counterexamples"
 SET_BY = {

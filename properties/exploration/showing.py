@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.schema.exploration import Counterexample, Exploration, Judgement, Step, Verdict
+from harness.schema.replays import Replays
+from harness.schema.replays import Verdict as Replayed
 
 LEGEND = """
 holds      claimed, and kept in every situation
@@ -108,3 +110,17 @@ def given(step: Step) -> Iterator[str]:
     for name, value in {**own, **(start if isinstance(start, dict) else {})}.items():
         if value is not None and name not in (*LEFT_OUT, "session"):
             yield f"{name}={value}"
+
+
+def show_replays(console: Console, replays: Replays) -> None:
+    """What a server said of what was explored."""
+    table = table_for(console, "counterexample", f"on PostgreSQL {replays.postgresql}")
+    for one in replays.counterexamples:
+        why = f": {one.why}" if one.why else ""
+        table.add_row(f"{one.design}, {one.promise}", f"{one.verdict}{why}")
+    console.print(table)
+    agree = [one for one in replays.kept if one.verdict is Replayed.AGREES]
+    console.print(f"{len(agree)} of {len(replays.kept)} paths on which promises are kept: {Replayed.AGREES}")
+    for one in replays.kept:
+        if one.verdict is Replayed.DISAGREES:
+            console.print(f"{one.design}, {one.promise}: {one.why}", style="red bold", soft_wrap=True)

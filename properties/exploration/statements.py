@@ -36,8 +36,8 @@ from model.operations import (
 )
 from model.scope import STALE
 from model.steps import Cancel, Lose
+from properties.exploration.explored import operation_of
 from properties.recording.scripts import literal
-from properties.support.explored import operation_of
 
 Named = Callable[[str | None, StartPoint], str]
 """The variable of psql with the token of a start: of the backup under that label, with that number."""

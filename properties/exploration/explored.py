@@ -8,7 +8,8 @@ from harness.schema.exploration import Counterexample, Move, Step
 from harness.schema.run import Scalar
 from model.design import Settings
 from model.operations import Operation
-from model.steps import Cancel, CutOff, Lose, NextPhase
+from model.state import Role, Session, initial
+from model.steps import Cancel, CutOff, Lose, NextPhase, Situation
 from model.steps import Step as ModelStep
 
 OPERATIONS: dict[str, type[Operation]] = {kind.__name__: kind for kind in get_args(Operation)}
@@ -43,3 +44,11 @@ def model_step(step: Step | Move) -> ModelStep:
 def settings_of(one: Counterexample) -> Settings:
     """The settings of the beginning."""
     return msgspec.convert([one.settings[name] for name in Settings._fields], Settings)
+
+
+def beginning_of(one: Counterexample) -> Situation:
+    """Where it begins."""
+    roles = tuple(Role(role.name, role.superuser, role.execute, role.monitor, role.member_of) for role in one.roles)
+    sessions = tuple(None if session.role is None else Session(session.role) for session in one.before.sessions)
+    cluster = initial(settings_of(one), roles, len(sessions))._replace(sessions=sessions)
+    return Situation(cluster, (None,) * len(sessions) if one.phases else ())
