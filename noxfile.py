@@ -93,7 +93,7 @@ def explore(session: nox.Session) -> None:
 
     --replay: what is implemented is carried out on a real PostgreSQL, too.
     """
-    install(session, servers="--replay" in session.posargs)
+    install(session, *(["compile"] if "--compiled" in session.posargs else []), servers="--replay" in session.posargs)
     run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple, get_args
 
@@ -48,6 +48,7 @@ class Exploration:
     transitions: int = 0
     depth: int = 0
     seconds: float = 0.0
+    """Of the processor."""
     complete: bool = False
     """Every situation that can be reached was."""
     broken: dict[str, History] = field(default_factory=dict)
@@ -66,6 +67,9 @@ Visit = Callable[[Transition, Parents], None]
 Watch = Callable[[Exploration, int], bool]
 """Is told now and then how far it is, and how many situations wait; says whether to go on."""
 
+REMEMBERED = 1 << 16
+"""Of so many situations it is remembered which one stands for them: different steps lead to the same ones."""
+
 PAUSE = 1 << 8
 """Situations between two words to a watch."""
 
@@ -82,9 +86,9 @@ def explore(
     A claim that is broken ends the exploration early: it is a bug, and what is left may have no end.
     ``visit`` sees each transition, and can ask for the history before it. ``watch`` may end it earlier.
     """
-    design, began = scope.design, time.perf_counter()
+    design, began = scope.design, time.process_time()
     found = Exploration(scope)
-    one_of = representative(scope)
+    one_of = lru_cache(REMEMBERED)(representative(scope))
     begin = beginning(scope, first)
     parents: Parents = {one_of(begin): None}
     menu = Menu(scope)
@@ -94,7 +98,7 @@ def explore(
         following: list[Situation] = []
         for number, before in enumerate(level):
             if watch is not None and number % PAUSE == 0:
-                found.states, found.seconds = len(parents), time.perf_counter() - began
+                found.states, found.seconds = len(parents), time.process_time() - began
                 if not watch(found, len(level) - number + len(following)):
                     return found
             for step in menu.steps(before):
@@ -102,12 +106,12 @@ def explore(
                     found.transitions += 1
                     changed = after.cluster is not before.cluster
                     asked = questions.of(before, step, result, changed)
-                    if (changed or after.under_way is not before.under_way) and (
-                        reached := one_of(after)
-                    ) not in parents:
-                        parents[reached] = before
-                        following.append(reached)
-                        asked += questions.of_states
+                    if changed or after.under_way is not before.under_way:
+                        reached = one_of(after)
+                        if reached not in parents:
+                            parents[reached] = before
+                            following.append(reached)
+                            asked += questions.of_states
                     if not asked and visit is None:
                         continue
                     transition = transition_of(design, before, step, result, after)
@@ -122,7 +126,7 @@ def explore(
         found.depth += bool(following)
         level = following
     found.complete = not level
-    found.states, found.seconds = len(parents), time.perf_counter() - began
+    found.states, found.seconds = len(parents), time.process_time() - began
     return found
 
 

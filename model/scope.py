@@ -217,13 +217,15 @@ def to_look_at(design: Design) -> Scope:
 DEEP: dict[str, Callable[[Design], Scope]] = {
     "three sessions": lambda design: Scope(
         design,
-        roles=(DAVE,),
+        roles=(DAVE, ERIN),
         sessions=3,
         labels=("a", "b"),
-        ttls=(10,),
         hazards=(Hazard.ABSENCE,),
         phases=True,
         symmetry=True,
+    ),
+    "three labels": lambda design: Scope(
+        design, roles=(DAVE,), sessions=3, labels=("a", "b", "c"), ttls=(10,), results=(2,), phases=True, symmetry=True
     ),
 }
 """Minutes and more: explored when asked for."""

@@ -12,7 +12,7 @@ from itertools import permutations
 from model.normal import claimed
 from model.operations import AddMember, DropRole, Grant, Operation, Revoke, Start
 from model.scope import Scope
-from model.state import Backup, Session
+from model.state import Backup, Cluster, Session
 from model.steps import Situation, UnderWay
 from model.transition import Pending
 
@@ -34,7 +34,7 @@ class Symmetry:
         if len(self.renamings) == 1:
             return in_order(situation, self.labels)
         alike = [in_order(with_roles(situation, names, self.roles), self.labels) for names in self.renamings]
-        return min(alike, key=repr)
+        return min(alike, key=told_apart)
 
 
 def in_order(situation: Situation, labels: list[str]) -> Situation:
@@ -44,17 +44,35 @@ def in_order(situation: Situation, labels: list[str]) -> Situation:
     """
     cluster, under_way = situation
     ordered = cluster.backups
-    if len(ordered) > 1 or (ordered and ordered[0][0] != labels[0]):
+    if len(ordered) > 1:
         ordered = tuple(sorted(ordered, key=lambda item: label_key(situation, *item)))
     names = dict(zip([label for label, _ in ordered], labels, strict=False))
     keys = [session_key(session, under_way, number, names) for number, session in enumerate(cluster.sessions)]
     order = sorted(range(len(keys)), key=keys.__getitem__)
+    if not [name for name, label in names.items() if name != label] and order == [*range(len(keys))]:
+        return situation
     return Situation(
-        cluster._replace(
-            sessions=tuple([cluster.sessions[number] for number in order]),
-            backups=tuple([(names[label], backup) for label, backup in ordered]),
+        Cluster(
+            cluster.settings,
+            cluster.roles,
+            tuple([cluster.sessions[number] for number in order]),
+            tuple([(names[label], backup) for label, backup in ordered]),
+            cluster.now,
+            cluster.start_points,
+            cluster.running_backups,
         ),
         moved(under_way, order, names) if any(under_way) else under_way,
+    )
+
+
+def told_apart(situation: Situation) -> tuple[object, ...]:
+    """What tells a situation, in order, from one in which the roles are called otherwise."""
+    cluster, under_way = situation
+    return (
+        cluster.roles,
+        [role_key(session) for session in cluster.sessions],
+        [(one.owner, one.start_point, one.before.owner if one.before else "") for _, one in cluster.backups],
+        [(one.operation.label, one.next_phase.__name__, one.start_point) if one else () for one in under_way],
     )
 
 

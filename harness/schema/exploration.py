@@ -70,6 +70,7 @@ class Explored(Struct, frozen=True, kw_only=True):
     transitions: int
     depth: int
     seconds: float
+    """Of one processor."""
     complete: bool
     """Every situation was reached. If not, a claim was broken, or the time or the memory was up, or it was interrupted.
     """

@@ -68,4 +68,4 @@ def test_what_runs_is_the_postgresql_that_was_named() -> None:
 
 def test_what_failed_before_is_tried_first() -> None:
     """UNSHRUNK sees to that, and so does who names no phases."""
-    assert elsewhere(r"\bphases=(?!UNSHRUNK\b)|\bPhase\.", "profiles.py") == []
+    assert elsewhere(r"\bphases=(?!UNSHRUNK\b|True\b)[A-Z(\[]|\bPhase\.", "profiles.py") == []

@@ -19,7 +19,7 @@ FILES = {
     "fourth": "model/state.py",
     "fifth": "model/operations.py",
 }
-BROKEN = "model/promises.py"
+BROKEN = "model/promises/__init__.py"
 PROPERTIES = """
 import model.promises
 from importlib import import_module

@@ -1,6 +1,9 @@
 """Explores designs by the model alone, and says which promises each keeps.
 
     nox -s explore -- [--design NAME] [--scope NAME] [--set AXIS=VALUE] [--workers N] [--budget SECONDS] [--memory MB]
+    nox -s explore -- --keep PROMISE [--keep PROMISE]      the smallest sets of features that keep these promises
+    nox -s explore -- --compiled                           the same several times as fast, once it is compiled
+    nox -s explore -- --graph                              and the situations of a small scope, for a page
 
 Exit status: 0 no design breaks a promise that it claims; 1 one does; 2 the arguments are wrong, and one sentence says
 how; 130 interrupted: then the results are of what was explored until then.
@@ -13,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,17 +27,21 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from harness.machine.postgres import SetupError
 from harness.machine.processes import orderly_end
+from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, exit_status
 from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
 from harness.running.terminal import Progress as Line
 from harness.running.terminal import live, nearer, own_console
-from harness.schema.exploration import Conclusion, Exploration
+from harness.schema.exploration import Conclusion, Exploration, Kept
 from harness.schema.replays import Verdict as Replayed
 from model.axes import AXES, moved
 from model.design import DESIGNS, SHARED, Design
-from model.scope import DEEP, OVERLAPPING, SCOPES, to_look_at
+from model.promises import PROMISES
+from model.scope import DEEP, OVERLAPPING, SCOPES, scope_of, to_look_at
+from properties.exploration.compiled import compiled_model
 from properties.exploration.graphs import write_graph
+from properties.exploration.keeping import show_kept, smallest_sets
 from properties.exploration.processes import Workers
 from properties.exploration.replaying import FILE as REPLAYS
 from properties.exploration.replaying import replay_all
@@ -46,6 +54,8 @@ STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conc
 """Exit statuses."""
 SHARE_OF_MEMORY = 0.7
 """Of what is free, for all processes together."""
+QUICK = ("settings", "stock", "owners", "restarts", *OVERLAPPING)
+"""The scopes in which sets of features are looked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +94,15 @@ def parser() -> argparse.ArgumentParser:
         choices=scopes,
         help=f"only this one of {', '.join(scopes)} (default: all but {', '.join(DEEP)})",
     )
+    add(
+        "--keep",
+        action="append",
+        metavar="PROMISE",
+        choices=[promise.name for promise in PROMISES],
+        help="find the smallest sets of features that keep this one; may be repeated",
+    )
+    add("--graph", action="store_true", help="write graph-<design>.json: every situation of a small scope")
+    add("--compiled", action="store_true", help="compile the model first, unless that is done")
     add("--phases", action="store_true", default=None, help="operations overlap and are cut off, in all scopes")
     add("--sessions", metavar="N", type=positive, help="so many, in all scopes")
     add("--labels", metavar="N", type=positive, help="so many, in all scopes")
@@ -121,17 +140,29 @@ def run(chosen: argparse.Namespace) -> int:
     """Explores, shows and keeps what was found; raises SetupError."""
     designs, when, began = chosen_designs(chosen), datetime.now(UTC), time.monotonic()
     workers = chosen.workers or len(os.sched_getaffinity(0))
-    tasks = tasks_of(chosen, designs, workers)
+    tasks = [] if chosen.keep else tasks_of(chosen, designs, workers)
+    if chosen.keep:
+        designs = []
+    model = compiled_model() if chosen.compiled else ROOT
     folder = new_folder(chosen.results.absolute(), when)
     try:
         with orderly_end(), own_console() as console:
-            found, interrupted = explore_all(console, tasks, workers)
+            found: dict[Task, Found] = {}
+            kept: Kept | None = None
+            if chosen.keep:
+                kept, interrupted = keep(console, chosen)
+            else:
+                found, interrupted = explore_all(console, tasks, Workers(model), workers)
             results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted)
             with writing(folder):
-                results = replace(results, graphs={} if interrupted else graphs_of(folder, designs))
+                graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
+                results = replace(results, compiled=chosen.compiled, kept=kept, graphs=graphs)
                 write_scripts(folder, results)
                 write_json(folder / RESULTS_FILE, results)
-            show(console, results)
+            if kept is not None:
+                show_kept(console, kept)
+            else:
+                show(console, results)
             contradicted = on_a_server(console, results, folder, chosen.pg_config) if chosen.replay else False
             console.print(f"\nResults: {nearer(folder)}", soft_wrap=True)
             if chosen.report:
@@ -151,11 +182,6 @@ def on_a_server(console: Console, results: Exploration, folder: Path, pg_config:
         (folder / REPLAYS).write_bytes(msgspec.json.format(msgspec.json.encode(replays), indent=1) + b"\n")
     show_replays(console, replays)
     return any(one.verdict is Replayed.DISAGREES for one in (*replays.counterexamples, *replays.kept))
-
-
-def graphs_of(folder: Path, designs: Sequence[Design]) -> dict[str, str]:
-    """Writes the graph of a small scope of each design; returns the names of the files, by design."""
-    return {design.name: write_graph(folder, to_look_at(design)) for design in designs}
 
 
 def chosen_designs(chosen: argparse.Namespace) -> list[Design]:
@@ -212,12 +238,23 @@ class Dashboard:
             )
 
 
-def explore_all(console: Console, tasks: Sequence[Task], workers: int) -> tuple[dict[Task, Found], bool]:
+def explore_all(
+    console: Console, tasks: Sequence[Task], workers: Workers, at_once: int
+) -> tuple[dict[Task, Found], bool]:
     """What was found, and whether that was interrupted; raises SetupError."""
     dashboard = Dashboard(len(tasks))
     with live(console, dashboard):
-        finished = Workers().do_all(tasks, workers, dashboard.hear)
+        finished = workers.do_all(tasks, at_once, dashboard.hear)
     return dashboard.found, not finished
+
+
+def keep(console: Console, chosen: argparse.Namespace) -> tuple[Kept, bool]:
+    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search."""
+    wanted = [promise for promise in PROMISES if promise.name in chosen.keep]
+    scopes = {name: partial(scope_of, name) for name in chosen.scope or QUICK}
+    until = time.monotonic() + chosen.budget if chosen.budget else None
+    with console.status(f"looking for sets of features that keep {len(wanted)} promises"):
+        return smallest_sets(wanted, scopes, lambda _found, _waiting: until is None or time.monotonic() < until)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Workers:
                 hear(task, news)
         with self.lock:
             self.at_work.discard(process)
-        if not isinstance(news, Found):
+        if not isinstance(news, Found) and not self.ended:
             self.end()
             raise SetupError(
                 f"The exploration of {task.design.name}, {task.scope}, has broken down: what it said is above; "

@@ -49,7 +49,7 @@ SOURCES = (
     Source(f"{GENERATED_AREA}model", MODEL, PYTHON_RULES, 0.2),
     Source(
         f"{GENERATED_AREA}checkers",
-        ["model/promises.py", "model/linearizability/*.py", "properties/concurrency/porcupine.py"],
+        ["model/promises/*.py", "model/linearizability/*.py", "properties/concurrency/porcupine.py"],
         PYTHON_RULES,
         0.12,
         ["__init__.py"],

@@ -483,8 +483,7 @@ def as_told(cluster: Cluster) -> object:
     """What callers know of the backups, however they came over a restart."""
     order = sorted(cluster.places())
     return tuple(
-        (label, b._replace(carried=False, ended=order.index(b.ended) if b.ended else None))
-        for label, b in cluster.backups
+        (label, b._replace(carried=False, ended=b.ended and order.index(b.ended))) for label, b in cluster.backups
     ), cluster.running_backups
 
 

@@ -97,7 +97,10 @@ def anchor(design: str, promise: str) -> str:
 
 def rows(exploration: Exploration) -> list[Row]:
     """All promises."""
-    partial = {one.design for one in exploration.explored if not one.complete}
+    whole = {one.design for one in exploration.explored} - {
+        one.design for one in exploration.explored if not one.complete
+    }
+    partial = {design.name for design in exploration.designs} - whole
     found = {(one.promise, one.design): Cell(one, one.design in partial) for one in exploration.judgements}
     return [
         Row(promise, tuple(found[promise.name, design.name] for design in exploration.designs))

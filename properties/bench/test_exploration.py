@@ -1,0 +1,215 @@
+"""``nox -s explore``: what it prints and keeps, how it ends, and that a compiled model is the same model."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from benchmarks import spin
+from harness.machine.project import ROOT
+from harness.schema.exploration import Conclusion, Exploration, Graph, Verdict
+from model.design import DESIGNS
+from model.promises import PROMISES
+from properties.exploration.__main__ import main
+from properties.exploration.processes import Workers
+from properties.exploration.worker import Found, Progress, Task
+
+KEPT = "exploration.json"
+DEEP = ("--design", "durable", "--scope", "three sessions", "--sessions", "5", "--labels", "5", "--workers", "1")
+"""What nobody explores to its end."""
+
+
+def results(folder: Path) -> Exploration:
+    """Those of the latest run."""
+    return msgspec.json.decode((folder / "latest" / KEPT).read_bytes(), type=Exploration)
+
+
+def test_it_prints_verdicts_and_counterexamples_and_keeps_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--design", "catalog", "--scope", "stock", "--scope", "restarts", "--results", str(tmp_path)]
+    assert main(arguments) == 0
+    printed = capfd.readouterr().out
+    assert "success_can_be_restored                 no" in printed
+    assert "   4. session 0: Stop label=a: ok, the backup of start 1, not restorable" in printed
+    kept = results(tmp_path)
+    assert kept.verdict is Conclusion.HOLDS
+    assert [(one.scope, one.complete) for one in kept.explored] == [("stock", True), ("restarts", True)]
+    assert {one.promise for one in kept.judgements} == {promise.name for promise in PROMISES}
+    (lost,) = [one for one in kept.judgements if one.promise == "success_can_be_restored"]
+    assert lost.verdict is Verdict.NO
+    assert lost.counterexample is not None
+    assert [(step.operation, step.session) for step in lost.counterexample.steps] == [
+        ("Start", 0),
+        ("Restart", None),
+        ("Connect", 0),
+        ("Stop", 0),
+    ]
+    assert lost.counterexample.steps[1].after.backups[0].restorable is False
+
+
+def test_a_counterexample_between_phases_tells_the_phases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--design", "catalog", "--scope", "overlapping", "--results", str(tmp_path)]) == 0
+    assert "session 0: Start label=a [reserve]: ..." in capfd.readouterr().out
+    (stuck,) = [one for one in results(tmp_path).judgements if one.promise == "nothing_is_open_for_ever"]
+    assert stuck.counterexample is not None
+    first, last = stuck.counterexample.steps
+    assert (first.phase, first.outcome, last.operation) == ("reserve", "...", "Restart")
+    assert (first.after.sessions[0].amid, first.after.sessions[0].next_phase) == ("Start", "take start point")
+    assert last.after.backups[0].state == "starting"
+
+
+BREAKS = """
+import sys
+from model import transition
+transition.release_core = lambda cluster: cluster
+from properties.exploration.worker import main
+main()
+"""
+
+
+def test_a_broken_claim_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("properties.exploration.processes.PROGRAM", f"exec({BREAKS!r})")
+    assert main(["--design", "shared", "--scope", "stock", "--results", str(tmp_path)]) == 1
+    assert "shared claims core_counts_what_runs, and breaks it." in capfd.readouterr().out
+    assert results(tmp_path).verdict is Conclusion.BROKEN
+    assert [one.why for one in results(tmp_path).explored] == ["a claim is broken"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--design", "none"],
+        ["--scope", "none"],
+        ["--desing"],
+        ["stray"],
+        ["--keep", "peace"],
+        ["--set", "expiry"],
+        ["--workers", "0"],
+    ],
+    ids=" ".join,
+)
+def test_bad_arguments_are_refused_in_one_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_a_value_that_no_axis_has_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--set", "expiry=perhaps"]) == 2
+    assert capfd.readouterr().err == "--set: expiry is off or on, not perhaps: may a backup have a time to live?.\n"
+
+
+def test_a_point_among_the_axes_is_explored_as_a_design(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--set", "lease=off", "--scope", "settings", "--results", str(tmp_path)]) == 0
+    kept = results(tmp_path)
+    assert (kept.designs[0].name, kept.designs[0].axes["lease"]) == ("shared lease=off", "off")
+    (killed,) = [one for one in kept.judgements if one.promise == "a_slow_copy_can_go_on"]
+    assert killed.verdict is Verdict.NO
+    assert "breaks a_slow_copy_can_go_on (not claimed)" in capfd.readouterr().out
+
+
+def test_the_smallest_sets_of_features_are_printed_and_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--keep", "any_session_stops_it", "--keep", "stop_can_be_asked_again", "--scope", "stock"]
+    assert main([*arguments, "--results", str(tmp_path)]) == 0
+    assert "retention=600 session_bound=off (cost 4)" in capfd.readouterr().out
+    kept = results(tmp_path).kept
+    assert kept is not None
+    assert [one.features for one in kept.sets] == [("retention=600", "session_bound=off")]
+    assert [(one.feature, one.promise) for one in kept.sets[0].without] == [
+        ("retention=600", "stop_can_be_asked_again"),
+        ("session_bound=off", "any_session_stops_it"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bound", "why"), [(["--budget", "1"], "the time was up"), (["--memory", "1"], "1 MB of memory were not enough")]
+)
+def test_what_a_bound_ends_early_is_said_to_be_partial(
+    bound: list[str], why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DEEP, *bound, "--results", str(tmp_path)]) == 0
+    (explored,) = results(tmp_path).explored
+    assert (results(tmp_path).verdict, explored.complete, explored.why) == (Conclusion.PARTIAL, False, why)
+    assert "holds (so far)" in capfd.readouterr().out
+
+
+def test_ctrl_c_leaves_a_report_of_what_was_explored_and_no_process(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "properties.exploration", *DEEP, "--results", str(tmp_path)]
+    run = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while not (started := workers_of(run.pid)):
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)  # whether they explore by then or not
+    printed, _ = run.communicate(timeout=600)
+    assert run.returncode == 130
+    assert "partial: interrupted" in printed
+    assert results(tmp_path).verdict is Conclusion.INTERRUPTED
+    assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that explore for this one."""
+    children = psutil.Process(pid).children()
+    return [child.pid for child in children if any("properties.exploration.worker" in word for word in child.cmdline())]
+
+
+def test_a_graph_says_of_each_design_what_the_model_says(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scopes = ["--design", "stock", "--scope", "stock", "--graph"]
+    assert main([*scopes, "--results", str(tmp_path)]) == 0
+    kept = results(tmp_path)
+    drawn = msgspec.json.decode((tmp_path / "latest" / kept.graphs["stock"]).read_bytes(), type=Graph)
+    assert (drawn.design, len(drawn.nodes)) == ("stock", len({edge.target for edge in drawn.edges} | {0}))
+    broken = {drawn.promises[number].name for edge in drawn.edges for number in edge.broken}
+    assert "any_session_stops_it" in broken
+    first = [edge for edge in drawn.edges if edge.source == 0 and drawn.steps[edge.step].operation == "Start"]
+    assert drawn.nodes[first[0].target].state.core == 1
+    capfd.readouterr()
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mypyc", reason="mypyc is not installed: pip install 'mypy[mypyc]'")
+    from properties.exploration.compiled import compiled_model
+
+    folder = compiled_model()
+    assert list((folder / "model").glob("transition.*.so"))
+    assert compiled_model() == folder
+    found: list[dict[str, object]] = []
+    for where in (ROOT, folder):
+        told: dict[str, object] = {}
+
+        def hear(task: Task, news: Progress | Found, told: dict[str, object] = told) -> None:
+            if isinstance(news, Found):
+                explored = msgspec.structs.replace(news.explored, seconds=0.0)
+                told[task.design.name] = (explored, news.broken)
+
+        tasks = [
+            Task(design=DESIGNS[name], scope=scope, memory=1 << 40)
+            for name, scope in (("durable", "overlapping"), ("catalog", "stock"), ("stock", "labels"))
+        ]
+        assert Workers(where).do_all(tasks, 1, hear)
+        found.append(told)
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+
+
+@pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")
+def test_spin_finds_the_same_situations_and_transitions(capfd: pytest.CaptureFixture[str]) -> None:
+    assert spin.main(["--sessions", "2", "--labels", "2"]) == 0
+    assert capfd.readouterr().out.endswith("They agree.\n")
+
+
+def test_without_spin_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert spin.main([]) == 0
+    assert capfd.readouterr().out == "There is no Spin to compare with: apt-get install spin.\n"
