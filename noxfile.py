@@ -6,6 +6,7 @@
     nox -s mutants    planted bugs: which property finds each, and how fast
     nox -s replay     a counterexample that verify has found, tried again
     nox -s bench      the benchmarks: the quick set, or --full
+    nox -s simulate   what each design costs a fleet of servers, on the rules of the model
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
     nox -s lint       ruff, mypy and the import linter
@@ -78,6 +79,13 @@ def bench(session: nox.Session) -> None:
     """Benchmarks: --full, --gate, --save-baseline, --pg-config, --implementation, --results."""
     install(session, servers=True)
     run(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """What each design costs a fleet: --fleet FILE, --servers, --days, --designs, --sweep NAME=V,V, --seed."""
+    install(session)
+    run(session, "python", "-m", "benchmarks.simulation", *session.posargs)
 
 
 @nox.session

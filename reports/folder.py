@@ -1,4 +1,4 @@
-"""A results folder: what a campaign (``results.json``), the benchmarks (``bench.json``) or the mutants left there."""
+"""A results folder: what a campaign, the benchmarks, the mutants or a simulation left there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from harness.schema.c_coverage import CCoverage
 from harness.schema.campaign import Campaign, Property
 from harness.schema.history import Event
 from harness.schema.mutants import Mutants
+from harness.schema.simulation import Simulation
 from harness.schema.timeline import Timeline
 from reports.bench import measured
 from reports.campaign import properties_of
@@ -15,7 +16,8 @@ from reports.counterexamples import Script, read_scripts
 from reports.history import History
 from reports.reading import Unreadable, read_file, read_lines, read_results
 
-CAMPAIGN, BENCH, MUTANTS, C_COVERAGE = "results.json", "bench.json", "mutants.json", "c_coverage.json"
+CAMPAIGN, BENCH, MUTANTS, SIMULATION = "results.json", "bench.json", "mutants.json", "simulation.json"
+C_COVERAGE = "c_coverage.json"
 EXPLORATION = "exploration.json"
 """What ``nox -s explore`` leaves: see ``reports.designs``."""
 END_OF_ESSENCE = "===== All that pytest says ====="
@@ -29,6 +31,7 @@ class Results:
     campaign: Campaign | None
     bench: Benchmarks | None
     mutants: Mutants | None
+    simulation: Simulation | None
     histories: tuple[History, ...]
     timelines: tuple[tuple[str, Timeline], ...]
     """With the names of their properties."""
@@ -49,22 +52,25 @@ def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
         raise Unreadable(
-            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `explore` makes one."
+            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants`, `simulate` or `explore` makes one."
         )
-    campaign = bench = mutants = None
+    campaign = bench = mutants = simulation = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")
     if has(folder, BENCH):
         bench = measured(read_results(folder / BENCH, Benchmarks, "a run of the benchmarks"))
     if has(folder, MUTANTS):
         mutants = read_results(folder / MUTANTS, Mutants, "a run of the mutants")
-    if campaign is None and bench is None and mutants is None:
-        raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH}, {MUTANTS} or {EXPLORATION}.")
+    if has(folder, SIMULATION):
+        simulation = read_results(folder / SIMULATION, Simulation, "a simulation")
+    if not (campaign or bench or mutants or simulation):
+        known = f"{CAMPAIGN}, {BENCH}, {MUTANTS}, {SIMULATION} or {EXPLORATION}"
+        raise Unreadable(f"{folder} is no results folder: it has no {known}.")
     properties = properties_of(campaign)
     c_coverage = read_file(folder / C_COVERAGE, CCoverage, "a C coverage") if has(folder, C_COVERAGE) else None
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)
     failures, scripts = read_failures(folder, properties), read_scripts(folder, properties)
-    return Results(folder, campaign, bench, mutants, histories, timelines, failures, scripts, c_coverage)
+    return Results(folder, campaign, bench, mutants, simulation, histories, timelines, failures, scripts, c_coverage)
 
 
 def has(folder: Path, name: str) -> bool:

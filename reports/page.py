@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.schema.campaign import Answer, Campaign
 from harness.schema.mutants import Mutants, Outcome
-from harness.schema.run import Run
+from harness.schema.run import Circumstances, Run
+from harness.schema.simulation import Simulation
 from reports import words
 from reports.at_once import all_faults, all_histories, all_orders, faults, orders
 from reports.bench import limits_of, ratios_of, verdicts_of
@@ -34,6 +35,7 @@ from reports.history import History, is_fault, milliseconds, words_of
 from reports.mutant_pairs import Pairs, which
 from reports.mutants import ALIVE, TRIED_WITH, areas, everything, killers, left, mutants_of, origins
 from reports.restores import OUTCOMES, scenarios, together
+from reports.simulation import EVENTS, LINES, base, causes, partial
 from reports.survival import DESIGNS, kinds, parts, reasons
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,6 +49,7 @@ def page(
     survived: Iterable[Picture],
     measurements: Iterable[Picture],
     planted: Iterable[Picture],
+    simulated: Iterable[Picture],
 ) -> str:
     """The report of a results folder."""
     return (
@@ -57,6 +60,7 @@ def page(
             campaign=results.campaign,
             bench=results.bench,
             runs=runs_of(results),
+            described=described(results),
             told=told(results.campaign) if results.campaign else "",
             bad=bad(results.campaign),
             not_checked=skipped(results.campaign),
@@ -77,6 +81,8 @@ def page(
             measurements=list(measurements),
             planted=list(planted),
             **planted_bugs(results.mutants),
+            simulated=list(simulated),
+            **simulation(results.simulation),
             fleet=list(fleet_of(results)),
         )
     )
@@ -111,6 +117,19 @@ def planted_bugs(run: Mutants | None) -> dict[str, Any]:
         "not_tried": left(found, Outcome.BROKEN, Outcome.STALE, Outcome.NOT_RUN),
         "equivalent": left(found, Outcome.EQUIVALENT),
         "suite": TRIED_WITH[run.suite] if run else "",
+    }
+
+
+def simulation(run: Simulation | None) -> dict[str, Any]:
+    """What the section about a fleet shows."""
+    point = base(run) if run else None
+    return {
+        "simulation": run,
+        "bill": point,
+        "bill_lines": LINES,
+        "bill_causes": causes(point.bills) if point else [],
+        "partial": partial(run) if run else [],
+        "fate_events": EVENTS,
     }
 
 
@@ -186,6 +205,14 @@ def runs_of(results: Results) -> list[tuple[str, Run]]:
         found.append((f"Benchmarks, {results.bench.mode} set", results.bench))
     if results.mutants:
         found.append((f"Mutants tried with the {TRIED_WITH[results.mutants.suite]}", results.mutants))
+    return found
+
+
+def described(results: Results) -> list[tuple[str, Circumstances]]:
+    """Everything that ran, with a server or without one."""
+    found: list[tuple[str, Circumstances]] = [*runs_of(results)]
+    if results.simulation:
+        found.append(("Simulation of a fleet", results.simulation))
     return found
 
 

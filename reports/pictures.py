@@ -13,6 +13,7 @@ from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
 from reports.figures.ratios import ratio_pictures
 from reports.figures.restores import restore_pictures as pictures_of_restores
+from reports.figures.simulation import simulation_pictures as pictures_of_simulation
 from reports.figures.survival import survival_pictures as pictures_of_survival
 from reports.figures.sweep import sweep_pictures
 from reports.figures.timeline import timeline_pictures
@@ -51,6 +52,12 @@ def mutant_pictures(results: Results) -> Iterator[Picture]:
         yield from kill_pictures(results.mutants)
         yield from speed_pictures(results.mutants)
         yield from matrix_pictures(results.mutants)
+
+
+def simulation_pictures(results: Results) -> Iterator[Picture]:
+    """A fleet."""
+    if results.simulation:
+        yield from pictures_of_simulation(results.simulation)
 
 
 def bench_pictures(results: Results) -> Iterator[Picture]:

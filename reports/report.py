@@ -21,6 +21,7 @@ from reports.pictures import (
     crowd_pictures,
     mutant_pictures,
     restore_pictures,
+    simulation_pictures,
     survival_pictures,
 )
 from reports.reading import Unreadable
@@ -35,7 +36,15 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     if (folder / EXPLORATION).exists():
         return write_designs(folder, output or folder)
     results = read_folder(folder)
-    kinds = (campaign_pictures, crowd_pictures, restore_pictures, survival_pictures, bench_pictures, mutant_pictures)
+    kinds = (
+        campaign_pictures,
+        crowd_pictures,
+        restore_pictures,
+        survival_pictures,
+        bench_pictures,
+        mutant_pictures,
+        simulation_pictures,
+    )
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
 

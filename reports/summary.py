@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.schema.benchmarks import Benchmarks, Verdict
 from harness.schema.campaign import Campaign
+from harness.schema.simulation import Simulation
 from reports import words
 from reports.at_once import all_faults, all_histories, all_orders, faults, orders
 from reports.bench import benchmarks_of, limits_of, ratios_of, verdicts_of
@@ -12,6 +13,7 @@ from reports.campaign import bad, ends_of, histories_of, injections_of, interlea
 from reports.folder import Results
 from reports.page import runs_of
 from reports.restores import OUTCOMES, Scenario, scenarios, together
+from reports.simulation import LINES, base, partial
 from reports.summary_of_mutants import of_mutants
 from reports.survival import Row, kinds, parts, reasons
 from reports.words import (
@@ -48,6 +50,7 @@ def summary(results: Results) -> str:
             *of_survival(results.campaign),
             *of_bench(results.bench),
             *of_mutants(results.mutants),
+            *of_simulation(results.simulation),
             *of_skipped(results),
             *of_runs(results),
         ]
@@ -223,6 +226,28 @@ def strong(verdict: str) -> str:
     return f"**{verdict}**" if verdict == "missed" else verdict
 
 
+# Of a fleet
+
+
+def of_simulation(run: Simulation | None) -> Iterator[str]:
+    """The bill of each design."""
+    point = base(run) if run else None
+    if run is None or point is None:
+        return
+    told = "".join(f", {name} = {value}" for name, value in point.changed.items())
+    state = f" ({run.verdict}: partial)" if partial(run) else ""
+    yield (
+        f"**A fleet, simulated**{state}: {point.bills[0].servers:,} servers for {run.parameters.get('days', 0):g} days"
+        f"{told}, seed {run.seed}; made by `{run.command}`."
+    )
+    rows = [
+        [f"{heading}: {line.name}", *(line.words(one) for one in point.bills)]
+        for heading, lines in LINES.items()
+        for line in lines
+    ]
+    yield table(["", *(one.way for one in point.bills)], rows, numbers=range(1, len(point.bills) + 1))
+
+
 # Of both
 
 
@@ -241,3 +266,5 @@ def of_runs(results: Results) -> Iterator[str]:
             f"{kind}: {run.implementation.name} on PostgreSQL {run.postgresql.version}, {commit(run)}, "
             f"{moment(run.when)}, {duration(run.seconds)}; {machine(run)}."
         )
+    if one := results.simulation:
+        yield f"Simulation: {commit(one)}, {moment(one.when)}, {duration(one.seconds)}; {machine(one)}."

@@ -107,24 +107,20 @@ class Run:
 def circumstances(run: Run, seconds: float, settings: Mapping[str, str], libraries: Iterable[str] = ()) -> schema.Run:
     """Under which circumstances the results came about; ``settings``: the server's, beside the bench's own."""
     return schema.Run(
-        when=run.when.isoformat(timespec="seconds"),
-        seconds=round(seconds, 3),
+        **msgspec.structs.asdict(run_anywhere(run.when, seconds, [*LIBRARIES, *libraries])),
         selection=run.selection,
-        machine=machine(),
-        versions=versions([*LIBRARIES, *libraries]),
-        git=git(),
         postgresql=schema.Server(run.postgres.version_string, run.postgres.bundled, {**DEFAULTS, **settings}),
         implementation=recorded(run.implementation),
     )
 
 
-def circumstances_without_server(when: datetime, seconds: float) -> schema.Circumstances:
-    """Under which circumstances results came about for which no server ran."""
+def run_anywhere(when: datetime, seconds: float, libraries: Iterable[str]) -> schema.Circumstances:
+    """Under which circumstances the results of a run came about that needs no server."""
     return schema.Circumstances(
         when=when.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         machine=machine(),
-        versions=versions(()),
+        versions=versions(libraries),
         git=git(),
     )
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 SCHEMA = 1
-"""The version of this description, for ``results.json`` and for ``bench.json``."""
+"""The version of this description, for every file of results."""
 
 Scalar = str | int | float | bool | None
 """What can be told in one line."""
@@ -80,7 +80,7 @@ class Implementation(Struct, frozen=True, kw_only=True):
 
 
 class Circumstances(Struct, frozen=True, kw_only=True):
-    """When and where something ran."""
+    """What every run says about itself."""
 
     schema: int = SCHEMA
     """The version of this description."""
@@ -88,8 +88,6 @@ class Circumstances(Struct, frozen=True, kw_only=True):
     """When it began: ISO 8601, UTC."""
     seconds: float
     """How long it took."""
-    selection: str | None = None
-    """Those that were asked for; null: everything."""
     machine: Machine
     versions: dict[str, str] = {}
     """Of python and the libraries."""
@@ -98,7 +96,9 @@ class Circumstances(Struct, frozen=True, kw_only=True):
 
 
 class Run(Circumstances, frozen=True, kw_only=True):
-    """The circumstances of a campaign or of a run of the benchmarks; ``selection``: the expression given with -k."""
+    """The circumstances of a run against a server: a campaign, the benchmarks, the mutants."""
 
+    selection: str | None = None
+    """The expression given with -k; null: everything."""
     postgresql: Server
     implementation: Implementation

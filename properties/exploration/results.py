@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import asdict
 
-from harness.running.results import circumstances_without_server
+from harness.running.results import run_anywhere
 from harness.schema import exploration as schema
 from harness.schema.exploration import Verdict
 from model.design import Design
@@ -41,7 +41,7 @@ def results_of(
         for design in designs
     ]
     return schema.Exploration(
-        **asdict(circumstances_without_server(when, seconds)),
+        **asdict(run_anywhere(when, seconds, ())),
         verdict=verdict_of(judgements, explored, interrupted),
         compiled=compiled,
         designs=tuple([designed(design) for design in designs]),
