@@ -52,7 +52,8 @@ def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
         raise Unreadable(
-            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants`, `simulate` or `explore` makes one."
+            f"There is no results folder {folder}: "
+            "`nox -s verify`, `bench`, `mutants`, `simulate` or `explore` makes one."
         )
     campaign = bench = mutants = simulation = None
     if has(folder, CAMPAIGN):
