@@ -90,7 +90,10 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """Page, summary and figures of a results folder (default: reports/out/latest): --compare BEFORE AFTER, --output."""
+    """Page, summary and figures of a results folder (default: reports/out/latest): --compare BEFORE AFTER, --output.
+
+    --questions: those of the hackers' thread, answered by all results that there are.
+    """
     install(session)
     run(session, "python", "-m", "reports", *session.posargs)
 

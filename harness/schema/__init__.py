@@ -4,9 +4,9 @@
 ``mutants.Mutants``, ``simulation.json`` a ``simulation.Simulation``, ``exploration.json`` an
 ``exploration.Exploration``; all begin with what every run says about itself (``run.Circumstances``). Beside the last,
 ``graph-*.json`` is an ``exploration.Graph``, and ``replays.json`` a ``replays.Replays``. In ``histories/``, each line
-of ``*.jsonl`` is a ``history.Event``, and ``*.timeline.json`` a ``timeline.Timeline``. In ``failures/``, ``*.json`` is a
-``counterexample.Counterexample``. A field that is a record is described by it. A field's default is what its absence
-means: results of earlier versions lack some.
+of ``*.jsonl`` is a ``history.Event``, and ``*.timeline.json`` a ``timeline.Timeline``. In ``failures/``, ``*.json``
+is a ``counterexample.Counterexample``. A field that is a record is described by it. A field's default is what its
+absence means: results of earlier versions lack some.
 
 Imports the model alone, and touches no server.
 """
