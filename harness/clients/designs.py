@@ -10,7 +10,7 @@ IMPLEMENTED: dict[str, Implementation] = {one.design.name: one for one in (STOCK
 """By the name of the design."""
 
 NOT_IMPLEMENTED: dict[str, str] = {
-    CATALOG.name: "no implementation: nobody builds a table that hands out backups that do not restore",
+    CATALOG.name: "no implementation: a table alone would hand out backups that do not restore",
     THREAD.name: "no implementation: the thread's patch is for the PostgreSQL of 2022, and the extension keeps more",
     SHARED_FIXED.name: "no implementation: the extension keeps its backups in dynamic memory",
 }

@@ -38,3 +38,7 @@ class Replays(Struct, frozen=True, kw_only=True):
     counterexamples: tuple[Replay, ...]
     kept: tuple[Replay, ...] = ()
     """Paths on which promises are kept."""
+
+    def tried(self) -> list[Replay]:
+        """Everything that was replayed."""
+        return [one for one in (*self.counterexamples, *self.kept) if one.verdict is not Verdict.NOT_REPLAYED]

@@ -11,7 +11,7 @@ import pytest
 
 from properties.bench.made_explorations import made_folder
 from properties.bench.made_results import RUN, Loads, a_bench, a_benchmark, a_folder, a_spread, words_of
-from properties.bench.test_report_simulation import COMMAND, a_bill, a_simulation
+from properties.bench.made_simulations import COMMAND, a_bill, a_simulation
 from reports.__main__ import main
 from reports.questions.answers import EXPLORE, MEMORY, QUESTIONS, SIMULATE, STORAGE, SWEEP, VERIFY
 from reports.questions.page import PAGE, TEXT

@@ -8,7 +8,7 @@ from harness.clients.client import Violation
 from harness.clients.designs import IMPLEMENTED, why_not
 from harness.clients.implementation import Capability, Implementation
 from harness.clients.phases import PhaseController
-from harness.machine.postgres import Postgres, find_postgres, server_user
+from harness.machine.postgres import find_postgres, server_user
 from harness.machine.project import cache_folder
 from harness.schema.exploration import Counterexample, Exploration
 from harness.schema.replays import Replay, Replays, Verdict
@@ -52,15 +52,10 @@ def replay_all(results: Exploration, pg_config: str | None) -> Replays:
             paths = kept_paths("sampled", sampled_scope(DESIGNS[name]))
             kept += [replay(controller, promise, one) for promise, one in paths]
     return Replays(
-        postgresql=version(postgres),
+        postgresql=postgres.version_string,
         counterexamples=tuple(replayed[key] for key in broken),
-        kept=tuple(one for one in kept if one.verdict is not Verdict.NOT_REPLAYED),
+        kept=tuple(kept),
     )
-
-
-def version(postgres: Postgres) -> str:
-    """As it says itself."""
-    return postgres.version_string
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What an exploration shows: sizes, verdicts, counterexamples."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rich import box
@@ -119,8 +120,9 @@ def show_replays(console: Console, replays: Replays) -> None:
         why = f": {one.why}" if one.why else ""
         table.add_row(f"{one.design}, {one.promise}", f"{one.verdict}{why}")
     console.print(table)
-    agree = [one for one in replays.kept if one.verdict is Replayed.AGREES]
-    console.print(f"{len(agree)} of {len(replays.kept)} paths on which promises are kept: {Replayed.AGREES}")
+    verdicts = Counter(one.verdict for one in replays.kept)
+    told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+    console.print(f"Paths on which promises are kept: {told or 'none'}")
     for one in replays.kept:
-        if one.verdict is Replayed.DISAGREES:
-            console.print(f"{one.design}, {one.promise}: {one.why}", style="red bold", soft_wrap=True)
+        if one.verdict is not Replayed.AGREES:
+            console.print(f"  {one.design}, {one.promise}: {one.verdict}: {one.why}", soft_wrap=True)

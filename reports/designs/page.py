@@ -40,6 +40,7 @@ def facts(found: Explored) -> dict[str, Any]:
         "conclusion": CONCLUSIONS[exploration.verdict],
         "legend": LEGEND,
         "not_replayed": Replayed.NOT_REPLAYED,
+        "agrees": Replayed.AGREES,
         "disagrees": Replayed.DISAGREES,
         "explorer": EXPLORER if found.graphs else "",
         "in_graphs": {graph.design for graph in found.graphs},

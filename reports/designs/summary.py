@@ -55,11 +55,10 @@ def on_a_server(found: Explored) -> Iterator[str]:
     """What was replayed."""
     if found.replays is None:
         return
-    tried = [one for one in found.replays.counterexamples if one.verdict is not Replayed.NOT_REPLAYED]
-    agree = [one for one in (*tried, *found.replays.kept) if one.verdict is Replayed.AGREES]
-    total = len(tried) + len(found.replays.kept)
+    tried = found.replays.tried()
+    agree = [one for one in tried if one.verdict is Replayed.AGREES]
     yield (
-        f"**On PostgreSQL {found.replays.postgresql}**: {len(agree)} of {total} histories came out as the model says."
+        f"**On PostgreSQL {found.replays.postgresql}**: {len(agree)} of {len(tried)} histories came out as the model says."
     )
-    if against := [one for one in (*tried, *found.replays.kept) if one.verdict is Replayed.DISAGREES]:
+    if against := [one for one in tried if one.verdict is Replayed.DISAGREES]:
         yield "\n".join(f"- {one.design}, {one.promise}: {one.why}" for one in against)
