@@ -100,14 +100,15 @@ def outlives_its_session(t: Transition) -> bool:
 )
 def it_holds_no_connection(t: Transition) -> bool:
     """A look ahead from where nothing is under way: all sessions end, and somebody who has the right connects."""
-    if any(t.left):
+    if t.design.session_bound:
+        return not t.after.stock_backups()
+    running = [label for label, backup in t.after.backups if backup.state is ACTIVE]
+    if any(t.left) or not running:
         return True
     alone = t.after
     for number in range(len(alone.sessions)):
         ((alone, _),) = run(t.design, alone, Disconnect(number))
-    if t.design.session_bound:
-        return not t.after.stock_backups()
-    return all(can_be_stopped(t, alone, label) for label, backup in t.after.backups if backup.state is ACTIVE)
+    return all(can_be_stopped(t, alone, label) for label in running)
 
 
 def can_be_stopped(t: Transition, alone: Cluster, label: str) -> bool:

@@ -203,6 +203,12 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
     assert len(found[0]) == 3
 
 
+def test_without_mypyc_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
+    assert main(["--compiled"]) == 2
+    assert capfd.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+
+
 @pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")
 def test_spin_finds_the_same_situations_and_transitions(capfd: pytest.CaptureFixture[str]) -> None:
     assert spin.main(["--sessions", "2", "--labels", "2"]) == 0

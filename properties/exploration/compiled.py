@@ -13,6 +13,8 @@ from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT, cache_folder
 
 MODEL = "model"
+COMPILER = "mypy"
+"""The distribution that mypyc comes with."""
 HOT = ("state", "transition", "steps", "normal", "symmetry", "explore", "promises/[!_]*")
 """Their names, with wildcards. The others are small, or are what mypyc has no use for."""
 PROGRAM = """
@@ -45,7 +47,7 @@ def compiled_model() -> Path:
 def key() -> str:
     """Of all that goes into it: the sources, Python, mypyc; raises SetupError."""
     try:
-        compiler = importlib.metadata.version("mypy")
+        compiler = importlib.metadata.version(COMPILER)
     except importlib.metadata.PackageNotFoundError:
         raise SetupError("There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.") from None
     parts = hashlib.sha256(f"{sys.version} {compiler} {HOT} {PROGRAM}".encode())
