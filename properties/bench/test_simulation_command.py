@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from benchmarks.simulation import world as worlds
 from benchmarks.simulation.parameters import NAMES, SOURCES, UNITS, Parameters, changed
 from benchmarks.simulation.results import results_of
 from benchmarks.simulation.ways import WAYS
-from benchmarks.simulation.work import Counted, fleet
+from benchmarks.simulation.work import Counted, fleet, simulate_all
 from harness.machine.project import ROOT
 from harness.running.results import run_anywhere
 from harness.schema.simulation import Simulation, Verdict
@@ -163,7 +164,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_that_it_is_partial(
     chunks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(worlds, "MOST_SERVERS", 9)
-    whole = program.simulate_all
+    whole = simulate_all
 
     def cut_short(*arguments: Any) -> Iterator[Any]:
         for number, one in enumerate(whole(*arguments)):
@@ -183,7 +184,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_that_it_is_partial(
 
 def test_a_point_that_nothing_was_simulated_of_has_no_bill() -> None:
     p = changed(Parameters(), {})
-    about = run_anywhere(program.datetime.now(program.UTC), 1.0, ())
+    about = run_anywhere(datetime.now(UTC), 1.0, ())
     one = results_of([Counted(fleet({}, p, (WAYS["stock"],)))], p, {}, "", about, interrupted=True)
     assert (one.points[0].bills, one.points[0].complete) == ((), False)
 

@@ -69,8 +69,9 @@ def draw_bars(axes: Axes, bills: Sequence[Bill], line: Line) -> None:
     useless = [one.useless_hours if line.name == REPEATED else 0.0 for one in bills]
     most = max(map(sum, zip(values, useless, strict=True))) or 1.0
     axes.barh(range(len(bills)), values, color=BLUE, height=0.62)
-    axes.barh(range(len(bills)), useless, left=values, color="white", edgecolor=VERMILLION, hatch="////", height=0.62)
     for y, one in enumerate(bills):
+        if useless[y]:
+            axes.barh(y, useless[y], left=values[y], color="white", edgecolor=VERMILLION, hatch="////", height=0.62)
         words = line.words(one) + (f", and {digits(useless[y])} for what does not restore" if useless[y] else "")
         axes.annotate(words, (values[y] + useless[y], y), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(bills)), [one.way for one in bills])
