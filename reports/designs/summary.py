@@ -57,8 +57,7 @@ def on_a_server(found: Explored) -> Iterator[str]:
         return
     tried = found.replays.tried()
     agree = [one for one in tried if one.verdict is Replayed.AGREES]
-    yield (
-        f"**On PostgreSQL {found.replays.postgresql}**: {len(agree)} of {len(tried)} histories came out as the model says."
-    )
+    server = f"**On PostgreSQL {found.replays.postgresql}**"
+    yield f"{server}: {len(agree)} of {len(tried)} histories came out as the model says."
     if against := [one for one in tried if one.verdict is Replayed.DISAGREES]:
         yield "\n".join(f"- {one.design}, {one.promise}: {one.why}" for one in against)
