@@ -6,8 +6,8 @@
     nox -s explore -- --graph                              and the situations of a small scope, for a page
     nox -s explore -- --replay [--pg-config PATH]          and on a real PostgreSQL, what is implemented
 
-Exit status: 0 no design breaks a promise that it claims; 1 one does, or a server contradicts the model; 2 the arguments are wrong, and one sentence says
-how; 130 interrupted: then the results are of what was explored until then.
+Exit status: 0 no design breaks a promise that it claims; 1 one does, or a server contradicts the model; 2 the arguments
+are wrong, and one sentence says how; 130 interrupted: then the results are of what was explored until then.
 """
 
 import argparse
