@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
-from model.design import StopPolicy
+from model.design import Design, StopPolicy
+from model.numbers import StartPoint
 from model.operations import Abort, Backing, Fenced, Operation, Renew, Rollback, Start, Stop
-from model.outcomes import Ok, stop_row
+from model.outcomes import Failed, Ok, SqlState, stop_row
 from model.promises.declaring import Transition, everyone, fences, multi_session, promise
-from model.state import Backup
-from model.transition import Pending, acting_as, may_execute
+from model.state import ACTIVE, Backup
+from model.transition import Pending, acting_as, may_execute, run
 
 
 @promise(
@@ -22,6 +23,28 @@ def fence_holds(t: Transition) -> bool:
     assert isinstance(t.operation, Fenced)
     backup = t.before.backup(t.operation.label or "")
     return t.operation.start_point is None or (backup is not None and backup.start_point == t.operation.start_point)
+
+
+def tells_starts_apart(design: Design) -> bool:
+    """A start can be named; or it needs no name, since its session has no other."""
+    return design.fencing or design.session_bound
+
+
+@promise(
+    "A caller who comes late can make sure that he stops the backup that was started for him, and no later one.",
+    claimed_by=tells_starts_apart,
+)
+def a_late_stop_can_be_told_apart(t: Transition) -> bool:
+    """A look ahead: of each running backup, a stop that means another start; it is offered, and refused."""
+    if t.design.session_bound:
+        return True
+    for label, backup in t.after.backups:
+        for number in range(len(t.after.sessions)) if backup.state is ACTIVE else ():
+            other = StartPoint(backup.start_point + 1)
+            for _, outcome in run(t.design, t.after, Stop(number, label, other)):
+                if not isinstance(outcome, Failed) or outcome.sqlstate is SqlState.UNDEFINED_FUNCTION:
+                    return False
+    return True
 
 
 @promise(

@@ -188,6 +188,7 @@ def kept(*names: str) -> Search:
     [
         (["live_backups_are_bounded"], [set()]),
         (["any_session_stops_it"], [{MULTI_SESSION}]),
+        (["any_session_stops_it", "a_late_stop_can_be_told_apart"], [{MULTI_SESSION, "fence=on"}]),
         (["a_slow_copy_can_go_on", "nothing_is_open_for_ever"], [{MULTI_SESSION, "expiry=on", "lease=on"}]),
         (["any_session_stops_it", "live_backups_are_bounded"], [{MULTI_SESSION, "limit=2", "storage=fixed"}]),
         (

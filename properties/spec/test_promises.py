@@ -89,6 +89,7 @@ RESTART = Restart(RestartKind.FAST)
         (SHARED, "survives_a_restart", (START, RESTART)),
         (THREAD, "survives_a_restart", (START, RESTART)),
         (THREAD, "stop_can_be_asked_again", (START, STOP)),
+        (THREAD, "a_late_stop_can_be_told_apart", (START,)),
         (CATALOG, "core_counts_what_runs", (START, RESTART)),
         (CATALOG, "survives_a_restart", (START, RESTART)),
         (CATALOG, "success_can_be_restored", (START, RESTART, Connect(0, "alice"), STOP)),
@@ -262,6 +263,11 @@ MUTANTS: dict[str, tuple[str, str, Callable[..., object]]] = {
     "only the starter may stop": ("any_session_stops_it", "claim_to_stop", only_its_starter_stops),
     "result not kept": ("stop_can_be_asked_again", "publish_stop", stop_without_result),
     "fence not checked": ("fence_holds", "fenced_off", lambda operation, backup: None),
+    "a stop that means another start is not refused": (
+        "a_late_stop_can_be_told_apart",
+        "fenced_off",
+        lambda operation, backup: None,
+    ),
     "fence checked by stops only": (
         "fence_holds",
         "fenced_off",
