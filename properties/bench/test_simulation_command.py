@@ -60,6 +60,7 @@ def test_the_number_of_workers_changes_no_number(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(worlds, "MOST_SERVERS", 9)
     one, three = (simulate(tmp_path / str(number), f"--workers={number}") for number in (1, 3))
     assert bills(one) == bills(three)
+    assert {bill.servers for bill in one.points[0].bills} == {40}
 
 
 def test_a_file_changes_the_defaults_and_an_option_changes_the_file(tmp_path: Path) -> None:

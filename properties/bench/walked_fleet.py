@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from benchmarks.simulation.fates import PLANE, Event, done
-from benchmarks.simulation.moments import NEVER, SPAN, Moments
+from benchmarks.simulation.moments import SPAN, Moments
 from benchmarks.simulation.parameters import Parameters
 from benchmarks.simulation.tally import BINS, CAUSES, REFUSED, Tally, bin_of
 from benchmarks.simulation.ways import Way
@@ -347,6 +347,3 @@ def tally(server: Server) -> Tally:
         live=np.array([live for _, live in then]),
         busy=np.array([int(live > 0 and not server.way.design.session_bound) for _, live in then]),
     )
-
-
-assert NEVER < SPAN
