@@ -53,7 +53,7 @@ def replayed(controller: PhaseController, tally: Tally, paths: Sequence[Path]) -
         with tally.example():
             found.append(replay(controller, promise, history))
             tally.steps += found[-1].steps
-    assert against(found) == []
+            assert against(found) == []
     reasons = {one.why: one for one in found if one.verdict is Verdict.NOT_REPLAYED}
     tally.notes += [f"not replayed: {why}" for why in reasons]
     assert len(found) > 2 * len([one for one in found if one.verdict is Verdict.NOT_REPLAYED])
