@@ -57,9 +57,9 @@ def mutants(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The bench's and the model's own tests, and a short pass of everything; with arguments, which go to pytest, those.
 
-    ``--pg-config PATH`` chooses the server.
+    ``--pg-config PATH`` chooses the server. Pages are looked at in the system's Chromium, if there is one.
     """
-    install(session, servers=True)
+    install(session, "browser", servers=True)
     arguments, environment = pg_config_to_environment(session.posargs)
     if arguments:
         run(session, "pytest", *arguments, env=environment)
@@ -90,22 +90,28 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """Page, summary and figures of a results folder (default: reports/out/latest): --compare BEFORE AFTER, --output."""
+    """Page, summary and figures of a results folder (default: reports/out/latest): --compare BEFORE AFTER, --output.
+
+    --questions: those of the hackers' thread, answered by all results that there are.
+    """
     install(session)
     run(session, "python", "-m", "reports", *session.posargs)
 
 
 @nox.session
 def explore(session: nox.Session) -> None:
-    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE."""
-    install(session, *(["compile"] if "--compiled" in session.posargs else []))
+    """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE.
+
+    --replay: what is implemented is carried out on a real PostgreSQL, too.
+    """
+    install(session, *(["compile"] if "--compiled" in session.posargs else []), servers="--replay" in session.posargs)
     run(session, "python", "-m", "properties.exploration", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, types, and who imports whom."""
-    install(session, "lint")
+    install(session, "lint", "browser")
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy", "--strict", "noxfile.py", *ROOMS)

@@ -1,6 +1,6 @@
 """The report: turns a results folder into a page, a summary to paste, and figures.
 
-    nox -s report -- [FOLDER] [--compare BEFORE AFTER] [--output DIR]
+    nox -s report -- [FOLDER] [--compare BEFORE AFTER] [--questions [FOLDER ...]] [--output DIR]
 
 Exit status: 0 it is written; 2 there is nothing to make it of, and one sentence says why.
 """
@@ -10,10 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from reports.questions.page import write_questions
 from reports.reading import Unreadable
 from reports.report import write_comparison, write_report
 
-LATEST = Path(__file__).parent / "out" / "latest"
+OUT = Path(__file__).parent / "out"
+LATEST = OUT / "latest"
 WRITTEN, NOTHING = 0, 2
 
 
@@ -21,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Writes a report; returns the exit status."""
     chosen = parser().parse_args(arguments)
     try:
-        if chosen.compare:
+        if chosen.questions is not None:
+            page = write_questions(chosen.questions or [OUT], chosen.output or OUT)
+        elif chosen.compare:
             before, after = chosen.compare
             page = write_comparison(before, after, chosen.output)
         else:
@@ -45,11 +49,19 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"), help="two results folders, side by side"
     )
+    what.add_argument(
+        "--questions",
+        nargs="*",
+        type=Path,
+        metavar="FOLDER",
+        help="the thread's questions, answered by the newest results in these folders (default: all of reports/out)",
+    )
     result.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="where to write (default: into the results folder; a comparison: into a folder in AFTER)",
+        help="where to write (default: into the results folder; a comparison: into a folder in AFTER; "
+        "the questions: into reports/out)",
     )
     return result
 

@@ -18,6 +18,8 @@ from reports.reading import Unreadable, read_file, read_lines, read_results
 
 CAMPAIGN, BENCH, MUTANTS, SIMULATION = "results.json", "bench.json", "mutants.json", "simulation.json"
 C_COVERAGE = "c_coverage.json"
+EXPLORATION = "exploration.json"
+"""What ``nox -s explore`` leaves: see ``reports.designs``."""
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -50,7 +52,8 @@ def read_folder(folder: Path) -> Results:
     """Everything in a folder; raises Unreadable."""
     if not folder.is_dir():
         raise Unreadable(
-            f"There is no results folder {folder}: `nox -s verify`, `bench`, `mutants` or `simulate` makes one."
+            f"There is no results folder {folder}: "
+            "`nox -s verify`, `bench`, `mutants`, `simulate` or `explore` makes one."
         )
     campaign = bench = mutants = simulation = None
     if has(folder, CAMPAIGN):
@@ -62,7 +65,8 @@ def read_folder(folder: Path) -> Results:
     if has(folder, SIMULATION):
         simulation = read_results(folder / SIMULATION, Simulation, "a simulation")
     if not (campaign or bench or mutants or simulation):
-        raise Unreadable(f"{folder} is no results folder: it has no {CAMPAIGN}, {BENCH}, {MUTANTS} or {SIMULATION}.")
+        known = f"{CAMPAIGN}, {BENCH}, {MUTANTS}, {SIMULATION} or {EXPLORATION}"
+        raise Unreadable(f"{folder} is no results folder: it has no {known}.")
     properties = properties_of(campaign)
     c_coverage = read_file(folder / C_COVERAGE, CCoverage, "a C coverage") if has(folder, C_COVERAGE) else None
     histories, timelines = read_histories(folder, properties), read_timelines(folder, properties)

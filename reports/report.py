@@ -1,15 +1,19 @@
 """The report of a results folder: a page, a summary and the figures."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from reports.compare import compared
+from reports.designs.folder import read_explored
+from reports.designs.page import EXPLORER, designs_page, explorer_page
+from reports.designs.summary import designs_summary
 from reports.figures.comparison import comparison_pictures
 from reports.figures.kill_pairs import pair_pictures
 from reports.figures.picture import Picture
-from reports.folder import Results, read_folder
+from reports.folder import EXPLORATION, Results, read_folder
 from reports.page import comparison_page, page
 from reports.pictures import (
     bench_pictures,
@@ -29,6 +33,8 @@ PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
+    if (folder / EXPLORATION).exists():
+        return write_designs(folder, output or folder)
     results = read_folder(folder)
     kinds = (
         campaign_pictures,
@@ -41,6 +47,13 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     )
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
+
+
+def write_designs(folder: Path, output: Path) -> Path:
+    """The report of an exploration, and the explorer beside it; returns the page. Raises Unreadable."""
+    found = read_explored(folder)
+    more = {EXPLORER: explorer_page(found)} if found.graphs else {}
+    return written(output, designs_page(found), designs_summary(found), [], more)
 
 
 def write_comparison(before: Path, after: Path, output: Path | None = None) -> Path:
@@ -61,14 +74,21 @@ def comparison_folder(before: Results) -> str:
     return f"compared-with-{before.name}"
 
 
-def written(folder: Path, html: str, markdown: str, pictures: Iterable[Picture]) -> Path:
-    """Writes all files, the page last; figures of an earlier report go. Raises Unreadable."""
+def written(
+    folder: Path, html: str, markdown: str, pictures: Iterable[Picture], more: Mapping[str, str] = MappingProxyType({})
+) -> Path:
+    """Writes all files, the page last; figures of an earlier report go. Raises Unreadable.
+
+    ``more``: other pages, by the names of their files.
+    """
     try:
-        figures = folder / FIGURES
+        figures, shown = folder / FIGURES, list(pictures)
         shutil.rmtree(figures, ignore_errors=True)
-        figures.mkdir(parents=True)
-        for one in pictures:
+        (figures if shown else folder).mkdir(parents=True, exist_ok=True)
+        for one in shown:
             one.save(figures)
+        for name, text in more.items():
+            (folder / name).write_text(text, encoding="utf-8")
         (folder / SUMMARY).write_text(markdown, encoding="utf-8")
         (folder / PAGE).write_text(html, encoding="utf-8")
     except OSError as error:

@@ -9,11 +9,13 @@ from harness.clients.implementation import Implementation
 from harness.clients.start_points import NumberedLater
 from harness.server.cluster import Cluster
 from harness.server.injection_points import InjectionPoints
-from model.operations import Abort, Advance, Operation, Start, Stop
+from model.operations import Abort, Advance, Operation, Rollback, Start, Stop
 from model.outcomes import Ok, Outcome
 
+STARTING = ("start-reserved", "start-point-taken")
 BOUNDARIES: Mapping[type[Operation], tuple[str, ...]] = {
-    Start: ("start-reserved", "start-point-taken"),
+    Start: STARTING,
+    Rollback: STARTING,
     Stop: ("stop-claimed", "stop-core-ended"),
     Abort: ("abort-claimed",),
 }

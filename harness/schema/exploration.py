@@ -244,6 +244,8 @@ class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation: str
     arguments: dict[str, Scalar | dict[str, Scalar]] = {}
     phase: str = ""
+    sql: tuple[str, ...] = ()
+    """Lines for psql: of the session, or of an administrator, who also lets an operation go on by a later phase."""
 
 
 class Graph(Struct, frozen=True, kw_only=True):
@@ -262,3 +264,7 @@ class Graph(Struct, frozen=True, kw_only=True):
     outcomes: tuple[str, ...]
     edges: tuple[Edge, ...]
     """In the order of their sources."""
+    prepare: tuple[str, ...] = ()
+    """Lines for psql that a superuser runs first."""
+    not_implemented: str = ""
+    """Why nothing implements the design; empty: something does. Then the lines are the extension's."""

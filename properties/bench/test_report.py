@@ -391,7 +391,7 @@ def spoiled(folder: Path, kind: str) -> Path:
 KINDS = {
     "missing": "There is no results folder",
     "a file": "There is no results folder",
-    "empty": "it has no results.json, bench.json, mutants.json or simulation.json",
+    "empty": "it has no results.json, bench.json, mutants.json, simulation.json or exploration.json",
     "truncated": "results.json is not a campaign's results: it is no JSON, or ends too early",
     "truncated bench": "bench.json is not a run of the benchmarks: it is no JSON, or ends too early",
     "truncated history": "one.jsonl is not a history: line 1",

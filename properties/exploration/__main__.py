@@ -4,9 +4,10 @@
     nox -s explore -- --keep PROMISE [--keep PROMISE]      the smallest sets of features that keep these promises
     nox -s explore -- --compiled                           the same at 1.6 to 2 times the rate, once it is compiled
     nox -s explore -- --graph                              and the situations of a small scope, for a page
+    nox -s explore -- --replay [--pg-config PATH]          and on a real PostgreSQL, what is implemented
 
-Exit status: 0 no design breaks a promise that it claims; 1 one does; 2 the arguments are wrong, and one sentence says
-how; 130 interrupted: then the results are of what was explored until then.
+Exit status: 0 no design breaks a promise that it claims; 1 one does, or a server contradicts the model; 2 the arguments
+are wrong, and one sentence says how; 130 interrupted: then the results are of what was explored until then.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 import psutil
 from msgspec.structs import replace
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -28,10 +30,12 @@ from harness.machine.postgres import SetupError
 from harness.machine.processes import orderly_end
 from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, exit_status
+from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
 from harness.running.terminal import Progress as Line
 from harness.running.terminal import live, nearer, own_console
-from harness.schema.exploration import Conclusion, Kept
+from harness.schema.exploration import Conclusion, Exploration, Kept
+from harness.schema.replays import Verdict as Replayed
 from model.axes import AXES, moved
 from model.design import DESIGNS, SHARED, Design
 from model.promises import PROMISES
@@ -40,8 +44,11 @@ from properties.exploration.compiled import compiled_model
 from properties.exploration.graphs import write_graph
 from properties.exploration.keeping import show_kept, smallest_sets
 from properties.exploration.processes import Workers
+from properties.exploration.replaying import FILE as REPLAYS
+from properties.exploration.replaying import replay_all
 from properties.exploration.results import RESULTS_FILE, results_of
-from properties.exploration.showing import show
+from properties.exploration.scripts import write_scripts
+from properties.exploration.showing import show, show_replays
 from properties.exploration.worker import MEGABYTE, Found, Progress, Task
 
 STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conclusion.INTERRUPTED: INTERRUPTED}
@@ -104,6 +111,13 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", metavar="SECONDS", type=positive, help="for all: what is not explored then is said to be partial")
     add("--memory", metavar="MB", type=positive, help="for all processes (default: most of what is free); the same")
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
+    add(
+        "--replay",
+        action="store_true",
+        help="on a real PostgreSQL, what is implemented: counterexamples, and other paths",
+    )
+    add("--pg-config", metavar="PATH", help="the PostgreSQL for that (default: $PG_CONFIG, else the bundled one)")
+    add("--no-report", dest="report", action="store_false", help="leave out the page")
     return result
 
 
@@ -144,17 +158,31 @@ def run(chosen: argparse.Namespace) -> int:
             with writing(folder):
                 graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
                 results = replace(results, compiled=chosen.compiled, kept=kept, graphs=graphs)
+                write_scripts(folder, results)
                 write_json(folder / RESULTS_FILE, results)
             if kept is not None:
                 show_kept(console, kept)
             else:
                 show(console, results)
+            contradicted = on_a_server(console, results, folder, chosen.pg_config) if chosen.replay else False
             console.print(f"\nResults: {nearer(folder)}", soft_wrap=True)
+            if chosen.report:
+                console.print(f"Report: {report(nearer(folder))}", soft_wrap=True)
     except BaseException:
         if not (folder / RESULTS_FILE).exists():
             remove_folder(folder)
         raise
-    return STATUS[results.verdict]
+    return STATUS[Conclusion.BROKEN] if contradicted else STATUS[results.verdict]
+
+
+def on_a_server(console: Console, results: Exploration, folder: Path, pg_config: str | None) -> bool:
+    """Replays what is implemented, and keeps what came of it; says whether a server contradicts the model."""
+    with console.status("Replayed on PostgreSQL"):
+        replays = replay_all(results, pg_config)
+    with writing(folder):
+        (folder / REPLAYS).write_bytes(msgspec.json.format(msgspec.json.encode(replays), indent=1) + b"\n")
+    show_replays(console, replays)
+    return any(one.verdict is Replayed.DISAGREES for one in (*replays.counterexamples, *replays.kept))
 
 
 def chosen_designs(chosen: argparse.Namespace) -> list[Design]:

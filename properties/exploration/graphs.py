@@ -1,21 +1,26 @@
 """``graph-<design>.json``: every situation of a small scope and every step, for a page to walk about in."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
+from harness.clients.designs import speaking
 from harness.schema import exploration as schema
 from model.axes import point
 from model.graph import Edge, Graph, graph
 from model.promises import PROMISES
 from model.scope import Scope
+from model.steps import CutOff, Situation, Step
+from properties.exploration.pasting import pasted, with_sql
 from properties.exploration.records import arguments, name_of, phase_of, promised, roles, state, told
 
 
 def write_graph(folder: Path, scope: Scope) -> str:
     """Writes the graph of a scope; returns the name of the file."""
     file = folder / f"graph-{scope.design.name}.json"
-    file.write_bytes(msgspec.json.encode(recorded(graph(scope))) + b"\n")
+    file.write_bytes(msgspec.json.encode(with_sql(recorded(graph(scope)))) + b"\n")
     return file.name
 
 
@@ -64,9 +69,20 @@ def recorded(found: Graph) -> schema.Graph:
 def moved(found: Graph, edge: Edge) -> schema.Move:
     """The step of an edge."""
     before = found.nodes[edge.source].situation
-    return schema.Move(
+    move = schema.Move(
         session=getattr(edge.step, "session", None),
         operation=name_of(before, edge.step),
         arguments=arguments(before, edge.step),
         phase=phase_of(before, edge.step, edge.result),
     )
+    return replace(move, sql=pasted(speaking(found.scope.design.name), move, begun(before, edge.step)))
+
+
+def begun(before: Situation, step: Step) -> schema.Move | None:
+    """The operation that a step cuts off."""
+    if not isinstance(step, CutOff):
+        return None
+    pending = before.under_way[step.session]
+    assert pending is not None
+    given = {name: value for name, value in asdict(pending.operation).items() if name != "session"}
+    return schema.Move(session=step.session, operation=type(pending.operation).__name__, arguments=given)

@@ -1,5 +1,6 @@
 """What an exploration shows: sizes, verdicts, counterexamples."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rich import box
@@ -8,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.schema.exploration import Counterexample, Exploration, Judgement, Step, Verdict
+from harness.schema.replays import Replays
+from harness.schema.replays import Verdict as Replayed
 
 LEGEND = """
 holds      claimed, and kept in every situation
@@ -108,3 +111,18 @@ def given(step: Step) -> Iterator[str]:
     for name, value in {**own, **(start if isinstance(start, dict) else {})}.items():
         if value is not None and name not in (*LEFT_OUT, "session"):
             yield f"{name}={value}"
+
+
+def show_replays(console: Console, replays: Replays) -> None:
+    """What a server said of what was explored."""
+    table = table_for(console, "counterexample", f"on PostgreSQL {replays.postgresql}")
+    for one in replays.counterexamples:
+        why = f": {one.why}" if one.why else ""
+        table.add_row(f"{one.design}, {one.promise}", f"{one.verdict}{why}")
+    console.print(table)
+    verdicts = Counter(one.verdict for one in replays.kept)
+    told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+    console.print(f"Paths on which promises are kept: {told or 'none'}")
+    for one in replays.kept:
+        if one.verdict is not Replayed.AGREES:
+            console.print(f"  {one.design}, {one.promise}: {one.verdict}: {one.why}", soft_wrap=True)

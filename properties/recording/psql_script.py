@@ -123,9 +123,10 @@ class Sections:
             case "Restart":
                 yield rf"\prompt 'Restart the server ({how(step)}), then press Enter: ' answer"
             case _:
+                start = started(self.one, step)
                 for text in step.sql:
-                    if step.start in named_starts(self.one) and text not in ("BEGIN", "ROLLBACK"):
-                        yield from self.remembering(step.start, text)
+                    if start in named_starts(self.one) and text not in ("BEGIN", "ROLLBACK"):
+                        yield from self.remembering(start, text)
                     else:
                         yield f"{text};"
 
@@ -134,6 +135,12 @@ class Sections:
         columns = "start_lsn, token" if Capability.TOKENS in self.one.implementation.capabilities else "start_lsn"
         yield rf"SELECT * FROM ({start}) AS start_{number} ({columns}) \gset start_{number}_"
         yield r"\echo " + " ".join(f":start_{number}_{column}" for column in columns.split(", "))
+
+
+def started(one: Counterexample, step: Step) -> int | None:
+    """The number of the start that a step begins, perhaps to be taken in a later phase."""
+    phases = [other for other in tried(one) if (other.operation, other.arguments) == (step.operation, step.arguments)]
+    return step.start if not step.phase else next((other.start for other in phases if other.start is not None), None)
 
 
 def clearing_up(one: Counterexample) -> Iterator[str]:

@@ -24,7 +24,8 @@ def about(one: Counterexample) -> Iterator[str]:
     yield one.promise or "A promise"
     yield f"is broken at step {one.failed}:"
     yield from (f"    {line}".rstrip() for line in one.found.splitlines())
-    yield f"Found with {one.implementation.name} ({one.flavour}) on PostgreSQL {one.server.version}."
+    if one.server.version:
+        yield f"Found with {one.implementation.name} ({one.flavour}) on PostgreSQL {one.server.version}."
     if one.server.settings:
         settings = ", ".join(f"{name} = {value}" for name, value in one.server.settings.items())
         yield f"The server had these settings: {settings}."
