@@ -3,16 +3,14 @@
 The one place to add an implementation of a design: its counterexamples are then replayed on a server, too.
 """
 
-from harness.clients.implementation import DURABLE, SHARED, STOCK, Implementation
-from model.design import CATALOG, SHARED_FIXED, THREAD
+from harness.clients.implementation import BUILT_IN, SHARED, Implementation
+from model.design import CATALOG
 
-IMPLEMENTED: dict[str, Implementation] = {one.design.name: one for one in (STOCK, SHARED, DURABLE)}
+IMPLEMENTED: dict[str, Implementation] = {one.design.name: one for one in BUILT_IN.values()}
 """By the name of the design."""
 
 NOT_IMPLEMENTED: dict[str, str] = {
     CATALOG.name: "no implementation: a table alone would hand out backups that do not restore",
-    THREAD.name: "no implementation: the thread's patch is for the PostgreSQL of 2022, and the extension keeps more",
-    SHARED_FIXED.name: "no implementation: the extension keeps its backups in dynamic memory",
 }
 """Why there is none, by the name of the design."""
 

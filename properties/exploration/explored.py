@@ -6,7 +6,7 @@ import msgspec
 
 from harness.schema.exploration import Counterexample, Move, Step
 from harness.schema.run import Scalar
-from model.design import Settings
+from model.design import Design, Settings
 from model.operations import Operation
 from model.state import Role, Session, initial
 from model.steps import Cancel, CutOff, Lose, NextPhase, Situation
@@ -46,9 +46,9 @@ def settings_of(one: Counterexample) -> Settings:
     return msgspec.convert([one.settings[name] for name in Settings._fields], Settings)
 
 
-def beginning_of(one: Counterexample) -> Situation:
-    """Where it begins."""
+def beginning_of(design: Design, one: Counterexample) -> Situation:
+    """Where a history of the design begins."""
     roles = tuple(Role(role.name, role.superuser, role.execute, role.monitor, role.member_of) for role in one.roles)
     sessions = tuple(None if session.role is None else Session(session.role) for session in one.before.sessions)
-    cluster = initial(settings_of(one), roles, len(sessions))._replace(sessions=sessions)
+    cluster = initial(design, roles, len(sessions), settings_of(one))._replace(sessions=sessions)
     return Situation(cluster, (None,) * len(sessions) if one.phases else ())

@@ -47,7 +47,7 @@ class OnServer:
     def __post_init__(self) -> None:
         self.client = self.controller.client
         self.design = self.client.implementation.design
-        self.situation = beginning_of(self.history)
+        self.situation = beginning_of(self.design, self.history)
 
     def play(self) -> int:
         """All of it; returns how many steps. Raises Violation where the server says something else than the model."""

@@ -11,7 +11,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.designs import IMPLEMENTED, NOT_IMPLEMENTED
-from harness.clients.implementation import BUILT_IN, DURABLE, STOCK, Implementation
+from harness.clients.implementation import BUILT_IN, DURABLE, SHARED_FIXED, STOCK, THREAD, Implementation
 from harness.clients.phases import PhaseController
 from harness.schema.replays import Replay, Verdict
 from model.design import DESIGNS
@@ -76,6 +76,14 @@ def test_what_durable_backups_do_not_keep_they_break(
     serve: Serve, instruments: None, durable_backups: None, forgetful: None, tally: Tally
 ) -> None:
     replayed(serve(DURABLE), tally, counterexamples(DURABLE))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("one", [SHARED_FIXED, THREAD], ids=lambda one: one.name)
+def test_what_other_designs_of_the_extension_do_not_keep_they_break(
+    serve: Serve, only_the_extension: None, tally: Tally, one: Implementation
+) -> None:
+    replayed(serve(one), tally, counterexamples(one))
 
 
 @pytest.mark.server
