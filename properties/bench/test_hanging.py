@@ -14,9 +14,9 @@ PATIENCE = 0.5
 """Seconds."""
 
 
-@pytest.mark.parametrize("tally", [None, Tally()], ids=["counts nothing ever", "counts nothing now"])
-def test_what_counts_nothing_for_too_long_hangs(tally: Tally | None) -> None:
-    with pytest.raises(HangError, match="nothing has gone on for"), watched(tally, PATIENCE):
+@pytest.mark.parametrize("counting", [None, Tally()], ids=["counts nothing ever", "counts nothing now"])
+def test_what_counts_nothing_for_too_long_hangs(counting: Tally | None) -> None:
+    with pytest.raises(HangError, match="nothing has gone on for"), watched(counting, PATIENCE):
         time.sleep(100 * PATIENCE)
 
 

@@ -94,7 +94,7 @@ def test_what_was_replaced_does_not_come_back(durable: Client, tally: Tally) -> 
                 lockstep.step(before)
             published = Interrupted(lockstep.design, lockstep.model, OPERATIONS["start"], 3).now
             with held(durable, OPERATIONS["start"], "start-published"):
-                lockstep.model = published
+                lockstep.model, lockstep.counts = published, False
                 number_start_points(durable)
                 for after in (Connect(LATER, ROOT.name), Abort(LATER, LABEL), Restart(RestartKind.CRASH)):
                     lockstep.step(after)
