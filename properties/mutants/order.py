@@ -27,6 +27,10 @@ ERROR_ORDER = "properties/walks/test_error_order.py"
 ENTRIES = "properties/walks/test_catalog_entries.py"
 SETTINGS = "properties/walks/test_settings.py"
 DURATIONS = "properties/walks/test_durations.py"
+HELD_TOGETHER = "properties/durable/test_held_together.py"
+RESUMING = "properties/durable/test_resuming.py"
+TWO_FILES = ("properties/durable/test_any_two_files.py", "properties/durable/test_late_renewals.py")
+UNWRITABLE = "properties/durable/test_unwritable_files.py"
 HISTORY_FILES = "properties/restores/test_history_files.py"
 TTL = "properties/walks/test_ttl.py"
 EXPIRY = "properties/walks/test_expiry.py"
@@ -69,14 +73,14 @@ AREAS: Mapping[str, Sequence[str]] = {
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
     "errors": (ERRORS, ERROR_ORDER, *WALKS),
     "expiry": (EXPIRY, DURATIONS, *WALKS, CLOCK, TTL, LOOKED_AT),
-    "history": (*WALKS, TOKENS, LOOKED_AT),
+    "history": (*WALKS, TOKENS, HELD_TOGETHER, LOOKED_AT),
     "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),
     "labels": (LABELS, *WALKS, ERRORS),
-    "leaks": (*WALKS, LEAKS, DURABLE_CONFORMS, "properties/durable/test_killed_files.py", MEMORY, RESULTS, POINTS),
-    "locking": (LOOKED_AT, INTERLEAVINGS, POINTS, CROWDS),
+    "leaks": (LEAKS, *WALKS, UNWRITABLE, DURABLE_TOUR, "properties/durable/test_killed_files.py", MEMORY, RESULTS),
+    "locking": (TOUR, LOOKED_AT, *TWO_FILES, INTERLEAVINGS, POINTS, CROWDS),
     "memory": (LABELS, RESULTS, MEMORY, *WALKS),
     "packaging": (*WALKS, ERRORS, DRIVERS),
-    "reaper": (EXPIRY, *WALKS, INTERLEAVINGS, *STARTERS),
+    "reaper": (EXPIRY, *WALKS, RESUMING, INTERLEAVINGS, *STARTERS),
     "results": (*WALKS, RESULTS, LOOKED_AT),
     "script": (ENTRIES, README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
