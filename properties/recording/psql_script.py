@@ -51,7 +51,18 @@ def in_one_psql(one: Counterexample) -> bool:
     bound = one.implementation.design.get("session_bound") or any(step.operation == "StockStart" for step in tried(one))
     turns = [step.who for number, step in enumerate(tried(one)) if number == 0 or step.who != one.steps[number - 1].who]
     comes_again = len(turns) > len(set(turns))
-    return not any(step.phase for step in tried(one)) and not (bound and comes_again)
+    phases = any(step.phase for step in tried(one))
+    return not phases and not (bound and comes_again) and not connected(one) & dropped(one)
+
+
+def connected(one: Counterexample) -> set[object]:
+    """The roles of sessions."""
+    return {step.given["role"] for step in tried(one) if step.operation == "Connect"}
+
+
+def dropped(one: Counterexample) -> set[object]:
+    """The roles that are dropped: whoever has one and comes again could not become it any more."""
+    return {step.given["role"] for step in tried(one) if step.operation == "DropRole"}
 
 
 class Sections:
