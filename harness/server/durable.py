@@ -115,3 +115,8 @@ def forget(cluster: Cluster) -> None:
 def state_files(cluster: Cluster) -> list[Path]:
     """The state files of the backups, oldest first."""
     return sorted((Path(cluster.node.data_dir) / STATE_DIR).glob("*.backup"))
+
+
+def fill(file: Path) -> None:
+    """The next write of a state file meets a full disk: its temporary file is one."""
+    file.with_name(f"{file.name}.tmp").symlink_to("/dev/full")

@@ -308,14 +308,19 @@ def unarchived(server: Cluster) -> list[Path]:
     return sorted((server.data_dir / "pg_wal" / "archive_status").glob("*.ready"))
 
 
+def archiving_standby(primary: Cluster, stack: ExitStack) -> tuple[Cluster, Path]:
+    """A standby that archives by itself, and the folder that it archives to."""
+    own = stack.enter_context(temporary_folder())
+    give(own, primary.user)
+    settings = {"archive_mode": "always", "archive_command": f'cp "%p" "{own}/%f"'}
+    return stack.enter_context(open_standby(primary, settings=settings)), own
+
+
 def test_a_stop_on_a_standby_waits_until_the_standby_has_archived(instrumented: Build, tally: Tally) -> None:
     """No restart has come between, so the last segment is all that it need look at."""
     with tally.example(), ExitStack() as stack:
         primary = open_server(instrumented, stack)
-        own = stack.enter_context(temporary_folder())
-        give(own, primary.user)
-        settings = {"archive_mode": "always", "archive_command": f'cp "%p" "{own}/%f"'}
-        standby = stack.enter_context(open_standby(primary, settings=settings))
+        standby, own = archiving_standby(primary, stack)
         session, writer = resumed(standby), primary.connect()
         for write in (switch_wal, switch_wal, checkpoint):  # beyond what was copied, which counts as archived
             write(writer, Random(5))
@@ -343,10 +348,7 @@ def test_a_stop_on_a_standby_waits_for_no_segment_that_begins_where_the_backup_e
     """The primary may take hours to fill that one."""
     with tally.example(), ExitStack() as stack:
         primary = open_server(instrumented, stack)
-        own = stack.enter_context(temporary_folder())
-        give(own, primary.user)
-        settings = {"archive_mode": "always", "archive_command": f'cp "%p" "{own}/%f"'}
-        standby = stack.enter_context(open_standby(primary, settings=settings))
+        standby, _own = archiving_standby(primary, stack)
         session, writer = resumed(standby), primary.connect()
         for write in (switch_wal, switch_wal, checkpoint):  # beyond what was copied, which counts as archived
             write(writer, Random(5))

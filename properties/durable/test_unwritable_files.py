@@ -6,13 +6,12 @@ read-only, all of them fail, for as long as that is so.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 from harness.building.build import Build
 from harness.server.cluster import Cluster
-from harness.server.durable import STATE_DIR, configured, resumed, state_files
+from harness.server.durable import STATE_DIR, configured, fill, resumed, state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, set_full_page_writes
 from harness.server.session import Row, Session, SqlError
@@ -64,11 +63,6 @@ def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
 
 
 # Where nothing can be written
-
-
-def fill(file: Path) -> None:
-    """The next write of the file meets a full disk."""
-    file.with_name(f"{file.name}.tmp").symlink_to("/dev/full")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from harness.building.build import Build
 from harness.machine.processes import descendants
 from harness.server.cluster import open_cluster
-from harness.server.durable import SETTINGS, state_files
+from harness.server.durable import SETTINGS, fill, state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.session import SqlError
 from harness.server.tablespaces import add_tablespace
@@ -89,10 +89,9 @@ def reaper_memory(trials: FaultTrials) -> int:
 @contextmanager
 def no_space(file: Path) -> Iterator[None]:
     """What is written of a state file within the block meets a full disk: each of some times, if it is tried again."""
-    temporary = file.with_name(f"{file.name}.tmp")
-    temporary.symlink_to("/dev/full")
+    fill(file)
     yield
-    temporary.unlink(missing_ok=True)
+    file.with_name(f"{file.name}.tmp").unlink(missing_ok=True)
 
 
 def cycle(trials: FaultTrials, number: int) -> None:

@@ -62,7 +62,7 @@ LOSSES = (
 )
 STATE_FILES = (
     "properties/durable/test_damaged_files.py",
-    "properties/durable/test_unwritable_files.py",
+    UNWRITABLE,
     "properties/durable/test_killed_files.py",
 )
 
