@@ -16,6 +16,8 @@ NEWS = "news"
 """The topic of what workers tell while they work."""
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
 """What Dask would measure, a hundred times a second, of work that other processes do."""
+LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
+"""Those of Dask's that write to standard error, in the middle of what a program says: what matters is raised too."""
 REACHED_WITHIN = 5  # seconds, for a scheduler that is told by its address
 
 
@@ -25,7 +27,8 @@ def workers(number: int, scheduler: str | None = None) -> Iterator[Client]:
 
     Workers of this process are threads: what takes time is meant to have a process of its own.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler:
         with reached(scheduler) as client:
             yield client

@@ -97,16 +97,16 @@ def test_a_broken_claim_fails_the_run(
     ],
     ids=" ".join,
 )
-def test_bad_arguments_are_refused_in_one_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_are_refused_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert capfd.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_value_that_no_axis_has_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_value_that_no_axis_has_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--set", "expiry=perhaps"]) == 2
-    assert capfd.readouterr().err == "--set: expiry is off or on, not perhaps: may a backup have a time to live?.\n"
+    assert capsys.readouterr().err == "--set: expiry is off or on, not perhaps: may a backup have a time to live?.\n"
 
 
 def test_a_point_among_the_axes_is_explored_as_a_design(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -203,10 +203,10 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
     assert len(found[0]) == 3
 
 
-def test_without_mypyc_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_mypyc_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
     assert main(["--compiled"]) == 2
-    assert capfd.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+    assert capsys.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
 
 
 @pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")

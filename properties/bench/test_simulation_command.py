@@ -132,9 +132,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("options", WRONG)
-def test_bad_input_gets_one_sentence(options: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_gets_one_sentence(options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([f"--results={tmp_path}", *options.split(" ")]) == 2
-    said = capfd.readouterr()
+    said = capsys.readouterr()
     assert WRONG[options] in said.err
     assert said.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -149,13 +149,13 @@ BAD_FILES = {
 
 @pytest.mark.parametrize(("name", "content"), [(name, content) for name in BAD_FILES for content in BAD_FILES[name]])
 def test_a_bad_file_gets_one_sentence(
-    name: str, content: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_text(content)
     option = {"fleet.toml": "--fleet", "bench.json": "--bench", "seconds.csv": "--durations"}[name]
     file = tmp_path if name == "bench.json" else tmp_path / name
     assert program.main([*SMALL, f"--results={tmp_path / 'out'}", f"{option}={file}"]) == 2
-    said = capfd.readouterr().err
+    said = capsys.readouterr().err
     assert BAD_FILES[name][content] in said
     assert said.count("\n") == 1
 
