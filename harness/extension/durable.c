@@ -58,14 +58,13 @@ GetFileName(char *name, uint64 file)
 void
 DurableLock(uint64 file)
 {
-	LWLockAcquire(SharedBackupGetLock(FIRST_FILE_LOCK + file % NUM_FILE_LOCKS),
-				  LW_EXCLUSIVE);
+	LWLockAcquire(FileLock(file), LW_EXCLUSIVE);
 }
 
 void
 DurableUnlock(uint64 file)
 {
-	LWLockRelease(SharedBackupGetLock(FIRST_FILE_LOCK + file % NUM_FILE_LOCKS));
+	LWLockRelease(FileLock(file));
 }
 
 #ifdef SHARED_BACKUP_INSTRUMENTS
@@ -104,6 +103,7 @@ DurableSave(const BackupLabel *label, const BackupRecord *record,
 	StateFilePart parts[2 + NUM_BACKUP_FILES];
 	char		name[MAX_STATE_FILE_NAME];
 
+	Assert(LWLockHeldByMe(FileLock(record->file)));
 	memset(&header, 0, sizeof(header)); /* also what pads it */
 	header.system_identifier = GetSystemIdentifier();
 	header.record = *record;
@@ -136,6 +136,7 @@ DurableForget(const BackupLabel *label, uint64 file, int elevel)
 {
 	char		name[MAX_STATE_FILE_NAME];
 
+	Assert(LWLockHeldByMe(FileLock(file)));
 	GetFileName(name, file);
 	return StateFileRemove(name, label, elevel);
 }

@@ -2,8 +2,8 @@
  *
  * instruments.c
  *	  A clock that tests can stop and move, a view of our workers, what is
- *	  counted of backups, a limit to our memory, a hold on recovery, and a way to carry the state of a backup
- *	  over a restart.
+ *	  counted of backups, a limit to our memory, a hold on recovery, and a way
+ *	  to carry the state of a backup over a restart.
  *
  * Only in builds with INSTRUMENTS=1.
  *

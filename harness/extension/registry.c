@@ -7,10 +7,10 @@
  * small header in the main shared memory segment.  The dynamic shared memory
  * area begins within the main segment, so that the postmaster, which cannot
  * create dynamic shared memory, can create the table at startup; it grows from
- * there without a limit, unless storage is fixed: see storage.c.  A restart of any kind empties the registry, which is
- * right, because core forgets its running backups as well.  If backups are to
- * survive a restart, they are put back before anybody else sees the registry:
- * see resume.c.
+ * there without a limit, unless storage is fixed: see storage.c.  A restart of
+ * any kind empties the registry, which is right, because core forgets its
+ * running backups as well.  If backups are to survive a restart, they are put
+ * back before anybody else sees the registry: see resume.c.
  *
  * Core counts each live backup, except that it counts only one for all of
  * those together that were carried over a restart.  So functions that end a
@@ -1330,6 +1330,10 @@ RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 	if (!entry)
 		return false;
 
+	/* or the last one in the registry might not be the last one in the file */
+	Assert(entry->record.file == 0 ||
+		   LWLockHeldByMe(FileLock(entry->record.file)));
+
 	active = EffectivePhase(entry, now, &forget_at) == BACKUP_ACTIVE;
 	if (active)
 	{
@@ -1449,6 +1453,8 @@ RegistryReadFiles(const BackupLabel *label, const BackupSnapshot *snapshot,
 	{
 		char	   *p = dsa_get_address(files_area, record->files);
 
+		/* the files may be gone as soon as the entry is not locked any more */
+		Assert(InterruptHoldoffCount > 0);
 		for (int i = 0; i < NUM_BACKUP_FILES; i++)
 		{
 			memcpy(files->data[i], p, files->len[i]);
@@ -1584,6 +1590,7 @@ RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
 
 	if (!entry)
 		return false;
+	Assert(LWLockHeldByMe(FileLock(entry->record.file)));
 	if (entry->phase != BACKUP_ACTIVE)
 	{
 		UnlockEntry(entry);

@@ -71,6 +71,11 @@ extern bool shared_backup_durable;
 extern int	shared_backup_storage;
 
 extern LWLock *SharedBackupGetLock(SharedBackupLock which);
+
+/* the lock on a state file, by the number of the file */
+#define FileLock(file) \
+	SharedBackupGetLock(FIRST_FILE_LOCK + (file) % NUM_FILE_LOCKS)
+
 extern uint32 SharedBackupWaitEvent(uint32 *event, const char *name);
 
 #endif							/* SHARED_BACKUP_H */
