@@ -74,6 +74,9 @@ static const Point points[] = {
 	{"stop-published", true},	/* the result is kept */
 	{"stop-waiting-archive", true}, /* about to wait, if that was asked for */
 
+	/* whoever finds a result that is beyond a limit */
+	{"result-doomed", true},	/* it is yet to be removed; others may do it */
+
 	{"abort-claimed", false},	/* the backup is STOPPING */
 	{"abort-released", false},	/* core has been released */
 

@@ -835,6 +835,7 @@ RegistryEvict(BackupLabel *label, BackupRecord *record, ResultLimit *limit)
 		LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 		if (!chunk)
 			return false;
+		SHARED_BACKUP_POINT("result-doomed", label);
 
 		/* if it has changed, it is not doomed any more, or gone */
 		entry = FindEntry(label, serial);

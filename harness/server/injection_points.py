@@ -28,6 +28,8 @@ CHECKED = ("start-checked", "backup-found")
 """Where an operation has looked at what there is, and has not begun: see properties/concurrency/test_looked_at.py."""
 LOOKED = "reaper-looked"
 """Where the reaper has looked at all backups, in each round: see properties/walks/test_expiry.py."""
+DOOMED = "result-doomed"
+"""Where a result is to be forgotten, and may be replaced first: see properties/limits/test_results.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
 WRITING = ("file-written", "file-flushed", "file-renamed", "file-removed")
 HOLDER = "holder-started"

@@ -38,7 +38,7 @@ RENEW = "SELECT shared_backup_renew('a', '2 hours')"
 ACTIVE = "SELECT label FROM shared_backups WHERE state = 'active'"
 VIEW = "SELECT * FROM shared_backups WHERE label = 'a'"
 
-DISK_FULL, NO_RIGHT, IS_FOLDER, BUSY, TOO_MANY = "53100", "42501", "42809", "55006", "53400"
+DISK_FULL, NO_RIGHT, IS_FOLDER, BUSY, TOO_MANY, INTERNAL = "53100", "42501", "42809", "55006", "53400", "XX000"
 NEXT = 100
 """So many files ahead are looked after, as nobody knows the number of the next one."""
 FREEZE = "SELECT shared_backup_clock_freeze()"
@@ -172,6 +172,32 @@ def test_a_change_that_cannot_be_written_does_not_take_place(server: Cluster, ta
             check_released(server, session)
             tally.steps += 1
         session.close()
+
+
+@pytest.mark.parametrize("point", ["file-written", "file-flushed"])
+def test_an_error_in_the_writing_of_a_result_holds_up_nobody(server: Cluster, tally: Tally, point: str) -> None:
+    """It is another than that there is no space. Core has ended the backup by then, so that is gone."""
+    with tally.example():
+        session, caller = resumed(server), server.connect()
+        points = InjectionPoints(session)
+        session.execute(START)
+        points.attach("stop-core-ended")
+        stop = caller.submit(STOP)
+        assert points.arrived("stop-core-ended")
+        points.attach(point, action="error")
+        points.detach("stop-core-ended")
+        with pytest.raises(SqlError) as failed:
+            stop.result(PATIENCE)
+        assert failed.value.sqlstate == INTERNAL, failed.value
+        points.detach()
+        assert session.execute(VIEW) == []
+        assert state_files(server) == []
+        check_released(server, session)
+        caller.execute(START)
+        caller.execute(STOP)
+        for one in (session, caller):
+            one.close()
+        tally.steps += 4
 
 
 def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Tally) -> None:

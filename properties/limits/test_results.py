@@ -155,6 +155,22 @@ def test_a_repeated_stop_says_up_to_when_the_copy_is_covered(server: Cluster, us
     assert told == [f'shared backup "a" had already been stopped at {stop_time}']
 
 
+def test_a_copy_is_covered_up_to_the_time_before_core_was_told_to_end_the_backup(
+    server: Cluster, user: Session
+) -> None:
+    """However long core takes for that: what is copied meanwhile may be torn."""
+    points, stopper = InjectionPoints(user), server.connect()
+    ((now,),) = user.execute("SELECT shared_backup_clock_freeze()")
+    user.execute(START, ("a",))
+    points.attach("stop-core-ended", "a")
+    pending = stopper.submit("SELECT stop_time FROM shared_backup_stop('a', false)")
+    points.arrived("stop-core-ended", "a", pending.done)
+    user.execute("SELECT shared_backup_clock_advance('1 min')")
+    points.detach()
+    assert pending.result(PATIENCE) == [(now,)]
+    stopper.close()
+
+
 def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session) -> None:
     configure(server, user, max_results="1")
     (pid,) = user.execute("SELECT pid FROM shared_backup_reaper()")[0]
@@ -162,6 +178,25 @@ def test_a_stop_needs_no_reaper_to_keep_the_limit(server: Cluster, user: Session
         for label in ("a", "b"):
             stop(user, label)
         assert labels(user) == ["b"]
+
+
+def test_a_result_that_is_replaced_before_it_is_forgotten_early_takes_nothing_with_it(
+    server: Cluster, user: Session
+) -> None:
+    """Whoever was about to forget it does not take the backup for it that has its label now."""
+    points, other = InjectionPoints(user), server.connect()
+    configure(server, user, max_results="1")
+    stop(user, "a")
+    user.execute(START, ("b",))
+    points.attach("result-doomed", "a")
+    pending = other.submit(STOP, ("b",))
+    points.arrived("result-doomed", "a", pending.done)
+    user.execute(START, ("a",))
+    points.detach()
+    pending.result(PATIENCE)
+    assert user.execute("SELECT label, state FROM shared_backups ORDER BY 1") == [("a", "active"), ("b", "stopped")]
+    user.execute(STOP, ("a",))
+    other.close()
 
 
 def test_a_result_that_was_to_be_replaced_comes_back_within_the_limit(server: Cluster, user: Session) -> None:

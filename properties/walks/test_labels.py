@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from harness.clients.implementation import UNFENCED, Implementation
 from harness.clients.labelfile import parse_label_file
 from harness.server.cluster import Cluster
+from harness.server.injection_points import InjectionPoints
 from harness.server.session import Session, SqlError
 from model.outcomes import SqlState
 from model.transition import MAX_LABEL_BYTES, bad_label
 from properties.recording.tally import Tally
 
 pytestmark = pytest.mark.server
+
+PATIENCE = 30.0  # seconds
 
 characters = st.characters(exclude_categories=["Cs", "Cc"])
 controls = st.characters(categories=["Cc"], exclude_characters="\0")  # no text in PostgreSQL holds a NUL
@@ -240,3 +243,21 @@ def test_bytes_that_are_no_utf8_are_refused(
     assert refusal.value.sqlstate == "22021", refusal.value
     ascii_.close()
     assert labels_in_view(session, implementation) == set()
+
+
+@pytest.mark.usefixtures("only_the_extension", "instruments", "other_encodings")
+def test_a_label_that_an_encoding_lacks_hides_no_start_from_the_view(cluster: Cluster, session: Session) -> None:
+    """The start of a backup is shown as the backup is."""
+    latin1, starter = cluster.connect(dbname="latin1"), cluster.connect()
+    points = InjectionPoints(session)
+    points.attach("start-taken", "東")
+    pending = starter.submit("SELECT shared_backup_start('東', true)")
+    try:
+        assert points.arrived("start-taken", "東", pending.done)
+        seen = latin1.execute("SELECT label FROM shared_backup_starters WHERE label IS NOT NULL")
+    finally:
+        points.detach()
+        pending.result(PATIENCE)
+    assert seen == latin1.execute("SELECT label FROM shared_backups") == [("\\xe6\\x9d\\xb1",)]
+    for one in (latin1, starter):
+        one.close()
