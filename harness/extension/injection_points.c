@@ -61,6 +61,9 @@ static const Point points[] = {
 	{"start-checked", true},	/* session: the label can be had */
 	{"start-reserved", true},	/* session: the label is STARTING */
 	{"start-requested", true},	/* session: the request is in a slot */
+	{"start-looked", true},		/* session: its worker is not done yet */
+	{"starter-started", true},	/* worker: it has yet to look for a request */
+	{"starter-looked", true},	/* worker: there is none yet */
 	{"start-taken", true},		/* worker: it has the request */
 	{"start-point-taken", true},	/* worker: core has started the backup */
 	{"start-published", false}, /* worker: the backup is ACTIVE */

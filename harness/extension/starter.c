@@ -723,6 +723,7 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 		if (state == SLOT_DONE || state == SLOT_FAILED ||
 			state == SLOT_DECLINED)
 			return state;
+		SHARED_BACKUP_POINT("start-looked", &slot->label);
 
 		/* a worker that had taken the request would not leave it like that */
 		if (state == SLOT_REQUESTED && status == BGWH_STOPPED)
@@ -942,6 +943,7 @@ AwaitRequest(void)
 	StarterSlot *slot = work.slot;
 
 	Rehearse();
+	SHARED_BACKUP_POINT("starter-started", NULL);
 
 	for (;;)
 	{
@@ -966,6 +968,7 @@ AwaitRequest(void)
 		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 		if (work.taken)
 			break;
+		SHARED_BACKUP_POINT("starter-looked", NULL);
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0,
 						 SharedBackupWaitEvent(&wait_event_warm,

@@ -26,8 +26,8 @@ ABORTING = ("abort-claimed", "abort-released")
 EXPIRING = ("reaper-expiring", "reaper-expired")
 CHECKED = ("start-checked", "backup-found")
 """Where an operation has looked at what there is, and has not begun: see properties/concurrency/test_looked_at.py."""
-LOOKED = "reaper-looked"
-"""Where the reaper has looked at all backups, in each round: see properties/walks/test_expiry.py."""
+LOOKED = ("reaper-looked", "start-looked", "starter-started", "starter-looked")
+"""Where somebody has looked, or is about to: the reaper at all backups, a start at its worker, that for a request."""
 DOOMED = "result-doomed"
 """Where a result is to be forgotten, and may be replaced first: see properties/limits/test_results.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)

@@ -21,6 +21,7 @@ from harness.restore.workload import SEGMENT, big_update, checkpoint, switch_wal
 from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import resumed
 from harness.server.node import give
+from harness.server.replay import await_replay
 from harness.server.session import Session
 from harness.server.wal import lsn_to_int, segment_name, segment_number, timeline_of
 from model.operations import Stop
@@ -324,9 +325,7 @@ def test_a_stop_on_a_standby_waits_until_the_standby_has_archived(instrumented: 
         session, writer = resumed(standby), primary.connect()
         for write in (switch_wal, switch_wal, checkpoint):  # beyond what was copied, which counts as archived
             write(writer, Random(5))
-        ((written,),) = writer.execute("SELECT pg_current_wal_lsn()::text")
-        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        standby.wait_until(lambda: session.execute(replayed, (written,)) == [(True,)], PATIENCE, "the standby")
+        await_replay(standby, writer, session)
         session.execute("SELECT shared_backup_start('a', true)")
         stop = session.submit("SELECT lsn FROM shared_backup_stop('a', true)")
 

@@ -8,6 +8,7 @@ from harness.building.build import Build
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.replay import await_replay
 from harness.server.session import SqlError
 from properties.faults.expectations import DONE, GONE, UNDONE
 from properties.faults.trials import START, WORK, end_of, kind_of, label_of
@@ -17,6 +18,10 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("instruments")]
 
 PROMOTED = "55000"
 """What core says of a backup that began before the promotion."""
+PATIENCE = 30.0  # seconds
+DIRTY = "CREATE TABLE dirty AS SELECT n, repeat('x', 600) AS filler FROM generate_series(1, 20000) n"
+"""More pages than a checkpoint that is spread over minutes writes in the time of a promotion."""
+STARTED = "SELECT state, from_standby FROM shared_backups WHERE label = 'slow'"
 
 
 def promote_at(point: str, standby: Cluster) -> str:
@@ -66,3 +71,29 @@ def test_a_promotion_at_every_point(instrumented: Build, tally: Tally) -> None:
                     error.add_note(f"promotion at {point}")
                     raise
                 tally.steps += 1
+
+
+def test_a_promotion_in_the_checkpoint_of_a_start(instrumented: Build, tally: Tally) -> None:
+    """What counts is what core has gone by: the backup began on a standby, and core refuses to end it."""
+    with open_cluster(instrumented, settings={"wal_keep_size": "100MB"}) as primary, tally.example():
+        session = primary.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        with open_standby(primary) as standby:
+            session.execute(DIRTY)
+            session.execute("CHECKPOINT")
+            admin, caller = standby.connect(), standby.connect()
+            await_replay(standby, session, admin)
+            pending = caller.submit("SELECT shared_backup_start('slow', false)")
+            writes = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'CheckpointWriteDelay'"
+            standby.wait_until(lambda: admin.execute(writes) == [(1,)], PATIENCE, "its checkpoint to begin")
+            assert admin.execute("SELECT pg_promote()") == [(True,)]
+            assert not pending.done(), "its checkpoint ended before the promotion"
+            admin.execute("CHECKPOINT")  # at once, with the one that is under way
+            pending.result(PATIENCE)
+            assert admin.execute(STARTED) == [("active", True)]
+            assert end_of(admin.submit("SELECT shared_backup_stop('slow', false)")).sqlstate == PROMOTED
+            assert admin.execute(STARTED) == []
+            for one in (admin, caller):
+                one.close()
+        session.close()
+        tally.steps += 3

@@ -25,7 +25,7 @@ PATIENCE = 30.0
 START = "SELECT shared_backup_start(%s, %s)"
 SLOW, FAST = False, True
 CANCELLED = "57014"
-NO_ROOM = "53000"
+NO_ROOM, TERMINATED = "53000", "57P01"
 DEFAULT = 2
 """What shared_backup.max_starters is unless it is set."""
 
@@ -202,6 +202,19 @@ def test_a_fast_start_hurries_a_slow_one_that_asks_for_its_checkpoint_later(
         finish([slow, fast])
 
 
+def test_a_fast_start_hurries_a_slow_one_whose_worker_has_yet_to_take_it(server: Cluster, user: Session) -> None:
+    with starters(server, 1):
+        server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "a warm worker")
+        ((pid,),) = user.execute("SELECT warm_pid FROM shared_backup_starter()")
+        dirty_all_pages(user)
+        with stopped(pid):
+            slow = submit(server, "slow", SLOW)
+            server.wait_until(lambda: labels(user) == {"slow": "starting"}, PATIENCE, "the slow start to begin")
+            fast = submit(server, "fast", FAST)
+            server.wait_until(lambda: len(labels(user)) == 2, PATIENCE, "the fast start to begin")
+        finish([slow, fast])
+
+
 def test_a_start_waits_for_its_turn_and_first_come_is_first_served(
     server: Cluster, user: Session, points: InjectionPoints
 ) -> None:
@@ -331,6 +344,38 @@ def test_the_only_worker_dies_and_the_start_gets_another(server: Cluster, user: 
         os.kill(pid, signal.SIGCONT)
         finish([call])
         assert labels(user) == {"a": "active"}
+
+
+def test_a_start_hears_of_what_its_worker_did_however_fast_that_was(
+    server: Cluster, user: Session, points: InjectionPoints
+) -> None:
+    """The worker takes the request, starts the backup and ends between two looks of the session."""
+    calls = submit_held(server, points, ("other",))  # which has the warm one
+    points.attach("start-looked", "quick")
+    quick = submit(server, "quick", FAST)
+    points.arrived("start-looked", "quick", quick[1].done)
+    server.wait_until(lambda: labels(user)["quick"] == "active", PATIENCE, "the worker to start the backup")
+    gone = [("running", "other"), ("warm", None)]
+    server.wait_until(lambda: sorted(seen(user), key=str) == gone, PATIENCE, "the worker to have left")
+    server.connect().close()  # the postmaster has noticed that by now
+    points.detach()
+    finish([quick, *calls])
+
+
+def test_a_start_whose_worker_finds_no_library_says_so(server: Cluster, user: Session) -> None:
+    """As when the package was removed while the server runs: there is nobody to take the request."""
+    caller = server.connect()
+    caller.execute(START, ("before", FAST))
+    server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "a warm worker")
+    ((pid,),) = user.execute("SELECT warm_pid FROM shared_backup_starter()")
+    with changed(server, {"dynamic_library_path": "/nowhere"}):
+        os.kill(pid, signal.SIGTERM)
+        server.wait_until(lambda: ("warm", None) not in seen(user), PATIENCE, "the warm worker to end")
+        with pytest.raises(SqlError) as refusal:
+            caller.submit(START, ("unlucky", FAST)).result(PATIENCE)
+    assert refusal.value.sqlstate == TERMINATED, refusal.value
+    assert labels(user) == {"before": "active"}
+    caller.close()
 
 
 def test_a_start_whose_worker_died_keeps_its_turn(server: Cluster, user: Session, points: InjectionPoints) -> None:

@@ -12,6 +12,7 @@ from harness.building.build import Build
 from harness.machine.processes import stopped, wait_gone
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
@@ -90,6 +91,30 @@ def test_a_start_takes_the_warm_worker_which_is_replaced(server: Cluster, user: 
     assert (after.warm_starts, after.cold_starts) == (before.warm_starts + 1, before.cold_starts)
     assert wait_gone([pid], PATIENCE), "the worker is still there after its start"
     warm(server, user, other_than=pid)
+
+
+def test_a_worker_that_was_used_is_replaced_at_once(server: Cluster, user: Session) -> None:
+    """It is one that died unused whose successor has to wait."""
+    for _ in range(5):
+        warm(server, user)
+        user.execute(START)
+        user.execute(ABORT)
+        for _ in range(2):  # the reaper looks after its worker between two rounds
+            user.execute("SELECT shared_backup_reaper_settle()")
+        states = [state for (state,) in user.execute("SELECT state FROM shared_backup_starters")]
+        assert {"launching", "warm"} & set(states), f"there are {states}"
+
+
+def test_a_request_that_comes_when_the_warm_worker_has_just_looked_is_taken(server: Cluster, user: Session) -> None:
+    points, caller, before = InjectionPoints(user), server.connect(), starters(user)
+    points.attach("starter-looked")
+    server.reload()  # the worker looks once more
+    assert points.arrived("starter-looked")
+    pending = caller.submit(START)
+    server.wait_until(lambda: starters(user).warm_starts > before.warm_starts, PATIENCE, "the request")
+    points.detach()
+    pending.result(PATIENCE)
+    caller.close()
 
 
 def test_the_second_of_two_starts_at_once_launches_its_own(server: Cluster, user: Session) -> None:

@@ -35,6 +35,7 @@ HISTORY_FILES = "properties/restores/test_history_files.py"
 TTL = "properties/walks/test_ttl.py"
 EXPIRY = "properties/walks/test_expiry.py"
 IDENTITY = "properties/walks/test_identity.py"
+ARCHIVE_WAIT = "properties/walks/test_archive_wait.py"
 AFTERWARDS = "properties/faults/test_afterwards.py"
 README = "properties/walks/test_readme.py"
 LABELS = "properties/walks/test_labels.py"
@@ -85,7 +86,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     "script": (ENTRIES, README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
     "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),
-    "stop": (AFTERWARDS, *WALKS, TOKENS, ERRORS, DRIVERS, HISTORY_FILES, LOOKED_AT),
+    "stop": (AFTERWARDS, ARCHIVE_WAIT, *WALKS, TOKENS, ERRORS, DRIVERS, HISTORY_FILES, LOOKED_AT),
     "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
 }
 """Beginnings of pytest's names, by a mutant's area."""

@@ -33,6 +33,7 @@ from harness.restore.workload import (
 )
 from harness.server.cluster import Cluster, open_standby
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
+from harness.server.replay import await_restartpoint
 from harness.server.session import Session, SqlError
 from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
@@ -64,12 +65,8 @@ class Pair:
 
     def catch_up(self) -> None:
         """Waits until the standby has replayed what the primary wrote, and made its last checkpoint a restartpoint."""
-        written = self.writer.execute("SELECT pg_current_wal_flush_lsn()")[0]
         session = self.standby.connect()
-        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        caught_up = lambda: bool(session.execute(replayed, written)[0][0])  # noqa: E731
-        self.standby.wait_until(caught_up, PATIENCE, "the standby to catch up")
-        session.execute("CHECKPOINT")
+        await_restartpoint(self.standby, self.writer, session)
         session.close()
 
     def copy(self, folder: Path, steps: Sequence[Step], seed: int = 0) -> Snapshot:

@@ -8,7 +8,7 @@ the rows, and what the messages say.
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -20,6 +20,7 @@ from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.node import leave_signal
 from harness.server.probes import forced_full_page_writes
+from harness.server.replay import await_restartpoint
 from harness.server.session import Pending, Session, SqlError
 from properties.support.servers import PROBED
 
@@ -376,7 +377,7 @@ def replicated(instrumented: Build) -> Iterator[tuple[Cluster, Session, Session]
         with open_standby(primary) as standby:
             session = standby.connect()
             admin.execute("CHECKPOINT")
-            wait_for_replay(primary, admin, session)
+            await_restartpoint(standby, admin, session)
             session.execute(START)
             yield primary, admin, session
             session.close()
@@ -416,16 +417,6 @@ def test_wal_without_full_pages_refuses_a_stop_on_a_standby(replicated: tuple[Cl
     primary.reload()
     admin.execute("CREATE TABLE written AS SELECT 1")
     admin.execute("CHECKPOINT")
-    wait_for_replay(primary, admin, session)
+    await_restartpoint(primary, admin, session)
     assert helps(refusal(session, STOP, "55000", '"?full_page_writes=off"? was replayed'))
     assert session.execute(LIST) == []
-
-
-def wait_for_replay(primary: Cluster, on_primary: Session, on_standby: Session) -> None:
-    """Waits until the standby has replayed what the primary has written, and made it a restartpoint."""
-    lsn = on_primary.execute("SELECT pg_current_wal_flush_lsn()")[0][0]
-    replayed: Callable[[], bool] = lambda: bool(  # noqa: E731
-        on_standby.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (lsn,))[0][0]
-    )
-    primary.wait_until(replayed, PATIENCE, "the standby to catch up")
-    on_standby.execute("CHECKPOINT")

@@ -9,7 +9,7 @@ from harness.building.build import Build
 from harness.clients.client import Client
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster
-from harness.server.injection_points import LOOKED, InjectionPoints
+from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe
 from harness.server.session import Session, SqlError
 from properties.support.servers import PROBED
@@ -182,9 +182,9 @@ def test_a_deadline_that_comes_up_when_the_reaper_has_just_looked_is_not_lost(cl
     points, other = InjectionPoints(held), cluster.connect()
     held.execute("SELECT shared_backup_clock_release()")
     held.execute("SELECT shared_backup_start('nearer', true)")
-    points.attach(LOOKED)
+    points.attach("reaper-looked")
     settling = other.submit("SELECT shared_backup_reaper_settle()")
-    points.arrived(LOOKED, over=settling.done)
+    points.arrived("reaper-looked", over=settling.done)
     held.execute("SELECT shared_backup_renew('nearer', '500 ms')")
     points.detach()
     settling.result(PATIENCE)
@@ -204,15 +204,15 @@ def test_whoever_waits_for_the_reaper_waits_for_a_round_that_begins_afterwards(c
     points, sessions = InjectionPoints(held), [cluster.connect() for _ in range(3)]
     settler, clock, starter = sessions
     held.execute("SELECT shared_backup_start('late', true, '10 s')")
-    points.attach(LOOKED)
+    points.attach("reaper-looked")
     settling = settler.submit("SELECT shared_backup_reaper_settle()")
-    points.arrived(LOOKED, over=settling.done)
+    points.arrived("reaper-looked", over=settling.done)
     passing = clock.submit("SELECT shared_backup_clock_advance('10 s')")
     cluster.wait_until(lambda: state(held, "late") == "expired", PATIENCE, "the clock to be moved")
     again = starter.submit("SELECT shared_backup_start('late', true)")
     cluster.wait_until(lambda: all_wait(held, [starter]), PATIENCE, "the start to wait")
     points.attach("reaper-expiring")
-    points.wakeup(LOOKED)
+    points.wakeup("reaper-looked")
     points.arrived("reaper-expiring")
     time.sleep(0.1)  # to be content with the round that is over, if it is
     points.detach()
