@@ -257,6 +257,43 @@ def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(instrumented
         others.close()
 
 
+START_MANY = (
+    f"SELECT shared_backup_start(number || '{LONG}', true, '1 h') FROM generate_series(%s::int, %s::int) number"
+)
+WITHIN_REACH, IN_ALL = 900, 1200
+"""Backups: with such labels, the last of them need another segment of shared memory, or several."""
+REAPER = "SELECT pid FROM shared_backup_reaper() WHERE pid IS NOT NULL"
+EXPIRED = "SELECT state, count(*) FROM shared_backups GROUP BY 1"
+
+
+@pytest.mark.usefixtures("instruments", "result_limits")
+def test_a_reaper_that_cannot_reach_all_backups_has_core_released_from_those_that_it_could(
+    instrumented: Build, tally: Tally
+) -> None:
+    """It finds that when some have expired already; the next reaper has memory, and does the rest."""
+    settings = {**server_settings(SHARED), "shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
+    with open_cluster(instrumented, settings=settings) as cluster, tally.example():
+        tight = Tight(cluster)
+        tight.admin.execute(START_MANY, (1, WITHIN_REACH))
+        tight.admin.execute("SELECT shared_backup_reaper_settle()")
+        ((pid,),) = tight.admin.execute(REAPER)
+        limit_address_space(cluster, pid)
+        tight.admin.execute(START_MANY, (WITHIN_REACH + 1, IN_ALL))
+        position = cluster.log_position()
+        tight.admin.execute("SELECT shared_backup_clock_advance('1 h')")
+        others = cluster.connect()
+        another = lambda: others.execute(REAPER) not in ([], [(pid,)])  # noqa: E731
+        cluster.wait_until(another, PATIENCE, "another reaper")
+        others.execute("SELECT shared_backup_reaper_settle()")
+        assert "could not map shared memory segment" in cluster.log_since(position), "it had memory enough"
+        assert others.execute(EXPIRED) == [("expired", IN_ALL)]
+        assert not forced_full_page_writes(others), "core counts a backup that has expired"
+        assert not lowered_too_often(others), "core was released more often than backups were started"
+        tally.count_fault(FAULT, "for the reaper", lambda: "ok")
+        tally.steps += 1
+        others.close()
+
+
 def stop(tight: Tight, label: str) -> str:
     """Returns what the caller was told."""
     try:

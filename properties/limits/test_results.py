@@ -262,6 +262,20 @@ def test_what_was_stopped_at_the_same_moment_is_forgotten_in_that_order(server: 
     assert labels(user) == ["a"]
 
 
+def test_what_expires_at_the_same_moment_is_forgotten_in_the_order_of_the_starts(
+    server: Cluster, user: Session
+) -> None:
+    """In whatever order the reaper has found them."""
+    order, limit = "kcfadlhebigj", 5
+    configure(server, user, result_retention="1d")
+    user.execute("SELECT shared_backup_clock_freeze()")
+    for label in order:
+        user.execute(START, (label,))
+    user.execute("SELECT shared_backup_clock_advance('2 h')")
+    configure(server, user, max_results=str(limit))
+    assert labels(user) == sorted(order[-limit:])
+
+
 def test_what_is_beyond_the_limit_is_gone_at_once_for_everybody(server: Cluster, user: Session) -> None:
     """The reaper, held when a backup has just expired, has yet to remove what that is too much for."""
     points, timekeeper = InjectionPoints(user), server.connect()
