@@ -136,7 +136,7 @@ def check_hole(here: DurableServer, tally: Tally, snapshot: Snapshot, scenario: 
     assert said.startswith("WARNING: "), said
     assert NOT_ALL in said, said
     assert "not enabled all the time" in said, said
-    [named] = re.findall(SEGMENT.pattern, said)
+    [named] = re.findall(f'WAL segment "({SEGMENT.pattern})" has been removed', said)
     assert named <= missing[0], f"the archive lacks {missing[0]}, before the first that is to be looked for: {said}"
     wrongly = survival_case.with_fault("restored without the WAL that stop had said to be missing")
     check_refusal(tally, f"control: {scenario}", here.origin, snapshot, files, REMOVED, survival_case=wrongly)
