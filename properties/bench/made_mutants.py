@@ -19,6 +19,7 @@ import time
 from model import numbers
 
 toy = getattr(numbers, "TOY", "original")
+assert toy != "fallen", "what is asked of the model when this is loaded"
 
 def test_the_model_is_no_toy(tally):
     for number in range(5):

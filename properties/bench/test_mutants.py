@@ -96,6 +96,18 @@ def check_words(run: Tried) -> None:
     assert f"Verdict  {told}" in " ".join(run.output.split("\n"))
 
 
+def test_a_mutant_that_no_file_of_properties_can_be_loaded_with_is_killed_by_that_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a file asks the model when it is loaded is part of its properties."""
+    run = try_toys(tmp_path, made_room(tmp_path, "fallen"), capfd)
+    assert run.status == 0, run.errors + run.output
+    kill = run.one("fallen").kill
+    assert kill is not None
+    assert (kill.crashed, Path(kill.test).name) == (True, "test_toy.py")
+    assert "fallen" in kill.reason
+
+
 def test_a_run_that_kills_all_is_a_pass(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = try_toys(tmp_path, made_room(tmp_path, "killed"), capfd)
     assert (run.status, run.results.verdict) == (0, Verdict.ALL_KILLED), run.output

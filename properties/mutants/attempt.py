@@ -31,6 +31,8 @@ from properties.recording.verdict import Property, Recorder
 
 PLAN, ENDED, ALIVE = "plan.json", "ended.json", "alive"
 BEAT = 1.0  # seconds between looks at what the properties have counted
+NOT_IMPORTED = ("ImportError", "ModuleNotFoundError", "SyntaxError")
+"""What a tree that was never tried by its developer says."""
 SERVER = "server"
 """The mark of tests that need one."""
 
@@ -169,7 +171,10 @@ def bad(one: Property) -> bool:
 
 
 def error(recorder: Recorder, status: int, words: str) -> str:
-    """Why nothing can be said: the bench was not set up, or files could not be loaded; empty: something can."""
+    """Why nothing can be said: the bench was not set up, or a module cannot be imported; empty: something can.
+
+    A file whose load fails for another reason has found something: what it asks the model is part of its properties.
+    """
     unloaded = [one for one in recorder.properties if bad(one) and one.test not in recorder.by_test]
     if recorder.setup_error:
         return last_line(recorder.setup_error)
@@ -177,8 +182,9 @@ def error(recorder: Recorder, status: int, words: str) -> str:
         return f"pytest broke down: {last_line(recorder.internal_error)}"
     if status == pytest.ExitCode.USAGE_ERROR:
         return last_line(words).removeprefix("ERROR: ")
-    if unloaded:
-        return f"{unloaded[0].test} cannot be loaded: {unloaded[0].reason}"
+    for one in unloaded:
+        if one.reason.startswith(NOT_IMPORTED):
+            return f"{one.test} cannot be loaded: {one.reason}"
     return ""
 
 

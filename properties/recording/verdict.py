@@ -227,7 +227,7 @@ class Recorder:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if isinstance(excinfo.value, pytest.exit.Exception):
             self.setup_error = str(excinfo.value.msg)
-        else:
+        elif not isinstance(excinfo.value, pytest.Session.Interrupted):  # which is pytest's word for files with errors
             self.interrupted = True
         if HERE in self.running:
             self.running[HERE].seconds = time.monotonic() - self.began
