@@ -27,6 +27,8 @@ from harness.machine.scratch import program_folder
 
 SOURCE_SUFFIXES = {".c", ".h", ".sql", ".control", ".md"}
 FIRST_WITH_CONTROL_PATH = 18  # the setting extension_control_path
+NO_LUCK = {"MALLOC_PERTURB_": "85"}
+"""Has glibc fill the memory that it hands out, so that what was never written is not zero (mallopt(3))."""
 UNUSED_FOR = 14 * 86400  # seconds after which a build in the cache is thrown away
 
 
@@ -79,7 +81,7 @@ def build(
     ``special``: what it has in it beside. Raises SetupError without make or a C compiler, BuildError if the extension
     does not compile.
     """
-    tools, environment = find_tools(postgres), {}
+    tools, environment = find_tools(postgres), dict(NO_LUCK if flavour is Flavour.INSTRUMENTED else {})
     if special is Special.SANITIZERS:
         environment = sanitizers.server_environment(tools, postgres)
         tools = sanitizers.sanitized(tools)
@@ -93,7 +95,7 @@ def build(
     with contextlib.suppress(PermissionError):  # another user's build serves as well
         os.utime(kept)
     if special is Special.COUNTERS:
-        environment = counters.server_environment(tools, kept)
+        environment |= counters.server_environment(tools, kept)
     return replace(_runnable(postgres, flavour, kept, server_user()), environment=environment)
 
 
