@@ -13,7 +13,18 @@ from model.design import Design
 from model.operations import Abort, Disconnect, Operation, Restart, Start, Stop
 from model.outcomes import Failed, Outcome, SqlState
 from model.state import Cluster
-from model.transition import Pending, disconnect, finish, give_up, invoke, resume, run
+from model.transition import (
+    Pending,
+    disconnect,
+    finish,
+    give_up,
+    invoke,
+    publish_start,
+    publish_stop,
+    release,
+    resume,
+    run,
+)
 
 UnderWay = tuple[Pending | None, ...]
 """What each session is in the middle of, by number; None: nothing. Empty: operations run one after the other."""
@@ -59,6 +70,9 @@ Step = Operation | NextPhase | CutOff
 Result = Outcome | Pending | None
 """What a step comes to. Pending: its operation is under way; None: there is nobody to be told."""
 
+LAST_PHASES = (publish_start, publish_stop, release)
+"""Nothing interrupts these: an operation that is cut off shortly before may have come to its end already."""
+
 CANCELLED = Failed(SqlState.QUERY_CANCELED)
 """What the caller of a cancelled operation is told, also if it was too late."""
 
@@ -99,12 +113,16 @@ def after_phase(
 
 
 def cut_off(design: Design, situation: Situation, session: int) -> tuple[tuple[Cluster, Failed], ...]:
-    """The operation leaves no trace; if core has ended the backup already, the server brings it to its end."""
+    """The operation leaves no trace; or it was too late for that, and the server brings it to its end.
+
+    Before its last phase a server may honestly do either; if core has ended the backup already, it must do the latter.
+    """
     cluster, pending = situation.cluster, pending_of(situation, session)
     traceless = give_up(cluster, pending)
-    if traceless is not None:
-        return ((traceless, CANCELLED),)
-    return tuple([(after, CANCELLED) for after, _ in finish(design, resume(design, cluster, pending))])
+    left = [] if traceless is None else [traceless]
+    if pending.next_phase in LAST_PHASES:
+        left += [after for after, _ in finish(design, resume(design, cluster, pending))]
+    return tuple([(after, CANCELLED) for after in left])
 
 
 def pending_of(situation: Situation, session: int) -> Pending:

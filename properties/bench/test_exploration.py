@@ -203,7 +203,9 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
     assert len(found[0]) == 3
 
 
-def test_without_mypyc_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_mypyc_one_sentence_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
     assert main(["--compiled"]) == 2
     assert capsys.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"

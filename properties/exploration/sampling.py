@@ -60,10 +60,17 @@ def is_amid(transition: Transition) -> bool:
 
 
 def kind(transition: Transition) -> Hashable:
-    """What tells steps apart: the operation, its phase, how it is cut off, what comes of it, and who is busy."""
+    """What tells steps apart: the operation, its phase, what a cut leaves of it, what comes of it, and who is busy."""
     step, situation = transition.step, transition.situation
     pending = situation.under_way[step.session] if isinstance(step, NextPhase | CutOff) else None
     phase = words(pending) if pending is not None else ""
+    left = state_of(transition.after, pending.operation.label) if pending and isinstance(step, CutOff) else ""
     restart = (step.kind, step.hazard) if isinstance(step, Restart) else ()
     busy = tuple(sorted(words(one) for one in situation.busy()))
-    return type(step), phase, restart, type(transition.operation), type(transition.outcome), busy
+    return type(step), phase, left, restart, type(transition.operation), type(transition.outcome), busy
+
+
+def state_of(cluster: Cluster, label: str | None) -> str:
+    """That of a label, in a word."""
+    backup = cluster.backup(label or "")
+    return "absent" if backup is None else backup.state.value
