@@ -234,11 +234,12 @@ Last = Callable[[Transition], bool]
 
 
 def breaks(promise: Promise) -> Last:
-    """Does a transition break the promise?"""
+    """Does a transition break the promise? If that is about situations, one does that leads to another situation."""
 
     def last(transition: Transition) -> bool:
         asked = promise.asked_of(type(transition.operation), type(transition.outcome), transition.changed)
-        return (asked or not promise.about) and not promise.holds(transition)
+        leads = transition.changed or transition.left is not transition.under_way
+        return (asked if promise.about else leads) and not promise.holds(transition)
 
     return last
 
