@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from model.axes import AXES, BAREST, BY_NAME, moved
 from model.design import Design
-from model.explore import Exploration, History, Move, beginning, breaks, explore, seen, steps_of
+from model.explore import Exploration, History, beginning, breaks, explore, seen, steps_of
+from model.menu import Move
 from model.promises import Promise
 from model.promises.declaring import everyone
 from model.scope import Scope

@@ -8,7 +8,7 @@ from harness.schema.exploration import Counterexample, Move, Step
 from harness.schema.run import Scalar
 from model.design import Design, Settings
 from model.explore import History, beginning
-from model.explore import Move as ModelMove
+from model.menu import Move as ModelMove
 from model.operations import Operation
 from model.scope import Scope
 from model.state import Role, Session, initial

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import msgspec
 
 from harness.schema.exploration import Counterexample
-from model.explore import Parents, beginning, concrete, explore, history
+from model.explore import Reached, beginning, concrete, explore, history
 from model.operations import Restart
 from model.promises import PROMISES, Promise, Transition
 from model.scope import Scope
@@ -22,21 +22,21 @@ def kept_paths(name: str, scope: Scope) -> list[Path]:
     claimed = [one for one in PROMISES if one.claimed_by(scope.design)]
     found: dict[Hashable, Path] = {}
 
-    def visit(transition: Transition, parents: Parents) -> None:
+    def visit(transition: Transition, reached: Reached) -> None:
         if not transition.changed or not (backups(transition.before) or backups(transition.after)):
             return
         for promise in claimed:
             keys = ((promise.name, is_amid(transition)), kind(transition))
             if any(key not in found for key in keys) and asked(promise, transition) and promise.holds(transition):
-                path = promise.name, told(promise, transition, parents)
+                path = promise.name, told(promise, transition, reached)
                 for key in keys:
                     found.setdefault(key, path)
 
-    def told(promise: Promise, seen: Transition, parents: Parents) -> Counterexample:
+    def told(promise: Promise, seen: Transition, reached: Reached) -> Counterexample:
         def last(one: Transition) -> bool:
             return kind(one) == kind(seen) and asked(promise, one) and one.changed and promise.holds(one)
 
-        way = history(parents, seen.situation)
+        way = history(reached, seen.situation)
         return counterexample(name, scope, concrete(scope, beginning(scope, None), way, last))
 
     explore(scope, promises=(), visit=visit)

@@ -10,7 +10,7 @@ import pytest
 
 from model.axes import AXES, BAREST, MULTI_SESSION, moved, point
 from model.design import DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design
-from model.explore import Parents, beginning, explore, operations_of, representative, steps_of
+from model.explore import Reached, beginning, explore, operations_of, representative, steps_of
 from model.features import Search, cost, design_of, points
 from model.graph import graph
 from model.normal import normal
@@ -136,7 +136,7 @@ def test_what_is_cut_off_before_its_last_phase_may_have_come_to_its_end() -> Non
     scope = Scope(SHARED, roles=(DAVE,), ttls=(None,), sessions=1, phases=True)
     left: dict[tuple[type, str], set[str]] = {}
 
-    def visit(seen: Transition, _: Parents) -> None:
+    def visit(seen: Transition, _: Reached) -> None:
         if isinstance(seen.operation, CutOff) and not seen.before.places():
             (pending,) = seen.situation.busy()
             backup = seen.after.backup("a")

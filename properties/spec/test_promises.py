@@ -24,7 +24,7 @@ from model.design import (
     Settings,
     StopPolicy,
 )
-from model.explore import Parents, explore, operations_of
+from model.explore import Reached, explore, operations_of
 from model.interleave import Run, interleavings
 from model.numbers import StartPoint
 from model.operations import (
@@ -61,7 +61,7 @@ def test_what_is_preallocated_is_a_limit_whatever_the_setting() -> None:
     design = replace(SHARED_FIXED, settings=Settings(max_backups=1))
     full = []
 
-    def visit(found: Transition, _: Parents) -> None:
+    def visit(found: Transition, _: Reached) -> None:
         since_start = found.before.room.max_backups
         assert since_start is not None
         if not isinstance(found.operation, Restart):
