@@ -41,6 +41,7 @@ def test_it_prints_verdicts_and_counterexamples_and_keeps_them(
     assert main(arguments) == 0
     printed = capfd.readouterr().out
     assert "success_can_be_restored                 no" in printed
+    assert "Each design keeps every promise that it claims." in printed
     assert "   4. session 0: Stop label=a: ok, the backup of start 1, not restorable" in printed
     kept = results(tmp_path)
     assert kept.verdict is Conclusion.HOLDS
@@ -184,7 +185,9 @@ def test_what_a_bound_ends_early_is_said_to_be_partial(
     assert main([*DEEP, *bound, "--results", str(tmp_path)]) == 0
     (explored,) = results(tmp_path).explored
     assert (results(tmp_path).verdict, explored.complete, explored.why) == (Conclusion.PARTIAL, False, why)
-    assert "holds (so far)" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "holds (so far)" in printed
+    assert "No design breaks a promise that it claims, so far" in printed
 
 
 @pytest.mark.parametrize(
@@ -270,11 +273,12 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_without_mypyc_one_sentence_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
-    assert main(["--compiled"]) == 2
-    assert capsys.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+    assert main(["--compiled", "--results", str(tmp_path)]) == 2
+    assert capfd.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")

@@ -144,20 +144,20 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.keep and (useless := [word for word in NOT_WITH_KEEP if getattr(chosen, word)]):
         raise SetupError(f"--keep tries the designs that there are among the axes: leave out --{useless[0]}.")
     designs, when, began = chosen_designs(chosen), datetime.now(UTC), time.monotonic()
-    workers = chosen.workers or len(os.sched_getaffinity(0))
-    tasks = [] if chosen.keep else tasks_of(chosen, designs, workers)
-    if chosen.keep:
-        designs = []
-    model = compiled_model() if chosen.compiled else ROOT
+    at_once = chosen.workers or len(os.sched_getaffinity(0))
     folder = new_folder(chosen.results.absolute(), when)
     try:
         with orderly_end(), own_console() as console:
+            model = compiled(console) if chosen.compiled else ROOT
             found: dict[Task, Found] = {}
             kept: Kept | None = None
+            tasks: list[Task] = []
             if chosen.keep:
-                kept, interrupted = keep(console, chosen, model, workers)
+                designs = []
+                kept, interrupted = keep(console, chosen, model, at_once)
             else:
-                found, interrupted = explore_all(console, tasks, Workers(model), workers)
+                tasks = tasks_of(chosen, designs, at_once)
+                found, interrupted = explore_all(console, tasks, Workers(model), at_once)
             results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted, kept)
             with writing(folder):
                 graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
@@ -177,6 +177,12 @@ def run(chosen: argparse.Namespace) -> int:
             remove_folder(folder)
         raise
     return STATUS[Conclusion.BROKEN] if contradicted else STATUS[results.verdict]
+
+
+def compiled(console: Console) -> Path:
+    """The folder of the compiled model; raises SetupError."""
+    with console.status("Compiling the model, unless that was done before: it takes a minute"):
+        return compiled_model()
 
 
 def on_a_server(console: Console, results: Exploration, folder: Path, pg_config: str | None) -> bool:
