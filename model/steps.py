@@ -21,7 +21,6 @@ from model.transition import (
     give_up,
     invoke,
     publish_start,
-    publish_stop,
     release,
     resume,
     run,
@@ -74,7 +73,7 @@ Result = Outcome | Pending | None
 Begun = tuple[Cluster, Outcome | Pending]
 """The cluster after a step, and what it comes to."""
 
-LAST_PHASES = (publish_start, publish_stop, release)
+LAST_PHASES = (publish_start, release)
 """Nothing interrupts these: an operation that is cut off shortly before may have come to its end already."""
 
 CANCELLED = Failed(SqlState.QUERY_CANCELED)
@@ -134,7 +133,7 @@ def cut_off(design: Design, situation: Situation, session: int) -> tuple[Begun, 
     cluster, pending = situation.cluster, pending_of(situation, session)
     traceless = give_up(cluster, pending)
     left = [] if traceless is None else [traceless]
-    if pending.next_phase in LAST_PHASES:
+    if traceless is None or pending.next_phase in LAST_PHASES:
         left += [after for after, _ in finish(design, resume(design, cluster, pending))]
     return tuple([(after, CANCELLED) for after in left])
 
