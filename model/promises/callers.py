@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import assert_never, get_args
 
 from model.operations import Abort, Connect, Disconnect, Operation, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, stop_row
@@ -55,6 +55,8 @@ def took_place(t: Transition, pending: Pending) -> bool:
             return forgettable(t) if now is None else now.state is STOPPED
         case Abort():
             return now is None
+        case _:
+            assert_never(pending.operation)
 
 
 def remains(t: Transition, label: str, was: Backup | None) -> bool:
