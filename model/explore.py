@@ -163,8 +163,8 @@ def representative(scope: Scope) -> Callable[[Situation], Situation]:
     remembered = scope.longest_retention() if scope.phases else FOR_EVER
     if not scope.symmetry:
         return lambda situation: normal_situation(situation, remembered)
-    symmetry = Symmetry(scope)
-    return lambda situation: symmetry.canonical(normal_situation(situation, remembered))
+    canonical = lru_cache(REMEMBERED)(Symmetry(scope).canonical)
+    return lambda situation: canonical(normal_situation(situation, remembered))
 
 
 # Histories
