@@ -18,7 +18,7 @@ from model.operations import Advance, Grant, Restart, Revoke, Start
 from model.promises import PROMISES, Promise, Transition
 from model.scope import ALICE, DAVE, ERIN, Scope, scope_of
 from model.state import STARTING, STOPPING, Backup
-from model.steps import Cancel, CutOff, Lose, NextPhase, Situation, words
+from model.steps import Cancel, CutOff, Lose, NextPhase, Result, Situation, Step, take, words
 from model.transition import Pending
 
 PROMISED = {promise.name: promise for promise in PROMISES}
@@ -119,6 +119,23 @@ def test_a_history_in_phases_can_be_taken_step_by_step_and_breaks_its_promise_la
 def test_cancelled_and_lost_operations_are_among_the_steps() -> None:
     kinds = {type(edge.step) for edge in graph(replace(LITTLE, labels=("a",), phases=True)).edges}
     assert {NextPhase, Cancel, Lose, Start, Advance} <= kinds
+
+
+@pytest.mark.parametrize("design", [STOCK, SHARED, DURABLE], ids=lambda design: design.name)
+@pytest.mark.parametrize("phases", [False, True], ids=["one after the other", "phase by phase"])
+def test_an_exploration_goes_wherever_a_step_may_lead_and_nowhere_else(design: Design, phases: bool) -> None:
+    scope = Scope(design, roles=(DAVE,), ttls=(10,), stock=True, phases=phases)
+    gone: dict[tuple[Situation, Step], list[tuple[Situation, Result]]] = {}
+
+    def visit(seen: Transition, _: Reached) -> None:
+        gone.setdefault((seen.situation, seen.step), []).append((Situation(seen.after, seen.left), seen.outcome))
+
+    explore(scope, promises=(), visit=visit)
+    for (situation, step), ways in gone.items():
+        assert ways == take(design, situation, step)
+    assert {type(step) for _, step in gone} >= (
+        {NextPhase, Cancel, Lose, Restart} if phases and design is not STOCK else {Restart}
+    )
 
 
 BEFORE_A_PHASE = {
