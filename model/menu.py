@@ -58,6 +58,7 @@ class Beginning(NamedTuple):
 class Begun(NamedTuple):
     """Everything that may begin in a cluster."""
 
+    cluster: Cluster
     eventful: list[Beginning]
     """Something changes, or a promise is asked."""
     others: dict[int | None, int]
@@ -89,7 +90,7 @@ class Menu:
 
     def begun(self, cluster: Cluster, busy: set[int], questions: Questions, *, look_at_all: bool) -> Begun:
         """Everything that may begin in a cluster while these sessions are busy."""
-        found, overlapping, table = Begun([], {}), self.scope.phases, questions.table
+        found, overlapping, table = Begun(cluster, [], {}), self.scope.phases, questions.table
         for operation, session in self.beginnings(cluster):
             if session in busy:
                 continue
@@ -120,7 +121,7 @@ class Menu:
         busy = busy_sessions(under_way)
         for operation, session, after, result, asked in begun.eventful:
             if session not in busy:
-                left = situation if after is cluster else Situation(after, beside(under_way, operation, result))
+                left = situation if after is begun.cluster else Situation(after, beside(under_way, operation, result))
                 yield operation, result, left, asked
         for number in busy:
             for step, ways in self.going_on(situation, number):

@@ -125,14 +125,15 @@ def test_cancelled_and_lost_operations_are_among_the_steps() -> None:
 @pytest.mark.parametrize("phases", [False, True], ids=["one after the other", "phase by phase"])
 def test_an_exploration_goes_wherever_a_step_may_lead_and_nowhere_else(design: Design, phases: bool) -> None:
     scope = Scope(design, roles=(DAVE,), ttls=(10,), stock=True, phases=phases)
-    gone: dict[tuple[Situation, Step], list[tuple[Situation, Result]]] = {}
+    gone: dict[tuple[Situation, Step], list[tuple[Situation, Result, bool]]] = {}
 
     def visit(seen: Transition, _: Reached) -> None:
-        gone.setdefault((seen.situation, seen.step), []).append((Situation(seen.after, seen.left), seen.outcome))
+        after = Situation(seen.after, seen.left)
+        gone.setdefault((seen.situation, seen.step), []).append((after, seen.outcome, seen.changed))
 
     explore(scope, promises=(), visit=visit)
-    for (situation, step), ways in gone.items():
-        assert ways == take(design, situation, step)
+    for (before, step), ways in gone.items():
+        assert ways == [(to, told, to.cluster is not before.cluster) for to, told in take(design, before, step)]
     assert {type(step) for _, step in gone} >= (
         {NextPhase, Cancel, Lose, Restart} if phases and design is not STOCK else {Restart}
     )
