@@ -108,7 +108,9 @@ inline restart() {
 	:: d_step { next[s] == IDLE -> gone[s] = true } \
 	:: d_step { next[s] != IDLE -> go_on(s) } \
 	:: d_step { next[s] != IDLE -> cut_off(s) } \
-	:: d_step { next[s] != IDLE -> cut_off(s); gone[s] = true }
+	:: d_step { next[s] != IDLE -> cut_off(s); gone[s] = true } \
+	:: d_step { next[s] == PUBLISH_START || next[s] == RELEASE -> go_on(s) } /* cut off too late */ \
+	:: d_step { next[s] == PUBLISH_START || next[s] == RELEASE -> go_on(s); gone[s] = true }
 
 active proctype world() {
 	do

@@ -8,32 +8,19 @@ that a rule looks at are one (``normal``), so the exploration ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from itertools import product
-from typing import NamedTuple, get_args
+from functools import lru_cache
 
 from model.design import Design
+from model.menu import Menu, Move, Questions, busy_sessions, transition_of
 from model.normal import FOR_EVER, normal_situation
 from model.operations import Operation
-from model.outcomes import Failed, Ok
 from model.promises import PROMISES, Promise, Transition
-from model.scope import Scope, fenced, operations, start_of
+from model.scope import Scope, start_of
 from model.state import Cluster
-from model.steps import Cancel, Lose, NextPhase, Result, Situation, Step, acted, take
+from model.steps import Result, Situation, Step
 from model.symmetry import Symmetry
-from model.transition import Pending
-
-
-class Move(NamedTuple):
-    """A step of a history, and what came of it."""
-
-    step: Step
-    result: Result
-    situation: Situation
-    """Afterwards."""
-
 
 History = tuple[Move, ...]
 
@@ -59,16 +46,51 @@ class Exploration:
         return self.transitions / self.seconds if self.seconds else 0.0
 
 
-Parents = dict[Situation, Situation | None]
-"""From where each situation was first reached; None: the first one."""
-
-Visit = Callable[[Transition, Parents], None]
-
-Watch = Callable[[Exploration, int], bool]
-"""Is told now and then how far it is, and how many situations wait; says whether to go on."""
+Representative = Callable[[Situation], Situation]
 
 REMEMBERED = 1 << 16
 """Of so many situations it is remembered which one stands for them: different steps lead to the same ones."""
+
+
+class Reached:
+    """The situations that were reached, each as the one that stands for it, by number; and from where."""
+
+    def __init__(self, one_of: Representative) -> None:
+        self.one_of = one_of
+        self.numbers: dict[Situation, int] = {}
+        self.situations: list[Situation] = []
+        self.came_from: list[int] = []
+        """The number of the one from which it was first reached; of the first one, its own."""
+        self.number = lru_cache(REMEMBERED)(self.looked_up)
+
+    def looked_up(self, situation: Situation) -> int:
+        """The number of the one that stands for a situation; a new one, if it was not reached before."""
+        one = self.one_of(situation)
+        number = self.numbers.setdefault(one, len(self.situations))
+        if number == len(self.situations):
+            self.situations.append(one)
+        return number
+
+    def comes(self, situation: Situation, before: int) -> bool:
+        """It is reached from there; was it not reached before?"""
+        number: int = self.number(situation)
+        if number < len(self.came_from):
+            return False
+        self.came_from.append(before)
+        return True
+
+    def together(self, level: Iterable[int]) -> Iterator[tuple[Cluster, list[int]]]:
+        """The same numbers, put together that have the same cluster."""
+        found: dict[Cluster, list[int]] = {}
+        for number in level:
+            found.setdefault(self.situations[number].cluster, []).append(number)
+        yield from found.items()
+
+
+Visit = Callable[[Transition, Reached], None]
+
+Watch = Callable[[Exploration, int], bool]
+"""Is told now and then how far it is, and how many situations wait; says whether to go on."""
 
 PAUSE = 1 << 8
 """Situations between two words to a watch."""
@@ -86,47 +108,47 @@ def explore(
     A claim that is broken ends the exploration early: it is a bug, and what is left may have no end.
     ``visit`` sees each transition, and can ask for the history before it. ``watch`` may end it earlier.
     """
-    design, began = scope.design, time.process_time()
-    found = Exploration(scope)
-    one_of = lru_cache(REMEMBERED)(representative(scope))
+    began = time.process_time()
+    found, reached = Exploration(scope), Reached(representative(scope))
+    menu, questions = Menu(scope), Questions(promises, scope.design)
     begin = beginning(scope, first)
-    parents: Parents = {one_of(begin): None}
-    menu = Menu(scope)
-    questions = Questions(promises, design)
-    level = list(parents)
+    reached.comes(begin, 0)
+
+    def arrive(before: int, step: Step, result: Result, after: Situation, asked: tuple[Promise, ...]) -> None:
+        """A step is taken, and the promises are asked of it."""
+        situation = reached.situations[before]
+        if after is not situation and reached.comes(after, before):
+            asked += questions.of_states
+        if not asked and visit is None:
+            return
+        transition = transition_of(scope.design, situation, step, result, after)
+        for promise in asked:
+            if promise.name not in found.broken and not promise.holds(transition):
+                questions.answered(promise)
+                found.broken[promise.name] = concrete(scope, begin, history(reached, situation), breaks(promise))
+        if visit is not None:
+            visit(transition, reached)
+
+    level = range(1)
     while level and questions.worth_asking:
-        following: list[Situation] = []
-        for number, before in enumerate(level):
-            if watch is not None and number % PAUSE == 0:
-                found.states, found.seconds = len(parents), time.process_time() - began
-                if not watch(found, len(level) - number + len(following)):
-                    return found
-            for step in menu.steps(before):
-                for after, result in take(design, before, step):
+        done = 0
+        for cluster, alike in reached.together(level):
+            always_busy = set.intersection(*[{*busy_sessions(reached.situations[one].under_way)} for one in alike])
+            begun = menu.begun(cluster, always_busy, questions, look_at_all=visit is not None)
+            for number in alike:
+                if watch is not None and done % PAUSE == 0:
+                    found.states, found.seconds = len(reached.situations), time.process_time() - began
+                    if not watch(found, found.states - level.start - done):
+                        return found
+                done += 1
+                found.transitions += begun.uneventful(reached.situations[number])
+                for move in menu.eventful(reached.situations[number], begun, questions):
                     found.transitions += 1
-                    changed = after.cluster is not before.cluster
-                    asked = questions.of(before, step, result, changed)
-                    if changed or after.under_way is not before.under_way:
-                        reached = one_of(after)
-                        if reached not in parents:
-                            parents[reached] = before
-                            following.append(reached)
-                            asked += questions.of_states
-                    if not asked and visit is None:
-                        continue
-                    transition = transition_of(design, before, step, result, after)
-                    for promise in asked:
-                        if not promise.holds(transition):
-                            questions.answered(promise)
-                            found.broken[promise.name] = concrete(
-                                scope, begin, history(parents, before), breaks(promise)
-                            )
-                    if visit is not None:
-                        visit(transition, parents)
-        found.depth += bool(following)
-        level = following
+                    arrive(number, *move)
+        level = range(level.stop, len(reached.situations))
+        found.depth += bool(level)
     found.complete = not level
-    found.states, found.seconds = len(parents), time.process_time() - began
+    found.states, found.seconds = len(reached.situations), time.process_time() - began
     return found
 
 
@@ -141,92 +163,19 @@ def representative(scope: Scope) -> Callable[[Situation], Situation]:
     remembered = scope.longest_retention() if scope.phases else FOR_EVER
     if not scope.symmetry:
         return lambda situation: normal_situation(situation, remembered)
-    symmetry = Symmetry(scope)
-    return lambda situation: symmetry.canonical(normal_situation(situation, remembered))
-
-
-class Menu:
-    """The steps that there are."""
-
-    def __init__(self, scope: Scope) -> None:
-        """Most do not depend on the situation."""
-        self.scope = scope
-        self.fixed = operations(scope)
-        self.idle = cache(self.of_idle)
-
-    def of_idle(self, busy: tuple[int, ...]) -> tuple[Step, ...]:
-        """What may begin or happen while these sessions are in the middle of something, and what becomes of that."""
-        begun = [one for one in self.fixed if getattr(one, "session", None) not in busy]
-        return (*begun, *(kind(number) for number in busy for kind in (NextPhase, Cancel, Lose)))
-
-    def steps(self, situation: Situation) -> Iterator[Step]:
-        """Those from this situation."""
-        busy = tuple([number for number, pending in enumerate(situation.under_way) if pending is not None])
-        yield from self.idle(busy)
-        for one in fenced(self.scope, situation.cluster):
-            if one.session not in busy:
-                yield one
-
-
-class Questions:
-    """Which promises are asked of which transitions; one that is broken is asked no more."""
-
-    def __init__(self, promises: tuple[Promise, ...], design: Design) -> None:
-        self.promises = promises
-        self.design = design
-        self.worth_asking = True
-        """No claim is broken."""
-        self.of_states: tuple[Promise, ...] = ()
-        self.table: dict[tuple[type, type, bool], tuple[Promise, ...]] = {}
-        self.sort()
-
-    def sort(self) -> None:
-        """By the kinds of transitions."""
-        self.of_states = tuple([promise for promise in self.promises if not promise.about])
-        self.table = {
-            (kind, result, changed): tuple([one for one in self.promises if one.asked_of(kind, result, changed)])
-            for kind, result, changed in product(KINDS, RESULTS, (True, False))
-        }
-
-    def of(self, before: Situation, step: Step, result: Result, changed: bool) -> tuple[Promise, ...]:
-        """Those that are asked of this one."""
-        return self.table[type(acted(before, step)), type(result), changed]
-
-    def answered(self, broken: Promise) -> None:
-        """This one is broken."""
-        self.promises = tuple([promise for promise in self.promises if promise is not broken])
-        self.worth_asking = self.worth_asking and not broken.claimed_by(self.design)
-        self.sort()
-
-
-KINDS: tuple[type, ...] = (*get_args(Operation), Cancel, Lose)
-RESULTS: tuple[type, ...] = (Ok, Failed, Pending, type(None))
-
-
-def transition_of(design: Design, before: Situation, step: Step, result: Result, after: Situation) -> Transition:
-    """A step as the promises see it."""
-    pending = before.under_way[step.session] if isinstance(step, NextPhase) else None
-    return Transition(
-        design,
-        before.cluster,
-        acted(before, step),
-        result,
-        after.cluster,
-        pending,
-        before.under_way,
-        after.under_way,
-    )
+    canonical = lru_cache(REMEMBERED)(Symmetry(scope).canonical)
+    return lambda situation: canonical(normal_situation(situation, remembered))
 
 
 # Histories
 
 
-def history(parents: Parents, situation: Situation) -> tuple[Situation, ...]:
+def history(reached: Reached, situation: Situation) -> tuple[Situation, ...]:
     """The situations on a shortest way from the beginning to this one."""
-    path = [situation]
-    while (before := parents[path[-1]]) is not None:
-        path.append(before)
-    return tuple(reversed(path))
+    path = [reached.numbers[situation]]
+    while path[-1] != 0:
+        path.append(reached.came_from[path[-1]])
+    return tuple([reached.situations[number] for number in reversed(path)])
 
 
 Last = Callable[[Transition], bool]
@@ -234,11 +183,12 @@ Last = Callable[[Transition], bool]
 
 
 def breaks(promise: Promise) -> Last:
-    """Does a transition break the promise?"""
+    """Does a transition break the promise? If that is about situations, one does that leads to another situation."""
 
     def last(transition: Transition) -> bool:
         asked = promise.asked_of(type(transition.operation), type(transition.outcome), transition.changed)
-        return (asked or not promise.about) and not promise.holds(transition)
+        leads = transition.changed or transition.left is not transition.under_way
+        return (asked if promise.about else leads) and not promise.holds(transition)
 
     return last
 
@@ -248,27 +198,20 @@ def concrete(scope: Scope, first: Situation, way: tuple[Situation, ...], last: L
 
     It begins at ``first``, as it is; from there it goes through situations that are one with those of the way.
     """
-    one_of, menu, design = representative(scope), Menu(scope), scope.design
+    one_of, menu = representative(scope), Menu(scope)
     path: list[Move] = []
     situation = first
     for aim in way[1:]:
-        path.append(next(move for move in moves(design, menu, situation) if one_of(move.situation) == aim))
+        path.append(next(move for move in menu.moves(situation) if one_of(move.situation) == aim))
         situation = path[-1].situation
     if last is not None:
-        path.append(next(move for move in moves(design, menu, situation) if last(seen(design, situation, move))))
+        path.append(next(move for move in menu.moves(situation) if last(seen(scope.design, situation, move))))
     return tuple(path)
 
 
 def seen(design: Design, before: Situation, move: Move) -> Transition:
     """A move as the promises see it."""
     return transition_of(design, before, move.step, move.result, move.situation)
-
-
-def moves(design: Design, menu: Menu, situation: Situation) -> Iterator[Move]:
-    """Every move from a situation."""
-    for step in menu.steps(situation):
-        for after, result in take(design, situation, step):
-            yield Move(step, result, after)
 
 
 def steps_of(path: History) -> tuple[Step, ...]:

@@ -6,14 +6,16 @@ its proper subsets does. Most points are refuted by a counterexample of another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
 
 from model.axes import AXES, BAREST, BY_NAME, moved
 from model.design import Design
-from model.explore import History, Move, Watch, beginning, breaks, explore, seen, steps_of
+from model.explore import Exploration, History, beginning, breaks, explore, seen, steps_of
+from model.menu import Move
 from model.promises import Promise
 from model.promises.declaring import everyone
 from model.scope import Scope
@@ -23,6 +25,17 @@ Features = frozenset[str]
 """Each as ``axis=value``."""
 
 ScopeOf = Callable[[Design], Scope]
+
+Explorer = Callable[[Mapping[str, Scope], tuple[Promise, ...]], Generator[tuple[str, Exploration], None, None]]
+"""Explores scopes with these promises, and gives what was found in the order of the scopes; closed: enough was seen."""
+
+
+def in_turn(
+    scopes: Mapping[str, Scope], promises: tuple[Promise, ...]
+) -> Generator[tuple[str, Exploration], None, None]:
+    """An explorer that comes to a scope when it is asked for it."""
+    for name, scope in scopes.items():
+        yield name, explore(scope, promises)
 
 
 class Refutation(NamedTuple):
@@ -40,8 +53,8 @@ class Search:
 
     keep: tuple[Promise, ...]
     scopes: Mapping[str, ScopeOf]
-    watch: Watch | None = None
-    """See ``explore``; if it says so, the search ends, too."""
+    explorer: Explorer = in_turn
+    """If one of its explorations is not complete, the search ends, too."""
     sets: list[Features] = field(default_factory=list)
     """The smallest ones, from cheap to costly."""
     refuted: dict[Features, Refutation] = field(default_factory=dict)
@@ -62,6 +75,11 @@ class Search:
                 self.refuted[features] = refutation
         self.complete = True
 
+    @property
+    def tried(self) -> int:
+        """Points of which it is known whether they keep the promises, without those that have more than a set needs."""
+        return len(self.refuted) + len(self.sets)
+
     def refute(self, features: Features, *, shortest: bool) -> tuple[Refutation | None, bool]:
         """A history that breaks one of the promises; and is it certain that there is one, or none?
 
@@ -74,13 +92,14 @@ class Search:
                 if path is not None:
                     return known._replace(path=path), True
         wanted = tuple([replace(promise, claimed_by=everyone) for promise in self.keep])
-        for name, scope_of in self.scopes.items():
-            found = explore(scope_of(design), wanted, watch=self.watch)
-            for promise in self.keep:
-                if promise.name in found.broken:
-                    return Refutation(promise, name, found.broken[promise.name]), True
-            if not found.complete:
-                return None, False
+        scopes = {name: scope_of(design) for name, scope_of in self.scopes.items()}
+        with closing(self.explorer(scopes, wanted)) as explored:
+            for name, found in explored:
+                for promise in self.keep:
+                    if promise.name in found.broken:
+                        return Refutation(promise, name, found.broken[promise.name]), True
+                if not found.complete:
+                    return None, False
         return None, True
 
     def without(self, features: Features) -> Iterator[tuple[str, Refutation]]:

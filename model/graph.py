@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from model.explore import Parents, beginning, explore, representative
+from model.explore import Reached, beginning, explore, representative
 from model.promises import PROMISES, Promise, Transition
 from model.scope import Scope
 from model.steps import Result, Situation, Step
@@ -46,7 +46,7 @@ def graph(scope: Scope, promises: tuple[Promise, ...] = PROMISES) -> Graph:
     edges: list[Edge] = []
     of_states = tuple([promise for promise in promises if not promise.about])
 
-    def visit(transition: Transition, _: Parents) -> None:
+    def visit(transition: Transition, _: Reached) -> None:
         after = one_of(Situation(transition.after, transition.left))
         if after not in numbers:
             numbers[after] = len(nodes)
@@ -69,7 +69,7 @@ def graph(scope: Scope, promises: tuple[Promise, ...] = PROMISES) -> Graph:
         )
 
     explore(scope, promises=(), visit=visit)
-    return Graph(scope, tuple(nodes), tuple(edges))
+    return Graph(scope, tuple(nodes), tuple(sorted(edges, key=lambda edge: edge.source)))
 
 
 def broken_by(transition: Transition, promises: tuple[Promise, ...]) -> tuple[str, ...]:

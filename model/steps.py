@@ -6,6 +6,7 @@ the other nothing is ever under way, and a step is a whole operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,17 @@ from model.design import Design
 from model.operations import Abort, Disconnect, Operation, Restart, Start, Stop
 from model.outcomes import Failed, Outcome, SqlState
 from model.state import Cluster
-from model.transition import Pending, disconnect, finish, give_up, invoke, resume, run
+from model.transition import (
+    Pending,
+    disconnect,
+    finish,
+    give_up,
+    invoke,
+    publish_start,
+    release,
+    resume,
+    run,
+)
 
 UnderWay = tuple[Pending | None, ...]
 """What each session is in the middle of, by number; None: nothing. Empty: operations run one after the other."""
@@ -59,6 +70,12 @@ Step = Operation | NextPhase | CutOff
 Result = Outcome | Pending | None
 """What a step comes to. Pending: its operation is under way; None: there is nobody to be told."""
 
+Begun = tuple[Cluster, Outcome | Pending]
+"""The cluster after a step, and what it comes to."""
+
+LAST_PHASES = (publish_start, release)
+"""Nothing interrupts these: an operation that is cut off shortly before may have come to its end already."""
+
 CANCELLED = Failed(SqlState.QUERY_CANCELED)
 """What the caller of a cancelled operation is told, also if it was too late."""
 
@@ -66,45 +83,59 @@ CANCELLED = Failed(SqlState.QUERY_CANCELED)
 def take(design: Design, situation: Situation, step: Step) -> list[tuple[Situation, Result]]:
     """What a step may lead to: several only where a server may honestly do either."""
     cluster, under_way = situation
-    if not under_way:
-        assert not isinstance(step, NextPhase | Cancel | Lose)
-        return [(Situation(after), outcome) for after, outcome in run(design, cluster, step)]
     match step:
         case NextPhase(session):
             return after_phase(under_way, session, resume(design, cluster, pending_of(situation, session)))
         case Cancel(session):
             return after_phase(under_way, session, cut_off(design, situation, session))
         case Lose(session):
-            left = [disconnect(after, Disconnect(session))[0][0] for after, _ in cut_off(design, situation, session)]
-            return [(Situation(after, without(under_way, session)), None) for after in left]
-        case Restart():
-            nothing = (None,) * len(under_way)
-            return [(Situation(after, nothing), result) for after, result in invoke(design, cluster, step)]
+            return lost(under_way, session, cut_off(design, situation, session))
         case _:
-            return after_phase(under_way, getattr(step, "session", None), invoke(design, cluster, step))
+            begun = begin(design, cluster, step, bool(under_way))
+            return [(Situation(after, beside(under_way, step, result)), result) for after, result in begun]
 
 
-def after_phase(
-    under_way: UnderWay, session: int | None, steps: tuple[tuple[Cluster, Outcome | Pending], ...]
-) -> list[tuple[Situation, Result]]:
-    """The situations after a phase of a session's operation (None: nobody's)."""
-    found: list[tuple[Situation, Result]] = []
-    for after, result in steps:
-        if session is None or (under_way[session] is None and not isinstance(result, Pending)):
-            found.append((Situation(after, under_way), result))
-        else:
-            pending = result if isinstance(result, Pending) else None
-            found.append((Situation(after, (*under_way[:session], pending, *under_way[session + 1 :])), result))
-    return found
+def begin(design: Design, cluster: Cluster, operation: Operation, overlapping: bool) -> Sequence[Begun]:
+    """What an operation that begins may lead to, whatever is under way: all of it, or where they overlap one phase."""
+    return invoke(design, cluster, operation) if overlapping else run(design, cluster, operation)
 
 
-def cut_off(design: Design, situation: Situation, session: int) -> tuple[tuple[Cluster, Failed], ...]:
-    """The operation leaves no trace; if core has ended the backup already, the server brings it to its end."""
+def beside(under_way: UnderWay, operation: Operation, result: Result) -> UnderWay:
+    """What is under way when an operation has begun beside what was; a restart ends all of that."""
+    if isinstance(operation, Restart):
+        return (None,) * len(under_way)
+    if not isinstance(result, Pending):
+        return under_way
+    session = result.operation.session
+    return (*under_way[:session], result, *under_way[session + 1 :])
+
+
+def after_phase(under_way: UnderWay, session: int, steps: Sequence[Begun]) -> list[tuple[Situation, Result]]:
+    """The situations after a phase of what a session is in the middle of."""
+    before, behind = under_way[:session], under_way[session + 1 :]
+    return [
+        (Situation(after, (*before, result if isinstance(result, Pending) else None, *behind)), result)
+        for after, result in steps
+    ]
+
+
+def lost(under_way: UnderWay, session: int, left: Sequence[Begun]) -> list[tuple[Situation, Result]]:
+    """The situations after the loss of a session, by what is left of its operation."""
+    rest = without(under_way, session)
+    return [(Situation(disconnect(after, Disconnect(session))[0][0], rest), None) for after, _ in left]
+
+
+def cut_off(design: Design, situation: Situation, session: int) -> tuple[Begun, ...]:
+    """The operation leaves no trace; or it was too late for that, and the server brings it to its end.
+
+    Before its last phase a server may honestly do either; if core has ended the backup already, it must do the latter.
+    """
     cluster, pending = situation.cluster, pending_of(situation, session)
     traceless = give_up(cluster, pending)
-    if traceless is not None:
-        return ((traceless, CANCELLED),)
-    return tuple([(after, CANCELLED) for after, _ in finish(design, resume(design, cluster, pending))])
+    left = [] if traceless is None else [traceless]
+    if traceless is None or pending.next_phase in LAST_PHASES:
+        left += [after for after, _ in finish(design, resume(design, cluster, pending))]
+    return tuple([(after, CANCELLED) for after in left])
 
 
 def pending_of(situation: Situation, session: int) -> Pending:

@@ -7,12 +7,13 @@ the same of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import permutations
 
 from model.normal import claimed
 from model.operations import AddMember, DropRole, Grant, Operation, Revoke, Start
 from model.scope import Scope
-from model.state import Backup, Cluster, Session
+from model.state import Backup, Cluster, Role, Session
 from model.steps import Situation, UnderWay
 from model.transition import Pending
 
@@ -26,14 +27,15 @@ class Symmetry:
     def __init__(self, scope: Scope) -> None:
         """Of roles, the ways to call them otherwise that change nothing in the scope."""
         self.labels = sorted([label for label in scope.labels if label])
-        self.roles = [role.name for role in scope.roles]
+        self.order = tuple([role.name for role in scope.roles])
         self.renamings = renamings(scope)
 
     def canonical(self, situation: Situation) -> Situation:
         """The one among all that are alike which stands for them; ``situation`` is normal."""
         if len(self.renamings) == 1:
             return in_order(situation, self.labels)
-        alike = [in_order(with_roles(situation, names, self.roles), self.labels) for names in self.renamings]
+        called_otherwise = [with_roles(situation, names, self.order) for names in self.renamings[1:]]
+        alike = [in_order(one, self.labels) for one in (situation, *called_otherwise)]
         return min(alike, key=told_apart)
 
 
@@ -144,23 +146,42 @@ def renamed(change: Operation, names: Names) -> Operation:
             return change
 
 
-def with_roles(situation: Situation, names: Names, order: list[str]) -> Situation:
+def with_roles(situation: Situation, names: Names, order: tuple[str, ...]) -> Situation:
     """The same, with the roles called so, and in that order."""
-    cluster = situation.cluster
-    roles = [
-        role._replace(name=names[role.name], member_of=tuple(sorted([names[group] for group in role.member_of])))
-        for role in cluster.roles
-    ]
-    return situation._replace(
-        cluster=cluster._replace(
-            roles=tuple(sorted(roles, key=lambda role: order.index(role.name))),
-            sessions=tuple([one and one._replace(role=names[one.role]) for one in cluster.sessions]),
-            backups=tuple([(label, owned(backup, names)) for label, backup in cluster.backups]),
-        )
+    cluster, under_way = situation
+    pairs = tuple(names.items())
+    return Situation(
+        Cluster(
+            cluster.settings,
+            roles_called(cluster.roles, pairs, order),
+            tuple([one and Session(names[one.role], one.stock) for one in cluster.sessions]),
+            tuple([(label, owned(backup, pairs)) for label, backup in cluster.backups]),
+            cluster.now,
+            cluster.start_points,
+            cluster.running_backups,
+            cluster.room,
+        ),
+        under_way,
     )
 
 
-def owned(backup: Backup, names: Names) -> Backup:
-    """The same backup, with its owner called so."""
-    before = backup.before and owned(backup.before, names)
-    return backup._replace(owner=names[backup.owner], before=before)
+Pairs = tuple[tuple[str, str], ...]
+"""Names, to remember what became of them."""
+
+
+@cache
+def roles_called(roles: tuple[Role, ...], pairs: Pairs, order: tuple[str, ...]) -> tuple[Role, ...]:
+    """The same roles, called so, and in that order."""
+    names = dict(pairs)
+    called = [
+        role._replace(name=names[role.name], member_of=tuple(sorted([names[group] for group in role.member_of])))
+        for role in roles
+    ]
+    return tuple(sorted(called, key=lambda role: order.index(role.name)))
+
+
+@cache
+def owned(backup: Backup, pairs: Pairs) -> Backup:
+    """The same backup, with its owner called so; remembered, since a few backups make up many states."""
+    before = backup.before and owned(backup.before, pairs)
+    return backup._replace(owner=dict(pairs)[backup.owner], before=before)

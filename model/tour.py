@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from model.design import Design, StopPolicy, Storage
-from model.explore import Parents, concrete, explore, history, operations_of
+from model.explore import Reached, concrete, explore, history, operations_of
 from model.operations import (
     Abort,
     Advance,
@@ -227,10 +227,10 @@ def tour_of(scope: Scope) -> dict[TransitionClass, Path]:
     first = beginning(scope.design)
     paths: dict[TransitionClass, Path] = {}
 
-    def visit(transition: Transition, parents: Parents) -> None:
+    def visit(transition: Transition, reached: Reached) -> None:
         found = classify(transition)
         if found not in paths:
-            way = history(parents, transition.situation)
+            way = history(reached, transition.situation)
             path = concrete(scope, Situation(first), way, lambda one: classify(one) == found)
             paths[found] = operations_of(path)
 

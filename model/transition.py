@@ -696,12 +696,10 @@ def fail(cluster: Cluster, error: Failed) -> Steps:
 
 def put(cluster: Cluster, label: str, backup: Backup | None) -> Cluster:
     """The cluster with this backup under the label; None: absent."""
-    backups = dict(cluster.backups)
+    others = [item for item in cluster.backups if item[0] != label]
     if backup is None:
-        del backups[label]
-    else:
-        backups[label] = backup
-    return cluster.with_backups(tuple(sorted(backups.items())))
+        return cluster.with_backups(tuple(others))
+    return cluster.with_backups(tuple(sorted([*others, (label, backup)])))
 
 
 def with_settings(cluster: Cluster, settings: Settings) -> Cluster:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import assert_never, get_args
 
-from model.operations import Connect, Disconnect, Operation, Rollback, Start, Stop
+from model.operations import Abort, Connect, Disconnect, Operation, Rollback, Start, Stop
 from model.outcomes import Failed, Ok, SqlState, stop_row
 from model.promises.declaring import Transition, everyone, multi_session, promise, remembers_results
 from model.state import ACTIVE, EXPIRED, STARTING, STOPPED, Backup, Cluster
@@ -25,26 +25,38 @@ def refusal_leaves_no_trace(t: Transition) -> bool:
 
 
 @promise(
-    "An operation that is cut off between two phases leaves no trace, or has taken place if it had ended the backup.",
+    "An operation that is cut off takes place or leaves no trace; if it has ended the backup, it takes place.",
     claimed_by=everyone,
     about=(Cancel, Lose),
     when=(Failed, type(None)),
 )
-def a_cut_leaves_no_trace(t: Transition) -> bool:
-    """Its label is as it was before, as far as time allows, and others are untouched."""
+def a_cut_is_all_or_nothing(t: Transition) -> bool:
+    """Its label is as if it had ended, or as it was before, as far as time allows; and others are untouched."""
     assert isinstance(t.operation, CutOff)
     pending = t.under_way[t.operation.session]
     assert pending is not None
     label = pending.operation.label or ""
     backup = t.before.backup(label)
     assert backup is not None
-    if pending.next_phase is publish_stop:
-        result = t.after.backup(label)
-        kept = forgettable(t) if result is None else result.state is STOPPED
-    else:
-        was = backup.before if backup.state is STARTING else backup._replace(state=ACTIVE, aborting=False)
-        kept = remains(t, label, was)
-    return kept and all(remains(t, other, one) for other, one in t.before.backups if other != label)
+    was = backup.before if backup.state is STARTING else backup._replace(state=ACTIVE, aborting=False)
+    undone = pending.next_phase is not publish_stop and remains(t, label, was)
+    return (undone or took_place(t, pending)) and all(
+        remains(t, other, one) for other, one in t.before.backups if other != label
+    )
+
+
+def took_place(t: Transition, pending: Pending) -> bool:
+    """Is the label as the operation leaves it when it succeeds?"""
+    now = t.after.backup(pending.operation.label or "")
+    match pending.operation:
+        case Start():
+            return now is not None and now.state is ACTIVE and now.start_point == pending.start_point
+        case Stop():
+            return forgettable(t) if now is None else now.state is STOPPED
+        case Abort():
+            return now is None
+        case _:
+            assert_never(pending.operation)
 
 
 def remains(t: Transition, label: str, was: Backup | None) -> bool:

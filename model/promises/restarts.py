@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from collections.abc import Iterator
 
+from model.design import Design
 from model.operations import Restart, Stop
 from model.outcomes import stop_row
 from model.promises.callers import remembers_nothing
@@ -33,30 +34,25 @@ def survives_a_restart(t: Transition) -> bool:
     if t.operation.hazard is not None:
         return True
     amid = {one.operation.label for one in t.under_way if one is not None}
+    told = as_told(t.after, amid)
+    before = t.before._replace(room=t.after.room)
+    busy = [one for one in t.under_way if one is not None]
     return not stock_is_lost(t) and any(
-        as_told(t.after, amid) == as_told(carried(cluster), amid) for cluster in may_be_left(t)
+        as_told(carried(cluster), amid) == told for cluster in may_be_left(t.design, before, busy)
     )
 
 
-def may_be_left(t: Transition) -> set[Cluster]:
-    """The clusters that there may be when each operation under way has taken place, or left no trace, in any order.
-
-    There is as much room as after the restart.
-    """
-    left: set[Cluster] = set()
-    for order in permutations([one for one in t.under_way if one is not None]):
-        clusters = {t.before._replace(room=t.after.room)}
-        for pending in order:
-            clusters = {after for cluster in clusters for after in either(t, cluster, pending)}
-        left |= clusters
-    return left
-
-
-def either(t: Transition, cluster: Cluster, pending: Pending) -> list[Cluster]:
-    """The operation takes place, or leaves no trace."""
-    traceless = give_up(cluster, pending)
-    done = [after for after, _ in finish(t.design, resume(t.design, cluster, pending))]
-    return done if traceless is None else [traceless, *done]
+def may_be_left(design: Design, cluster: Cluster, busy: list[Pending]) -> Iterator[Cluster]:
+    """The clusters that there may be when each of these operations has taken place, or left no trace, in any order."""
+    if not busy:
+        yield cluster
+    for number, pending in enumerate(busy):
+        others = [*busy[:number], *busy[number + 1 :]]
+        traceless = give_up(cluster, pending)
+        if traceless is not None:
+            yield from may_be_left(design, traceless, others)
+        for after, _ in finish(design, resume(design, cluster, pending)):
+            yield from may_be_left(design, after, others)
 
 
 def carried(cluster: Cluster) -> Cluster:

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from harness.running.results import write_json
 from harness.schema import exploration as schema
 from model.design import CATALOG, STOCK, THREAD, Design
-from model.explore import History, Move, beginning, explore
+from model.explore import History, beginning, explore
+from model.menu import Move
 from model.operations import Restart, RestartKind, Start, Stop
 from model.promises import PROMISES
 from model.scope import ALICE, Scope, to_look_at

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,13 @@ import pytest
 
 from benchmarks import spin
 from harness.machine.project import ROOT
-from harness.schema.exploration import Conclusion, Exploration, Graph, Verdict
-from model.design import DESIGNS
+from harness.schema.exploration import Conclusion, Exploration, Graph, Kept, Verdict
+from model.design import DESIGNS, SHARED
+from model.features import Explorer, Search, in_turn
 from model.promises import PROMISES
+from model.scope import scope_of
 from properties.exploration.__main__ import main
+from properties.exploration.keeping import in_workers, smallest_sets
 from properties.exploration.processes import Workers
 from properties.exploration.worker import Found, Progress, Task
 
@@ -37,6 +41,7 @@ def test_it_prints_verdicts_and_counterexamples_and_keeps_them(
     assert main(arguments) == 0
     printed = capfd.readouterr().out
     assert "success_can_be_restored                 no" in printed
+    assert "Each design keeps every promise that it claims." in printed
     assert "   4. session 0: Stop label=a: ok, the backup of start 1, not restorable" in printed
     kept = results(tmp_path)
     assert kept.verdict is Conclusion.HOLDS
@@ -132,6 +137,46 @@ def test_the_smallest_sets_of_features_are_printed_and_kept(tmp_path: Path, capf
 
 
 @pytest.mark.parametrize(
+    "option", [["--design", "stock"], ["--set", "lease=off"], ["--graph"], ["--replay"]], ids=" ".join
+)
+def test_what_a_search_for_features_does_not_look_at_is_refused_in_one_line(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--keep", "any_session_stops_it", *option, "--results", str(tmp_path)]) == 2
+    said = "--keep tries the designs that there are among the axes: leave out %s.\n"
+    assert capsys.readouterr().err == said % option[0]
+    assert not list(tmp_path.iterdir())
+
+
+KEPT_PROMISES = [
+    ("any_session_stops_it", "stop_can_be_asked_again"),
+    ("survives_a_restart", "nothing_is_open_for_ever"),
+    ("any_session_stops_it", "live_backups_are_bounded"),
+]
+
+
+def searched(names: tuple[str, ...], explorer: Explorer) -> Kept:
+    """The smallest sets of features that keep these, also where operations overlap."""
+    promises = tuple([promise for promise in PROMISES if promise.name in names])
+    scopes = {name: partial(scope_of, name) for name in ("stock", "amid restarts")}
+    kept, interrupted = smallest_sets(Search(promises, scopes, explorer))
+    assert kept.complete
+    assert not interrupted
+    return kept
+
+
+@pytest.mark.parametrize("names", KEPT_PROMISES, ids=" ".join)
+def test_processes_find_the_same_sets_of_features_with_the_same_histories(names: tuple[str, ...]) -> None:
+    heard: list[str] = []
+    like = Task(design=SHARED, scope="", memory=1 << 40)
+    explorer = in_workers(ROOT, 2, like, lambda task, news: heard.append(task.scope))
+    found = searched(names, explorer)
+    assert found == searched(names, in_turn)
+    assert found.sets
+    assert set(heard) == {"stock", "amid restarts"}
+
+
+@pytest.mark.parametrize(
     ("bound", "why"), [(["--budget", "1"], "the time was up"), (["--memory", "1"], "1 MB of memory were not enough")]
 )
 def test_what_a_bound_ends_early_is_said_to_be_partial(
@@ -140,11 +185,23 @@ def test_what_a_bound_ends_early_is_said_to_be_partial(
     assert main([*DEEP, *bound, "--results", str(tmp_path)]) == 0
     (explored,) = results(tmp_path).explored
     assert (results(tmp_path).verdict, explored.complete, explored.why) == (Conclusion.PARTIAL, False, why)
-    assert "holds (so far)" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "holds (so far)" in printed
+    assert "No design breaks a promise that it claims, so far" in printed
 
 
-def test_ctrl_c_leaves_a_report_of_what_was_explored_and_no_process(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "properties.exploration", *DEEP, "--results", str(tmp_path)]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (DEEP, "partial: interrupted"),
+        (("--keep", "any_session_stops_it", *DEEP[2:]), "There may be other sets: not everything was tried."),
+    ],
+    ids=["matrix", "features"],
+)
+def test_ctrl_c_leaves_a_report_of_what_was_explored_and_no_process(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    program = [sys.executable, "-m", "properties.exploration", *arguments, "--results", str(tmp_path)]
     run = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     while not (started := workers_of(run.pid)):
         assert run.poll() is None
@@ -152,9 +209,21 @@ def test_ctrl_c_leaves_a_report_of_what_was_explored_and_no_process(tmp_path: Pa
     run.send_signal(signal.SIGINT)  # whether they explore by then or not
     printed, _ = run.communicate(timeout=600)
     assert run.returncode == 130
-    assert "partial: interrupted" in printed
+    assert said in printed
     assert results(tmp_path).verdict is Conclusion.INTERRUPTED
     assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+def test_a_search_that_is_ended_early_says_that_there_may_be_other_sets(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deep = ("--scope", "three sessions", "--sessions", "5", "--labels", "5", "--budget", "1")
+    assert main(["--keep", "any_session_stops_it", *deep, "--results", str(tmp_path)]) == 0
+    assert "There may be other sets: not everything was tried." in capfd.readouterr().out
+    kept = results(tmp_path)
+    assert kept.verdict is Conclusion.PARTIAL
+    assert kept.kept is not None
+    assert not kept.kept.complete
 
 
 def workers_of(pid: int) -> list[int]:
@@ -204,11 +273,12 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_without_mypyc_one_sentence_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
-    assert main(["--compiled"]) == 2
+    assert main(["--compiled", "--results", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(shutil.which("spin") is None, reason="there is no Spin: apt-get install spin")

@@ -15,7 +15,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import NoReturn
 import msgspec
 import psutil
 from msgspec.structs import replace
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 
 from harness.machine.postgres import SetupError
 from harness.machine.processes import orderly_end
@@ -32,17 +31,18 @@ from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, exit_status
 from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
-from harness.running.terminal import Progress as Line
 from harness.running.terminal import live, nearer, own_console
 from harness.schema.exploration import Conclusion, Exploration, Kept
 from harness.schema.replays import Verdict as Replayed
 from model.axes import AXES, moved
 from model.design import DESIGNS, SHARED, Design
+from model.features import Search, points
 from model.promises import PROMISES
-from model.scope import DEEP, OVERLAPPING, SCOPES, scope_of, to_look_at
+from model.scope import DEEP, OVERLAPPING, SCOPES, Scope, to_look_at
 from properties.exploration.compiled import compiled_model
+from properties.exploration.dashboard import Dashboard
 from properties.exploration.graphs import write_graph
-from properties.exploration.keeping import show_kept, smallest_sets
+from properties.exploration.keeping import in_workers, show_kept, smallest_sets
 from properties.exploration.processes import Workers
 from properties.exploration.replaying import FILE as REPLAYS
 from properties.exploration.replaying import replay_all
@@ -55,6 +55,8 @@ STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conc
 """Exit statuses."""
 SHARE_OF_MEMORY = 0.7
 """Of what is free, for all processes together."""
+NOT_WITH_KEEP = ("design", "set", "graph", "replay")
+"""Options."""
 QUICK = ("settings", "stock", "owners", "restarts", *OVERLAPPING)
 """The scopes in which sets of features are looked for."""
 
@@ -139,25 +141,27 @@ def feature(text: str) -> tuple[str, str]:
 
 def run(chosen: argparse.Namespace) -> int:
     """Explores, shows and keeps what was found; raises SetupError."""
+    if chosen.keep and (useless := [word for word in NOT_WITH_KEEP if getattr(chosen, word)]):
+        raise SetupError(f"--keep tries the designs that there are among the axes: leave out --{useless[0]}.")
     designs, when, began = chosen_designs(chosen), datetime.now(UTC), time.monotonic()
-    workers = chosen.workers or len(os.sched_getaffinity(0))
-    tasks = [] if chosen.keep else tasks_of(chosen, designs, workers)
-    if chosen.keep:
-        designs = []
-    model = compiled_model() if chosen.compiled else ROOT
+    at_once = chosen.workers or len(os.sched_getaffinity(0))
     folder = new_folder(chosen.results.absolute(), when)
     try:
         with orderly_end(), own_console() as console:
+            model = compiled(console) if chosen.compiled else ROOT
             found: dict[Task, Found] = {}
             kept: Kept | None = None
+            tasks: list[Task] = []
             if chosen.keep:
-                kept, interrupted = keep(console, chosen)
+                designs = []
+                kept, interrupted = keep(console, chosen, model, at_once)
             else:
-                found, interrupted = explore_all(console, tasks, Workers(model), workers)
-            results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted)
+                tasks = tasks_of(chosen, designs, at_once)
+                found, interrupted = explore_all(console, tasks, Workers(model), at_once)
+            results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted, kept)
             with writing(folder):
                 graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
-                results = replace(results, compiled=chosen.compiled, kept=kept, graphs=graphs)
+                results = replace(results, compiled=chosen.compiled, graphs=graphs)
                 write_scripts(folder, results)
                 write_json(folder / RESULTS_FILE, results)
             if kept is not None:
@@ -173,6 +177,12 @@ def run(chosen: argparse.Namespace) -> int:
             remove_folder(folder)
         raise
     return STATUS[Conclusion.BROKEN] if contradicted else STATUS[results.verdict]
+
+
+def compiled(console: Console) -> Path:
+    """The folder of the compiled model; raises SetupError."""
+    with console.status("Compiling the model, unless that was done before: it takes a minute"):
+        return compiled_model()
 
 
 def on_a_server(console: Console, results: Exploration, folder: Path, pg_config: str | None) -> bool:
@@ -196,66 +206,63 @@ def chosen_designs(chosen: argparse.Namespace) -> list[Design]:
 
 def tasks_of(chosen: argparse.Namespace, designs: Sequence[Design], workers: int) -> list[Task]:
     """Each scope of each design."""
+    like, scopes = task_like(chosen, workers), chosen.scope or (*SCOPES, *OVERLAPPING)
+    return [replace(like, design=design, scope=scope) for design in designs for scope in scopes]
+
+
+def task_like(chosen: argparse.Namespace, workers: int) -> Task:
+    """What all tasks have in common."""
     memory = chosen.memory * MEGABYTE if chosen.memory else int(psutil.virtual_memory().available * SHARE_OF_MEMORY)
-    until = time.monotonic() + chosen.budget if chosen.budget else None
-    return [
-        Task(
-            design=design,
-            scope=scope,
-            sessions=chosen.sessions,
-            labels=chosen.labels,
-            phases=chosen.phases,
-            until=until,
-            memory=memory // workers,
-        )
-        for design in designs
-        for scope in chosen.scope or (*SCOPES, *OVERLAPPING)
-    ]
-
-
-@dataclass
-class Dashboard:
-    """How far all of it is."""
-
-    tasks: int
-    line: Line = field(default_factory=Line)
-    at_work: dict[Task, Progress] = field(default_factory=dict)
-    found: dict[Task, Found] = field(default_factory=dict)
-
-    def hear(self, task: Task, news: Progress | Found) -> None:
-        """Something is known of a task."""
-        if isinstance(news, Found):
-            self.at_work.pop(task, None)
-            self.found[task] = news
-        else:
-            self.at_work[task] = news
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.line.line(len(self.found), self.tasks, f"{self.tasks} scopes of designs")
-        for task, progress in list(self.at_work.items()):
-            yield (
-                f"  {task.design.name}, {task.scope}: {progress.transitions:,} transitions, "
-                f"{progress.states:,} states, {progress.waiting:,} of them waiting"
-            )
+    return Task(
+        design=SHARED,
+        scope="",
+        sessions=chosen.sessions,
+        labels=chosen.labels,
+        phases=chosen.phases,
+        until=time.monotonic() + chosen.budget if chosen.budget else None,
+        memory=memory // workers,
+    )
 
 
 def explore_all(
     console: Console, tasks: Sequence[Task], workers: Workers, at_once: int
 ) -> tuple[dict[Task, Found], bool]:
     """What was found, and whether that was interrupted; raises SetupError."""
-    dashboard = Dashboard(len(tasks))
+    dashboard, found = Dashboard(len(tasks), "scopes of designs"), {}
+
+    def hear(task: Task, news: Progress | Found) -> None:
+        dashboard.hear(task, news)
+        if isinstance(news, Found):
+            found[task] = news
+            dashboard.ended = len(found)
+
     with live(console, dashboard):
-        finished = workers.do_all(tasks, at_once, dashboard.hear)
-    return dashboard.found, not finished
+        finished = workers.do_all(tasks, at_once, hear)
+    return found, not finished
 
 
-def keep(console: Console, chosen: argparse.Namespace) -> tuple[Kept, bool]:
-    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search."""
-    wanted = [promise for promise in PROMISES if promise.name in chosen.keep]
-    scopes = {name: partial(scope_of, name) for name in chosen.scope or QUICK}
-    until = time.monotonic() + chosen.budget if chosen.budget else None
-    with console.status(f"looking for sets of features that keep {len(wanted)} promises"):
-        return smallest_sets(wanted, scopes, lambda _found, _waiting: until is None or time.monotonic() < until)
+def keep(console: Console, chosen: argparse.Namespace, model: Path, at_once: int) -> tuple[Kept, bool]:
+    """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search; raises SetupError."""
+    wanted = tuple([promise for promise in PROMISES if promise.name in chosen.keep])
+    like = task_like(chosen, at_once)
+    dashboard = Dashboard(len(points()), "sets of features")
+
+    def hear(task: Task, news: Progress | Found) -> None:
+        dashboard.hear(task, news)
+        dashboard.ended = search.tried
+
+    search = Search(
+        wanted,
+        {name: partial(scope_like, like, name) for name in chosen.scope or QUICK},
+        in_workers(model, at_once, like, hear),
+    )
+    with live(console, dashboard):
+        return smallest_sets(search)
+
+
+def scope_like(like: Task, name: str, design: Design) -> Scope:
+    """The scope of that name of a design, with as many sessions and labels as all have."""
+    return replace(like, design=design, scope=name).in_full()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from harness.machine.project import ROOT, cache_folder
 MODEL = "model"
 COMPILER = "mypy"
 """The distribution that mypyc comes with."""
-HOT = ("state", "transition", "steps", "normal", "symmetry", "explore", "promises/[!_]*")
+HOT = ("state", "transition", "steps", "normal", "symmetry", "menu", "explore", "promises/[!_]*")
 """Their names, with wildcards. The others are small, or are what mypyc has no use for."""
 PROGRAM = """
 import sys

@@ -7,10 +7,14 @@ import msgspec
 from harness.schema.exploration import Counterexample, Move, Step
 from harness.schema.run import Scalar
 from model.design import Design, Settings
+from model.explore import History, beginning
+from model.menu import Move as ModelMove
 from model.operations import Operation
+from model.scope import Scope
 from model.state import Role, Session, initial
-from model.steps import Cancel, CutOff, Lose, NextPhase, Situation
+from model.steps import Cancel, CutOff, Lose, NextPhase, Situation, take
 from model.steps import Step as ModelStep
+from properties.exploration.records import state, told
 
 OPERATIONS: dict[str, type[Operation]] = {kind.__name__: kind for kind in get_args(Operation)}
 CUTS: dict[str, type[CutOff]] = {kind.__name__: kind for kind in (Cancel, Lose)}
@@ -52,3 +56,20 @@ def beginning_of(design: Design, one: Counterexample) -> Situation:
     sessions = tuple(None if session.role is None else Session(session.role) for session in one.before.sessions)
     cluster = initial(design, roles, len(sessions), settings_of(one))._replace(sessions=sessions)
     return Situation(cluster, (None,) * len(sessions) if one.phases else ())
+
+
+def history_of(scope: Scope, one: Counterexample) -> History:
+    """The same history as the model has it."""
+    first = situation = beginning(scope, None)
+    path: list[ModelMove] = []
+    for kept in one.steps:
+        step = model_step(kept)
+        ways = [ModelMove(step, result, after) for after, result in take(scope.design, situation, step)]
+        path.append(next(way for way in ways if is_kept(way, kept, first)))
+        situation = path[-1].situation
+    return tuple(path)
+
+
+def is_kept(way: ModelMove, kept: Step, first: Situation) -> bool:
+    """Does it come to what was kept?"""
+    return told(way.result) == kept.outcome and state(way.situation, first.cluster) == kept.after

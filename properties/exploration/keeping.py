@@ -1,21 +1,53 @@
 """``--keep``: the smallest sets of features that keep promises, as they are kept and as they are shown."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from harness.schema import exploration as schema
-from model.explore import Watch
-from model.features import Refutation, ScopeOf, Search, cost, design_of, left_after
+from model.explore import Exploration
+from model.features import Explorer, Refutation, Search, cost, design_of, left_after
 from model.promises import Promise
+from model.scope import Scope
+from properties.exploration.explored import history_of
+from properties.exploration.processes import Hear, Workers
 from properties.exploration.records import counterexample
 from properties.exploration.showing import show_history
+from properties.exploration.worker import Found, Task
 
 
-def smallest_sets(keep: Sequence[Promise], scopes: Mapping[str, ScopeOf], watch: Watch) -> tuple[schema.Kept, bool]:
-    """All of them, unless the watch ends it early, or Ctrl-C; and whether that did."""
-    search = Search(tuple(keep), scopes, watch)
+def in_workers(model: Path, at_once: int, like: Task, hear: Hear) -> Explorer:
+    """An explorer with processes for so many scopes at once, whose model is in that folder; ``like``: their bounds."""
+
+    def explored(
+        scopes: Mapping[str, Scope], promises: tuple[Promise, ...]
+    ) -> Generator[tuple[str, Exploration], None, None]:
+        names = tuple([promise.name for promise in promises])
+        tasks = [
+            replace(like, design=scope.design, scope=name, promises=names, claimed=True)
+            for name, scope in scopes.items()
+        ]
+        with Workers(model).doing(tasks, at_once, hear) as doing:
+            for task, one in zip(tasks, doing, strict=True):
+                found = one.result()
+                if found is None:
+                    return  # another one has broken down, which is said as the block ends
+                yield task.scope, told_by(found, scopes[task.scope])
+
+    return explored
+
+
+def told_by(found: Found, scope: Scope) -> Exploration:
+    """What a process has found, as the model has it."""
+    broken = {name: history_of(scope, one) for name, one in found.broken.items()}
+    return Exploration(scope, complete=found.explored.complete, broken=broken)
+
+
+def smallest_sets(search: Search) -> tuple[schema.Kept, bool]:
+    """All of them, unless a bound ends it early, or Ctrl-C; and whether that did."""
     interrupted = True
     with contextlib.suppress(KeyboardInterrupt):
         search.run()
@@ -23,16 +55,18 @@ def smallest_sets(keep: Sequence[Promise], scopes: Mapping[str, ScopeOf], watch:
     sets = tuple(
         [
             schema.FeatureSet(
-                features=tuple(sorted(features)), cost=cost(features), without=tuple(left_out(search, features))
+                features=tuple(sorted(features)),
+                cost=cost(features),
+                without=() if interrupted else tuple(left_out(search, features)),
             )
             for features in search.sets
         ]
     )
     kept = schema.Kept(
-        promises=tuple([promise.name for promise in keep]),
-        scopes=tuple(scopes),
+        promises=tuple([promise.name for promise in search.keep]),
+        scopes=tuple(search.scopes),
         sets=sets,
-        tried=len(search.refuted) + len(search.sets),
+        tried=search.tried,
         complete=search.complete,
     )
     return kept, interrupted

@@ -14,17 +14,22 @@ from harness.machine.processes import wait_gone
 from harness.schema.exploration import Counterexample, Step
 from harness.server.probes import forced_full_page_writes
 from harness.server.session import SqlError
+from harness.server.wal import lsn_to_int
 from model.design import OnRestart
 from model.linearizability.schedule import explains, without_ghosts
+from model.numbers import StartPoint
 from model.operations import Abort, Advance, Operation, Restart, Stop
 from model.outcomes import Outcome, start_point
-from model.steps import Cancel, CutOff, Lose, NextPhase, Result, Situation, take, without
+from model.state import ACTIVE
+from model.steps import Cancel, CutOff, Lose, NextPhase, Result, Situation, pending_of, take
 from model.steps import Step as ModelStep
-from model.transition import Pending, finish, publish_stop, resume, view
+from model.transition import Pending, publish_start, publish_stop, view
 from properties.exploration.explored import beginning_of, model_step
 
 TOO_LATE = (BOUNDARIES[Stop][-1], BOUNDARIES[Abort][-1])
 """Who waits here is not to be interrupted any more, and goes on to the end."""
+KNOWS = "start-accepted"
+"""Where the session that starts a backup knows that this is done."""
 CUT_BY = {Cancel: "pg_cancel_backend", Lose: "pg_terminate_backend"}
 
 
@@ -104,8 +109,7 @@ class OnServer:
         alternatives = self.following(self.situation, step)
         match taken:
             case Cancel() | Lose():
-                alternatives += self.too_late(self.situation, taken)
-                self.cut_off(taken)
+                self.cut_off(taken, pending_of(self.situation, taken.session), alternatives[0][0])
             case Restart():
                 self.restart(taken)
             case NextPhase(session):
@@ -145,11 +149,19 @@ class OnServer:
             raise Violation(f"{describe(came)}, and the model says {describe_all(alternatives)}")
         alternatives[:] = agreeing
 
-    def cut_off(self, cut: CutOff) -> None:
-        """Cancels an operation that waits at a point, or ends its session; it has ended then, or it was too late."""
+    def cut_off(self, cut: CutOff, pending: Pending, aim: Situation) -> None:
+        """Cancels an operation that waits at a point, or ends its session; it has ended then, or it was too late.
+
+        A start can be brought to either, so it is brought to the one that was kept of the exploration.
+        """
         operation = self.under_way.pop(cut.session)
         place, session = self.controller.at_boundary.pop(operation), self.client.sessions[cut.session]
         assert session is not None
+        label = pending.operation.label or ""
+        backup = aim.cluster.backup(label)
+        if pending.next_phase is publish_start and backup is not None and backup.state is ACTIVE:
+            self.let_it_start(operation, place)
+            self.number_untold(label, pending.start_point)
         self.client.admin.execute(f"SELECT {CUT_BY[type(cut)]}(%s)", (session.pid,))
         if place[0] in TOO_LATE:
             self.controller.points.wakeup(*place)
@@ -162,15 +174,18 @@ class OnServer:
             if not wait_gone([session.pid], PATIENCE):
                 raise Violation("the backend is still there after its session was ended")
 
-    def too_late(self, situation: Situation, cut: CutOff) -> list[tuple[Situation, Result]]:
-        """What a server may do as well: the operation goes on to its end, whatever its caller is told."""
-        cluster, pending = situation.cluster, situation.under_way[cut.session]
-        assert pending is not None
-        under_way = without(situation.under_way, cut.session)
-        ended = [after for after, _ in finish(self.design, resume(self.design, cluster, pending))]
-        if isinstance(cut, Lose):
-            ended = [after.with_session(cut.session, None) for after in ended]
-        return [(Situation(after, under_way), None) for after in ended]
+    def let_it_start(self, operation: Operation, place: Place) -> None:
+        """The start is done, and its session, which has not said so yet, can still be cancelled."""
+        known = (KNOWS, place[1])
+        self.controller.points.attach(*known, action="hold")
+        self.controller.points.wakeup(*place)
+        self.controller.points.arrived(*known, over=self.controller.under_way[operation].done)
+
+    def number_untold(self, label: str, number: StartPoint) -> None:
+        """A start that tells nobody its start point has it in the view."""
+        rows = self.client.admin.execute(str(self.client.implementation.view))
+        (lsn,) = [row[3] for row in rows if row[0] == label]
+        self.controller.start_points.told(StartPoint(lsn_to_int(lsn)), number)
 
     def restart(self, restart: Restart) -> None:
         """The server goes down under whoever is in the middle of something, and the points are armed anew."""

@@ -3,8 +3,9 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -35,21 +36,31 @@ class Workers:
 
         Ctrl-C makes them end with what they have found so far.
         """
-        with ThreadPoolExecutor(max_workers=at_once) as threads:
-            doing = [threads.submit(self.do, task, hear) for task in tasks]
+        with self.doing(tasks, at_once, hear) as doing:
             try:
                 wait(doing)
             except KeyboardInterrupt:
                 self.end()
-            for one in doing:
-                one.result()
         return not self.ended
 
-    def do(self, task: Task, hear: Hear) -> None:
-        """Carries out a task, unless all are to end; raises SetupError if it breaks down."""
+    @contextmanager
+    def doing(self, tasks: Sequence[Task], at_once: int, hear: Hear) -> Iterator[list[Future[Found | None]]]:
+        """All tasks are being carried out, so many at once; what ends the block ends them. Raises SetupError."""
+        with ThreadPoolExecutor(max_workers=at_once) as threads:
+            doing = [threads.submit(self.do, task, hear) for task in tasks]
+            try:
+                yield doing
+            except BaseException:
+                self.end()
+                raise
+        for one in doing:
+            one.result()
+
+    def do(self, task: Task, hear: Hear) -> Found | None:
+        """Carries out a task, unless all are to end (None); raises SetupError if it breaks down."""
         with self.lock:
             if self.ended:
-                return
+                return None
             process = self.start()
             self.at_work.add(process)
         with process:
@@ -63,12 +74,14 @@ class Workers:
                 hear(task, news)
         with self.lock:
             self.at_work.discard(process)
-        if not isinstance(news, Found) and not self.ended:
+        found = news if isinstance(news, Found) else None
+        if found is None and not self.ended:
             self.end()
             raise SetupError(
                 f"The exploration of {task.design.name}, {task.scope}, has broken down: what it said is above; "
                 "if it was killed for want of memory, allow it less with --memory."
             )
+        return found
 
     def start(self) -> subprocess.Popen[bytes]:
         """A process that Ctrl-C does not reach: who started it sees to its end."""

@@ -31,7 +31,7 @@ def results_of(
     when: datetime,
     seconds: float,
     interrupted: bool,
-    compiled: bool = False,
+    kept: schema.Kept | None = None,
 ) -> schema.Exploration:
     """What goes into exploration.json."""
     explored = [found[task].explored if task in found else not_begun(task, interrupted) for task in tasks]
@@ -42,12 +42,12 @@ def results_of(
     ]
     return schema.Exploration(
         **asdict(run_anywhere(when, seconds)),
-        verdict=verdict_of(judgements, explored, interrupted),
-        compiled=compiled,
+        verdict=verdict_of(judgements, explored, interrupted, kept),
         designs=tuple([designed(design) for design in designs]),
         promises=tuple([promised(promise) for promise in PROMISES]),
         explored=tuple(explored),
         judgements=tuple(judgements),
+        kept=kept,
     )
 
 
@@ -78,11 +78,15 @@ def judge(promise: Promise, design: Design, found: Iterable[Found]) -> schema.Ju
 
 
 def verdict_of(
-    judgements: Iterable[schema.Judgement], explored: Iterable[schema.Explored], interrupted: bool
+    judgements: Iterable[schema.Judgement],
+    explored: Iterable[schema.Explored],
+    interrupted: bool,
+    kept: schema.Kept | None,
 ) -> schema.Conclusion:
     """That of the run."""
     if any(one.verdict is Verdict.BROKEN for one in judgements):
         return schema.Conclusion.BROKEN
     if interrupted:
         return schema.Conclusion.INTERRUPTED
-    return schema.Conclusion.HOLDS if all(one.complete for one in explored) else schema.Conclusion.PARTIAL
+    complete = all(one.complete for one in explored) and (kept is None or kept.complete)
+    return schema.Conclusion.HOLDS if complete else schema.Conclusion.PARTIAL

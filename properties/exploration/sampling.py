@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import msgspec
 
 from harness.schema.exploration import Counterexample
-from model.explore import Parents, beginning, concrete, explore, history
+from model.explore import Reached, beginning, concrete, explore, history
 from model.operations import Restart
 from model.promises import PROMISES, Promise, Transition
 from model.scope import Scope
@@ -22,21 +22,21 @@ def kept_paths(name: str, scope: Scope) -> list[Path]:
     claimed = [one for one in PROMISES if one.claimed_by(scope.design)]
     found: dict[Hashable, Path] = {}
 
-    def visit(transition: Transition, parents: Parents) -> None:
+    def visit(transition: Transition, reached: Reached) -> None:
         if not transition.changed or not (backups(transition.before) or backups(transition.after)):
             return
         for promise in claimed:
             keys = ((promise.name, is_amid(transition)), kind(transition))
             if any(key not in found for key in keys) and asked(promise, transition) and promise.holds(transition):
-                path = promise.name, told(promise, transition, parents)
+                path = promise.name, told(promise, transition, reached)
                 for key in keys:
                     found.setdefault(key, path)
 
-    def told(promise: Promise, seen: Transition, parents: Parents) -> Counterexample:
+    def told(promise: Promise, seen: Transition, reached: Reached) -> Counterexample:
         def last(one: Transition) -> bool:
             return kind(one) == kind(seen) and asked(promise, one) and one.changed and promise.holds(one)
 
-        way = history(parents, seen.situation)
+        way = history(reached, seen.situation)
         return counterexample(name, scope, concrete(scope, beginning(scope, None), way, last))
 
     explore(scope, promises=(), visit=visit)
@@ -60,10 +60,17 @@ def is_amid(transition: Transition) -> bool:
 
 
 def kind(transition: Transition) -> Hashable:
-    """What tells steps apart: the operation, its phase, how it is cut off, what comes of it, and who is busy."""
+    """What tells steps apart: the operation, its phase, what a cut leaves of it, what comes of it, and who is busy."""
     step, situation = transition.step, transition.situation
     pending = situation.under_way[step.session] if isinstance(step, NextPhase | CutOff) else None
     phase = words(pending) if pending is not None else ""
+    left = state_of(transition.after, pending.operation.label) if pending and isinstance(step, CutOff) else ""
     restart = (step.kind, step.hazard) if isinstance(step, Restart) else ()
     busy = tuple(sorted(words(one) for one in situation.busy()))
-    return type(step), phase, restart, type(transition.operation), type(transition.outcome), busy
+    return type(step), phase, left, restart, type(transition.operation), type(transition.outcome), busy
+
+
+def state_of(cluster: Cluster, label: str | None) -> str:
+    """That of a label, in a word."""
+    backup = cluster.backup(label or "")
+    return "absent" if backup is None else backup.state.value

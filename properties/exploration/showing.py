@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.schema.exploration import Counterexample, Exploration, Judgement, Step, Verdict
+from harness.schema.exploration import Conclusion, Counterexample, Exploration, Judgement, Step, Verdict
 from harness.schema.replays import Replays
 from harness.schema.replays import Verdict as Replayed
 
@@ -18,6 +18,11 @@ no         not claimed, and broken
 unclaimed  not claimed, and not broken in these scopes
 BROKEN     claimed, and broken
 (so far)   not every situation was reached"""
+CONCLUSIONS = {
+    Conclusion.HOLDS: "Each design keeps every promise that it claims.",
+    Conclusion.PARTIAL: "No design breaks a promise that it claims, so far: not everything was explored.",
+    Conclusion.INTERRUPTED: "No design breaks a promise that it claims, so far: this was interrupted.",
+}
 STYLES = {Verdict.HOLDS: "green", Verdict.BROKEN: "red bold", Verdict.NO: "yellow", Verdict.UNCLAIMED: "dim"}
 
 
@@ -30,9 +35,12 @@ def show(console: Console, results: Exploration) -> None:
     for judgement in results.judgements:
         if judgement.counterexample is not None:
             show_counterexample(console, judgement, judgement.counterexample, sentences[judgement.promise])
+    console.print()
     for judgement in results.judgements:
         if judgement.verdict is Verdict.BROKEN:
             console.print(f"{judgement.design} claims {judgement.promise}, and breaks it.", style="red bold")
+    if results.verdict in CONCLUSIONS:
+        console.print(CONCLUSIONS[results.verdict], style="bold")
 
 
 def sizes(console: Console, results: Exploration) -> Table:

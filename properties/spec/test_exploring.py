@@ -10,15 +10,15 @@ import pytest
 
 from model.axes import AXES, BAREST, MULTI_SESSION, moved, point
 from model.design import DESIGNS, DURABLE, SHARED, SHARED_FIXED, STOCK, THREAD, Design
-from model.explore import beginning, explore, operations_of, representative, steps_of
+from model.explore import Reached, beginning, explore, operations_of, representative, steps_of
 from model.features import Search, cost, design_of, points
 from model.graph import graph
 from model.normal import normal
 from model.operations import Advance, Grant, Restart, Revoke, Start
-from model.promises import PROMISES, Promise
+from model.promises import PROMISES, Promise, Transition
 from model.scope import ALICE, DAVE, ERIN, Scope, scope_of
 from model.state import STARTING, STOPPING, Backup
-from model.steps import Cancel, Lose, NextPhase, Situation
+from model.steps import Cancel, CutOff, Lose, NextPhase, Result, Situation, Step, take, words
 from model.transition import Pending
 
 PROMISED = {promise.name: promise for promise in PROMISES}
@@ -119,6 +119,50 @@ def test_a_history_in_phases_can_be_taken_step_by_step_and_breaks_its_promise_la
 def test_cancelled_and_lost_operations_are_among_the_steps() -> None:
     kinds = {type(edge.step) for edge in graph(replace(LITTLE, labels=("a",), phases=True)).edges}
     assert {NextPhase, Cancel, Lose, Start, Advance} <= kinds
+
+
+@pytest.mark.parametrize("design", [STOCK, SHARED, DURABLE], ids=lambda design: design.name)
+@pytest.mark.parametrize("phases", [False, True], ids=["one after the other", "phase by phase"])
+def test_an_exploration_goes_wherever_a_step_may_lead_and_nowhere_else(design: Design, phases: bool) -> None:
+    scope = Scope(design, roles=(DAVE,), ttls=(10,), stock=True, phases=phases)
+    gone: dict[tuple[Situation, Step], list[tuple[Situation, Result, bool]]] = {}
+
+    def visit(seen: Transition, _: Reached) -> None:
+        after = Situation(seen.after, seen.left)
+        gone.setdefault((seen.situation, seen.step), []).append((after, seen.outcome, seen.changed))
+
+    explore(scope, promises=(), visit=visit)
+    for (before, step), ways in gone.items():
+        assert ways == [(to, told, to.cluster is not before.cluster) for to, told in take(design, before, step)]
+    assert {type(step) for _, step in gone} >= (
+        {NextPhase, Cancel, Lose, Restart} if phases and design is not STOCK else {Restart}
+    )
+
+
+BEFORE_A_PHASE = {
+    "take start point": {"absent"},
+    "publish start": {"absent", "active"},
+    "end backup": {"active"},
+    "publish stop": {"stopped"},
+    "release": {"active", "absent"},
+}
+"""Where an operation is cut off, and what that may leave of the backup."""
+
+
+def test_what_is_cut_off_before_its_last_phase_may_have_come_to_its_end() -> None:
+    """... and a stop must have: core knows nothing of the backup any more. Elsewhere nothing is left."""
+    scope = Scope(SHARED, roles=(DAVE,), ttls=(None,), sessions=1, phases=True)
+    left: dict[tuple[type, str], set[str]] = {}
+
+    def visit(seen: Transition, _: Reached) -> None:
+        if isinstance(seen.operation, CutOff) and not seen.before.places():
+            (pending,) = seen.situation.busy()
+            backup = seen.after.backup("a")
+            found = left.setdefault((type(seen.operation), words(pending)), set())
+            found.add("absent" if backup is None else backup.state.value)
+
+    explore(scope, promises=(), visit=visit)
+    assert left == {(kind, phase): then for kind in (Cancel, Lose) for phase, then in BEFORE_A_PHASE.items()}
 
 
 def test_an_exploration_that_is_ended_early_says_so() -> None:

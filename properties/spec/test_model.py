@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.design import CATALOG, DESIGNS, DURABLE, SHARED, STOCK, THREAD, Design, OnRestart, StopPolicy
-from model.explore import Parents, concrete, explore, history, operations_of
+from model.explore import Reached, concrete, explore, history, operations_of
 from model.normal import normal, points_of
 from model.numbers import StartPoint, Time
 from model.operations import (
@@ -114,9 +114,9 @@ def test_explore_counts_what_it_visits_and_tells_the_way_there() -> None:
     ways: dict[Situation, tuple[Situation, ...]] = {}
     visits = []
 
-    def visit(transition: Transition, parents: Parents) -> None:
+    def visit(transition: Transition, reached: Reached) -> None:
         visits.append(transition.outcome)
-        ways.setdefault(transition.situation, history(parents, transition.situation))
+        ways.setdefault(transition.situation, history(reached, transition.situation))
 
     found = explore(scope, promises=(), visit=visit)
     assert (found.transitions, found.states) == (len(visits), len(ways))

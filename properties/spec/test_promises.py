@@ -24,7 +24,7 @@ from model.design import (
     Settings,
     StopPolicy,
 )
-from model.explore import Parents, explore, operations_of
+from model.explore import Reached, explore, operations_of
 from model.interleave import Run, interleavings
 from model.numbers import StartPoint
 from model.operations import (
@@ -46,7 +46,7 @@ from model.outcomes import Ok, StopRow
 from model.promises import PROMISES, Transition
 from model.scope import ALICE, DAVE, OVERLAPPING, SCOPES, Scope, scope_of
 from model.state import ACTIVE, LOST, STARTING, STOPPED, Backup, BackupState, Cluster, Session, initial
-from model.transition import Pending, Steps, run
+from model.transition import Pending, Steps, end_backup, publish_stop, run
 
 
 @pytest.mark.parametrize("scope", ["settings", "stock", "owners", "restarts", *OVERLAPPING])
@@ -61,7 +61,7 @@ def test_what_is_preallocated_is_a_limit_whatever_the_setting() -> None:
     design = replace(SHARED_FIXED, settings=Settings(max_backups=1))
     full = []
 
-    def visit(found: Transition, _: Parents) -> None:
+    def visit(found: Transition, _: Reached) -> None:
         since_start = found.before.room.max_backups
         assert since_start is not None
         if not isinstance(found.operation, Restart):
@@ -378,6 +378,13 @@ def give_up_halfway(cluster: Cluster, pending: Pending) -> Cluster:
     return cluster
 
 
+def give_up_what_has_ended(cluster: Cluster, pending: Pending) -> Cluster | None:
+    """What is cut off is undone, also if core has ended the backup."""
+    early = pending if pending.next_phase is not publish_stop else pending._replace(next_phase=end_backup)
+    after: Cluster | None = original["give_up"](cluster, early)
+    return after
+
+
 def give_up_without_core(cluster: Cluster, pending: Pending) -> Cluster | None:
     """What is cut off does not tell core."""
     after: Cluster | None = original["give_up"](cluster, pending)
@@ -394,7 +401,8 @@ def reserve_beside_starts(design: Design, cluster: Cluster, start: Start) -> Ste
 
 
 MUTANTS_AMID: dict[str, tuple[str, str, Callable[..., object]]] = {
-    "what is cut off stays": ("a_cut_leaves_no_trace", "give_up", give_up_halfway),
+    "what is cut off stays": ("a_cut_is_all_or_nothing", "give_up", give_up_halfway),
+    "what has ended is undone": ("a_cut_is_all_or_nothing", "give_up", give_up_what_has_ended),
     "a cut stop stays for ever": ("nothing_is_open_for_ever", "give_up", give_up_halfway),
     "a cut start is not told to core": ("core_counts_what_runs", "give_up", give_up_without_core),
     "a start that is under way takes no room": ("limit_is_kept", "reserve", reserve_beside_starts),
