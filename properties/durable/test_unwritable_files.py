@@ -47,6 +47,8 @@ EARLIER = "SELECT shared_backup_clock_release()"
 PATIENCE = 30.0
 MANY = 300
 """More than the reaper deals with at a time."""
+SOME, FAR_MORE = 20, 800
+"""More than it deals with in all the rounds of a step of the clock, if it stops after what it has tried at once."""
 START_MANY = (
     "SELECT count(*) FROM generate_series(1, %s) number,"
     " shared_backup_start('many ' || number, true, '1 hour') AS start"
@@ -294,6 +296,27 @@ def test_an_expiry_that_could_not_be_written_is_tried_again_by_itself(server: Cl
         assert [row[1] for row in session.execute(VIEW)] == ["expired"]
         for one in (session, timekeeper):
             one.close()
+
+
+def test_some_that_can_be_neither_written_nor_forgotten_hold_up_no_other(server: Cluster, tally: Tally) -> None:
+    """All others expire in one round, however many it takes to deal with them."""
+    with tally.example():
+        session = resumed(server)
+        session.execute(FREEZE)
+        session.execute(START_MANY, (FAR_MORE,))
+        blocked = state_files(server)[:SOME]
+        for file in blocked:
+            file.unlink()
+            file.mkdir()
+        session.execute(LATER)
+        assert [row[1] for row in session.execute(REAPER)] == [SOME], "live backups, beside those that cannot expire"
+        for file in blocked:
+            file.rmdir()
+        session.execute(LATER)
+        assert [row[1] for row in session.execute(REAPER)] == [0]
+        assert not counted(server, session), "core counts a backup that has expired"
+        session.close()
+        tally.steps += 2
 
 
 def test_many_that_can_be_neither_written_nor_forgotten_let_the_reaper_rest(server: Cluster, tally: Tally) -> None:
