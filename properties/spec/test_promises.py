@@ -400,7 +400,18 @@ def reserve_beside_starts(design: Design, cluster: Cluster, start: Start) -> Ste
     return ((after._replace(settings=settings), result),)
 
 
+def give_up_results(cluster: Cluster, pending: Pending) -> Cluster | None:
+    """What is cut off takes all results along."""
+    after: Cluster | None = original["give_up"](cluster, pending)
+    return after and after.with_backups(tuple([(label, b) for label, b in after.backups if b.state is not STOPPED]))
+
+
 MUTANTS_AMID: dict[str, tuple[str, str, Callable[..., object]]] = {
+    "what is cut off takes results along that there is room for": (
+        "a_cut_is_all_or_nothing",
+        "give_up",
+        give_up_results,
+    ),
     "what is cut off stays": ("a_cut_is_all_or_nothing", "give_up", give_up_halfway),
     "what has ended is undone": ("a_cut_is_all_or_nothing", "give_up", give_up_what_has_ended),
     "a cut stop stays for ever": ("nothing_is_open_for_ever", "give_up", give_up_halfway),
@@ -470,10 +481,14 @@ def test_a_mutant_breaks_its_promise(monkeypatch: pytest.MonkeyPatch, mutant: st
     assert name in explore(scope, promises=(promise,)).broken
 
 
+ROOM = 5
+"""Results that may be remembered: more than there ever are."""
+
+
 @pytest.mark.parametrize("mutant", MUTANTS_AMID)
 def test_a_mutant_breaks_its_promise_where_operations_overlap(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
     name, function, replacement = MUTANTS_AMID[mutant]
-    scope = replace(scope_of("overlapping", DURABLE), limits=(None, 1))
+    scope = replace(scope_of("overlapping", DURABLE), limits=(None, 1), results=(1, ROOM))
     assert name not in broken_without_a_mutant(scope)
     plant(monkeypatch, function, replacement)
     assert name in explore(scope, promises=(PROMISED[name],)).broken
