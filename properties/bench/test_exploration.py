@@ -273,11 +273,11 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_without_mypyc_one_sentence_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("properties.exploration.compiled.COMPILER", "no-such-compiler")
     assert main(["--compiled", "--results", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
+    assert capfd.readouterr().err == "There is no mypyc to compile the model with: pip install 'mypy[mypyc]'.\n"
     assert not list(tmp_path.iterdir())
 
 
