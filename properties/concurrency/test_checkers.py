@@ -19,7 +19,7 @@ from properties.concurrency.recorded import Recorded, read
 from properties.concurrency.simulation import DESIGN, busy, completed, connected, corrupted, other_outcomes
 from properties.recording.tally import Tally
 
-SEEDS = {"dev": 100, "gate": 400, "nightly": 20_000}
+SEEDS = {"dev": 100, "gate": 250, "nightly": 20_000}
 """How many seeds are looked at, by profile: always the same ones, from zero."""
 SESSIONS = (2, 3, 4, 5, 6, 8, 16)
 BUDGET = 500

@@ -94,9 +94,14 @@ WALKED = {
 @cache
 def explored(name: str) -> frozenset[Cluster]:
     """Every state that explore finds in one of those scopes."""
-    reached = {start_of(WALKED[name])}
-    explore(WALKED[name], promises=(), visit=lambda t, _: reached.add(normal(t.after)))
-    return frozenset(reached)
+    situations: list[Situation] = []
+
+    def visit(_: Transition, reached: Reached) -> None:
+        nonlocal situations
+        situations = reached.situations
+
+    explore(WALKED[name], promises=(), visit=visit)
+    return frozenset([situation.cluster for situation in situations])
 
 
 @given(st.data(), st.sampled_from(list(WALKED)))
