@@ -1,6 +1,7 @@
 """The mark that core removes at a start without the extension is gone for good before any WAL is written: a power cut
 cannot bring it back together with what that start has written. Nor can one take away what a start with it has left."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -8,15 +9,18 @@ import pytest
 
 from harness.building.build import Build
 from harness.faults.traced import Call, has_strace, traced_start
+from harness.machine.processes import titled
 from harness.machine.scratch import temporary_folder
 from harness.restore.workload import transfers
 from harness.server.durable import configured, resumed
+from harness.server.node import leave_signal
 from properties.durable.lockstep import Fall, durable_server
-from properties.durable.losses import MARK
+from properties.durable.losses import MARK, open_server
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
+PATIENCE = 30.0  # seconds
 FOREIGN = {"shared_preload_libraries": "", "fsync": "on"}
 
 
@@ -80,4 +84,23 @@ def test_a_start_with_the_extension_leaves_the_mark_anew_for_good_when_it_has_be
         assert removed < by_others[0], "one leaves the mark before core has removed it, and will not do so again"
         server.start()
         resumed(server).close()
+        tally.steps += 1
+
+
+def test_a_shutdown_does_not_wait_for_the_process_that_leaves_the_mark(instrumented: Build, tally: Tally) -> None:
+    """It waits itself until core has removed the mark, which it has not while it waits for the archive."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        resumed(server).close()
+        server.stop()
+        hold = server.folder / "hold"
+        hold.touch()
+        leave_signal(server.data_dir, "standby.signal", server.user)
+        waiting = lambda: bool(titled(server.pid or 0, "postgres: shared_backup mark"))  # noqa: E731
+        with configured(server, {"restore_command": f"while [ -e {hold} ]; do sleep 0.05; done; false"}):
+            server.launch()
+            server.wait_until(waiting, PATIENCE, "the process that leaves the mark")
+            assert (server.data_dir / MARK).is_dir()
+            server.stop()
+        hold.unlink()
         tally.steps += 1

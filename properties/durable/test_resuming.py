@@ -12,8 +12,9 @@ from harness.building.build import Build
 from harness.machine.processes import wait_gone
 from harness.restore.workload import big_update
 from harness.server.cluster import Cluster
-from harness.server.durable import STATE_DIR, resumed
-from harness.server.injection_points import HOLDER, PATIENCE, InjectionPoints
+from harness.server.durable import BUSY, STATE_DIR, resumed
+from harness.server.injection_points import HOLDER, PATIENCE, RESUMING, InjectionPoints
+from harness.server.session import SqlError
 from model.operations import Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, durable_server
 from properties.durable.losses import CALLS, START, check_released, counted, open_server
@@ -110,6 +111,31 @@ def test_core_is_held_once_however_many_workers_were_sent_to_do_so(
         session.execute(CALLS["stop"])
         check_released(server, session)
         session.close()
+        tally.steps += 1
+
+
+@pytest.mark.parametrize("point", RESUMING)
+def test_nobody_sees_a_backup_before_all_are_back(instrumented: Build, tally: Tally, point: str) -> None:
+    """Who looks too early might take what is not there yet for gone."""
+    with tally.example(), ExitStack() as stack:
+        server = open_server(instrumented, stack)
+        session = resumed(server)
+        session.execute(START, (None,))
+        points = InjectionPoints(session)
+        points.attach(point)
+        session.execute("SELECT shared_backup_injection_points_keep()")
+        session.close()
+        server.restart("fast")
+        session = server.connect()
+        points = InjectionPoints(session)
+        assert points.arrived(point)
+        for call in ("SELECT FROM shared_backups", *CALLS.values()):
+            with pytest.raises(SqlError) as refusal:
+                session.execute(call)
+            assert refusal.value.sqlstate == BUSY, f"{call}: {refusal.value}"
+        points.detach()
+        session.close()
+        resumed(server).close()
         tally.steps += 1
 
 

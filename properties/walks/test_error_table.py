@@ -8,6 +8,7 @@ the rows, and what the messages say.
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,6 +17,7 @@ import pytest
 from harness.building.build import Build
 from harness.clients.client import Client
 from harness.clients.implementation import SHARED
+from harness.machine.processes import stopped
 from harness.server.changes import changed
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.node import leave_signal
@@ -124,6 +126,31 @@ def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> No
             assert "max_worker_processes" in (error.hint or "")
         assert session.execute(LIST) == []
         session.close()
+
+
+def test_a_start_waits_a_second_for_a_background_worker(instrumented: Build) -> None:
+    """Others come and go; it is refused no earlier."""
+    with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": "1"}) as narrow:
+        session = narrow.connect()
+        session.execute("CREATE EXTENSION shared_backup")
+        began = time.monotonic()
+        refusal(session, START, "53000", "background worker")
+            assert time.monotonic() - began > 0.9, "it has not waited"
+        session.close()
+
+
+def test_a_start_beyond_the_limit_leaves_nothing_that_the_next_one_waits_for(admin: Session, cluster: Cluster) -> None:
+    """... until the reaper comes, which here does not."""
+    caller = cluster.connect()
+    with changed(cluster, {"shared_backup.max_backups": "1"}):
+        admin.execute("SELECT shared_backup_start('other', true)")
+        refusal(admin, START, "53400", "too many")
+        ((reaper,),) = admin.execute("SELECT pid FROM shared_backup_reaper()")
+        with stopped(reaper):
+            admin.execute("SELECT shared_backup_abort('other')")
+            caller.submit(START).result(PATIENCE)
+        admin.execute(ABORT)
+    caller.close()
 
 
 # The arguments
