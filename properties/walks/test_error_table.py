@@ -135,7 +135,7 @@ def test_a_start_waits_a_second_for_a_background_worker(instrumented: Build) -> 
         session.execute("CREATE EXTENSION shared_backup")
         began = time.monotonic()
         refusal(session, START, "53000", "background worker")
-            assert time.monotonic() - began > 0.9, "it has not waited"
+        assert time.monotonic() - began > 0.9, "it has not waited"
         session.close()
 
 
