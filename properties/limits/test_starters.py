@@ -29,6 +29,11 @@ NO_ROOM, TERMINATED = "53000", "57P01"
 DEFAULT = 2
 """What shared_backup.max_starters is unless it is set."""
 
+PLACES = (
+    "SELECT sum(setting::int)::int FROM pg_settings WHERE name IN"
+    " ('max_connections', 'max_worker_processes', 'max_wal_senders', 'autovacuum_max_workers')"
+)
+"""Backends, but for a few."""
 WORKERS = "8"
 """PostgreSQL's default, of which core's launcher and our reaper have two."""
 OTHERS = 2
@@ -261,6 +266,23 @@ def test_a_start_that_ends_while_it_waits_leaves_no_trace(
     points.detach()
     finish(calls)
     session.close()
+
+
+def test_places_in_the_queue_are_given_back_however_many_were_cancelled_there(
+    server: Cluster, user: Session, points: InjectionPoints
+) -> None:
+    """There are as many as the server may have backends."""
+    ((places,),) = user.execute(PLACES)
+    with starters(server, 1):
+        calls, caller = submit_held(server, points, ("held",)), server.connect()
+        caller.execute("SET statement_timeout = '3ms'")
+        for _ in range(2 * places):
+            with pytest.raises(SqlError, match=CANCELLED):
+                caller.execute(START, ("cancelled", FAST))
+        calls.append(submit_waiting(server, points, "next"))
+        points.detach()
+        finish(calls)
+        caller.close()
 
 
 def test_a_turn_that_nobody_takes_is_passed_on(server: Cluster, user: Session, points: InjectionPoints) -> None:
