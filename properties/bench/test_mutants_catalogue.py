@@ -1,5 +1,6 @@
 """The catalogue of mutants: what is kept is in order, what is not in its form is refused, and what is tried first."""
 
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def test_every_patch_applies_to_the_tree() -> None:
         except StaleError as error:
             stale[one.name] = str(error)
     assert stale == {}
+
+
+def test_no_mutant_is_another_s_twin(tmp_path: Path) -> None:
+    made: dict[tuple[str, ...], list[str]] = {}
+    for number, one in enumerate(handwritten(HERE / PATCHES)):
+        tree = tmp_path / str(number)
+        for file in one.files:
+            (tree / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / file, tree / file)
+        apply(one.diff, tree)
+        changed = (f"{file}\n{(tree / file).read_text(encoding='utf-8')}" for file in sorted(one.files))
+        made.setdefault(tuple(changed), []).append(one.name)
+    assert [names for names in made.values() if len(names) > 1] == []
 
 
 def test_what_is_tried_first_is_there() -> None:
