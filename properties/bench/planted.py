@@ -28,7 +28,7 @@ from properties.support.lockstep import ROLES, SESSIONS
 PATIENCE = 60  # seconds for psql or the isolation tester
 
 
-BEYOND_THE_LIMIT = "registry/limit-admits-one-more"
+BEYOND_THE_LIMIT = "errors/limit-plus-one"
 """The mutant that lets one backup more begin than the limit allows."""
 
 
