@@ -62,8 +62,7 @@ static const Point points[] = {
 	{"start-reserved", true},	/* session: the label is STARTING */
 	{"start-requested", true},	/* session: the request is in a slot */
 	{"start-looked", true},		/* session: its worker is not done yet */
-	{"starter-started", true},	/* worker: it has yet to look for a request */
-	{"starter-looked", true},	/* worker: there is none yet */
+	{"starter-looked", true},	/* worker: there is no request yet */
 	{"start-taken", true},		/* worker: it has the request */
 	{"start-point-taken", true},	/* worker: core has started the backup */
 	{"start-published", false}, /* worker: the backup is ACTIVE */

@@ -943,7 +943,6 @@ AwaitRequest(void)
 	StarterSlot *slot = work.slot;
 
 	Rehearse();
-	SHARED_BACKUP_POINT("starter-started", NULL);
 
 	for (;;)
 	{

@@ -26,8 +26,8 @@ ABORTING = ("abort-claimed", "abort-released")
 EXPIRING = ("reaper-expiring", "reaper-expired")
 CHECKED = ("start-checked", "backup-found")
 """Where an operation has looked at what there is, and has not begun: see properties/concurrency/test_looked_at.py."""
-LOOKED = ("reaper-looked", "start-looked", "starter-started", "starter-looked")
-"""Where somebody has looked, or is about to: the reaper at all backups, a start at its worker, that for a request."""
+LOOKED = ("reaper-looked", "start-looked", "starter-looked")
+"""Where somebody has looked: the reaper at all backups, a start at its worker, a worker for a request."""
 DOOMED = "result-doomed"
 """Where a result is to be forgotten, and may be replaced first: see properties/limits/test_results.py."""
 POINTS = (*STARTING, *STOPPING, *ABORTING, *EXPIRING)
@@ -37,6 +37,7 @@ HOLDER = "holder-started"
 RESUMING = ("resume-begun", "resume-held", "resume-decided", "resume-done")
 DURABLE_POINTS = (*WRITING, HOLDER, *RESUMING)
 """Points that only a server with durable backups comes to."""
+ALL_POINTS = (*CHECKED, *LOOKED, DOOMED, *POINTS, *DURABLE_POINTS)
 
 
 class Attached(NamedTuple):

@@ -11,11 +11,8 @@ from harness.clients.client import Client
 from harness.server.cluster import Cluster
 from harness.server.injection_points import (
     ABORTING,
-    CHECKED,
-    DOOMED,
-    DURABLE_POINTS,
+    ALL_POINTS,
     EXPIRING,
-    LOOKED,
     POINTS,
     STARTING,
     STOPPING,
@@ -104,13 +101,13 @@ def expect(points: InjectionPoints, states: list[str]) -> None:
 
 
 def test_the_tests_know_every_point(points: InjectionPoints) -> None:
-    assert sorted(points.names()) == sorted((*CHECKED, *LOOKED, DOOMED, *POINTS, *DURABLE_POINTS))
+    assert sorted(points.names()) == sorted(ALL_POINTS)
 
 
 def test_the_release_flavour_has_no_points(points: InjectionPoints, release: Build, instrumented: Build) -> None:
     """Neither code nor names."""
     inside = {build: (build.stage / "lib" / "shared_backup.so").read_bytes() for build in (release, instrumented)}
-    for name in (*CHECKED, *LOOKED, DOOMED, *POINTS, *DURABLE_POINTS, "PointReached"):
+    for name in (*ALL_POINTS, "PointReached"):
         assert name.encode() in inside[instrumented], f"the instrumented flavour has no {name}"
         assert name.encode() not in inside[release], f"the release flavour has {name}"
     nm = ["nm", "--defined-only", str(release.stage / "lib" / "shared_backup.so")]  # what it calls is not its own
