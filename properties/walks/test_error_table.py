@@ -25,6 +25,7 @@ from harness.server.probes import forced_full_page_writes
 from harness.server.replay import await_restartpoint
 from harness.server.session import Pending, Session, SqlError
 from properties.support.servers import PROBED
+from properties.walks.message_style import is_message, is_sentence
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 PATIENCE = 30.0
@@ -67,11 +68,8 @@ def refusal(session: Session, sql: str, sqlstate: str, says: str) -> SqlError:
 
 
 def in_style(error: SqlError) -> bool:
-    """PostgreSQL's style: a message without a capital (but for acronyms) or a full stop; detail and hint sentences."""
-    said = [text for text in (error.detail, error.hint) if text]
-    capital = error.message[:1].isupper() and not error.message[:2].isupper()
-    sentences = all((text[0].isupper() or text[0] == '"') and text.endswith(".") for text in said)
-    return not capital and not error.message.endswith(".") and sentences
+    """Are its message, its detail and its hint in PostgreSQL's style?"""
+    return is_message(error.message) and all(is_sentence(text) for text in (error.detail, error.hint) if text)
 
 
 def helps(error: SqlError) -> bool:
