@@ -14,7 +14,7 @@ from harness.restore.workload import big_update
 from harness.server.cluster import Cluster
 from harness.server.durable import BUSY, STATE_DIR, resumed
 from harness.server.injection_points import HOLDER, PATIENCE, RESUMING, InjectionPoints
-from harness.server.session import SqlError
+from harness.server.session import Session, SqlError
 from model.operations import Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, durable_server
 from properties.durable.losses import CALLS, START, check_released, counted, open_server
@@ -50,6 +50,17 @@ def test_a_shutdown_does_not_wait_until_a_gap_has_been_read(instrumented: Build,
         assert backups.stop("a").restorable
 
 
+def restarted_to(server: Cluster, session: Session, point: str, action: str = "wait") -> InjectionPoints:
+    """Restarts a server, and holds whoever comes to the point then; what was attached already stays so."""
+    InjectionPoints(session).attach(point, action=action)
+    session.execute("SELECT shared_backup_injection_points_keep()")
+    session.close()
+    server.restart("fast")
+    points = InjectionPoints(server.connect())
+    assert points.arrived(point)
+    return points
+
+
 @pytest.mark.parametrize("left", [START, f"{START.replace('%s', 'NULL')}; {CALLS['stop']}"], ids=["active", "stopped"])
 def test_a_reaper_that_is_told_to_end_before_it_has_decided_is_replaced(
     instrumented: Build, tally: Tally, left: str
@@ -61,13 +72,7 @@ def test_a_reaper_that_is_told_to_end_before_it_has_decided_is_replaced(
         for statement in left.split(";"):
             session.execute(statement, (None,) if "%s" in statement else None)
         before = session.execute("SELECT label, state FROM shared_backups")
-        points = InjectionPoints(session)
-        points.attach(BEGUN, action="hold")
-        session.execute("SELECT shared_backup_injection_points_keep()")
-        session.close()
-        server.restart("fast")
-        points = InjectionPoints(server.connect())
-        assert points.arrived(BEGUN)
+        points = restarted_to(server, session, BEGUN, action="hold")
         (reaper,) = points.waiting(BEGUN)
         os.kill(reaper, signal.SIGTERM)
         points.session.close()
@@ -86,21 +91,14 @@ def test_core_is_held_once_however_many_workers_were_sent_to_do_so(
         server = open_server(instrumented, stack, **LONG_GAP)
         session = resumed(server)
         session.execute(START, (None,))
-        points = InjectionPoints(session)
-        points.attach(BEGUN)
-        points.attach(HOLDER, action="hold")
-        session.execute("SELECT shared_backup_injection_points_keep()")
-        session.close()
-        server.restart("fast")
-        session = server.connect()
-        points = InjectionPoints(session)
-        assert points.arrived(BEGUN)
+        InjectionPoints(session).attach(HOLDER, action="hold")
+        points = restarted_to(server, session, BEGUN)
         (reaper,) = points.waiting(BEGUN)
         points.detach(BEGUN)
         assert points.arrived(HOLDER)
         (slow,) = points.waiting(HOLDER)
         os.kill(reaper, signal.SIGINT)
-        session.close()
+        points.session.close()
         session = resumed(server)
         if late == "goes on":
             InjectionPoints(session).detach(HOLDER)
@@ -121,20 +119,13 @@ def test_nobody_sees_a_backup_before_all_are_back(instrumented: Build, tally: Ta
         server = open_server(instrumented, stack)
         session = resumed(server)
         session.execute(START, (None,))
-        points = InjectionPoints(session)
-        points.attach(point)
-        session.execute("SELECT shared_backup_injection_points_keep()")
-        session.close()
-        server.restart("fast")
-        session = server.connect()
-        points = InjectionPoints(session)
-        assert points.arrived(point)
+        points = restarted_to(server, session, point)
         for call in ("SELECT FROM shared_backups", *CALLS.values()):
             with pytest.raises(SqlError) as refusal:
-                session.execute(call)
+                points.session.execute(call)
             assert refusal.value.sqlstate == BUSY, f"{call}: {refusal.value}"
         points.detach()
-        session.close()
+        points.session.close()
         resumed(server).close()
         tally.steps += 1
 

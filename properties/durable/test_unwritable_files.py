@@ -14,7 +14,7 @@ from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, configured, fill, resumed, state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import forced_full_page_writes, set_full_page_writes
-from harness.server.session import Row, Session, SqlError
+from harness.server.session import Pending, Row, Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
 from properties.durable.lockstep import LONG_GAP, DurableLockstep, Fall
 from properties.durable.losses import (
@@ -176,16 +176,22 @@ def test_a_change_that_cannot_be_written_does_not_take_place(server: Cluster, ta
         session.close()
 
 
+def held_when_core_has_ended(session: Session, caller: Session) -> tuple[InjectionPoints, Pending]:
+    """A stop of the caller's, whose result is yet to be written, and the points through the other session."""
+    points = InjectionPoints(session)
+    session.execute(START)
+    points.attach("stop-core-ended")
+    stop = caller.submit(STOP)
+    assert points.arrived("stop-core-ended")
+    return points, stop
+
+
 @pytest.mark.parametrize("point", ["file-written", "file-flushed"])
 def test_an_error_in_the_writing_of_a_result_holds_up_nobody(server: Cluster, tally: Tally, point: str) -> None:
     """It is another than that there is no space. Core has ended the backup by then, so that is gone."""
     with tally.example():
         session, caller = resumed(server), server.connect()
-        points = InjectionPoints(session)
-        session.execute(START)
-        points.attach("stop-core-ended")
-        stop = caller.submit(STOP)
-        assert points.arrived("stop-core-ended")
+        points, stop = held_when_core_has_ended(session, caller)
         points.attach(point, action="error")
         points.detach("stop-core-ended")
         with pytest.raises(SqlError) as failed:
@@ -206,11 +212,7 @@ def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Ta
     """Core has ended the backup when that turns out. Whoever asks again gets the result, when it can be kept."""
     with tally.example():
         session, caller = resumed(server), server.connect()
-        points = InjectionPoints(session)
-        session.execute(START)
-        points.attach("stop-core-ended")
-        stop = caller.submit(STOP)
-        assert points.arrived("stop-core-ended")
+        points, stop = held_when_core_has_ended(session, caller)
         with read_only(server):
             points.detach()
             with pytest.raises(SqlError) as refusal:

@@ -203,6 +203,7 @@ def test_a_warm_worker_needs_no_memory_until_there_is_a_request(tight: Tight, ta
         tally.steps += 1
 
 
+NO_LIMIT = {"shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
 RESULTS = 900
 LONG = "l" * 1000
 """Results with such labels need several segments of shared memory."""
@@ -228,8 +229,7 @@ def limit_address_space(cluster: Cluster, pid: int) -> None:
 @pytest.mark.usefixtures("instruments", "result_limits")
 def test_a_stop_that_cannot_reach_the_other_results_holds_up_nobody(instrumented: Build, tally: Tally) -> None:
     """It finds that when core has ended its backup already; whether or not it succeeds, all others go on."""
-    settings = {**server_settings(SHARED), "shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
-    with open_cluster(instrumented, settings=settings) as cluster, tally.example():
+    with open_cluster(instrumented, settings={**server_settings(SHARED), **NO_LIMIT}) as cluster, tally.example():
         tight, caller = Tight(cluster), cluster.connect()
         assert tight.start("x") is None
         tight.admin.execute(STOP_MANY)
@@ -271,8 +271,7 @@ def test_a_reaper_that_cannot_reach_all_backups_has_core_released_from_those_tha
     instrumented: Build, tally: Tally
 ) -> None:
     """It finds that when some have expired already; the next reaper has memory, and does the rest."""
-    settings = {**server_settings(SHARED), "shared_backup.max_results": "-1", "shared_backup.max_results_size": "-1"}
-    with open_cluster(instrumented, settings=settings) as cluster, tally.example():
+    with open_cluster(instrumented, settings={**server_settings(SHARED), **NO_LIMIT}) as cluster, tally.example():
         tight = Tight(cluster)
         tight.admin.execute(START_MANY, (1, WITHIN_REACH))
         tight.admin.execute("SELECT shared_backup_reaper_settle()")

@@ -105,6 +105,12 @@ def seen(session: Session) -> list[tuple[str, str | None]]:
     return session.execute("SELECT state, label FROM shared_backup_starters ORDER BY label NULLS FIRST")
 
 
+def warm(server: Cluster, session: Session) -> int:
+    """Waits until there is a warm worker and nobody else, and returns its process number."""
+    server.wait_until(lambda: seen(session) == [("warm", None)], PATIENCE, "a warm worker")
+    return int(session.execute("SELECT warm_pid FROM shared_backup_starter()")[0][0])
+
+
 def running(session: Session) -> list[str]:
     """The labels that starters are at work on."""
     return [label for state, label in seen(session) if state == "running" and label is not None]
@@ -209,8 +215,7 @@ def test_a_fast_start_hurries_a_slow_one_that_asks_for_its_checkpoint_later(
 
 def test_a_fast_start_hurries_a_slow_one_whose_worker_has_yet_to_take_it(server: Cluster, user: Session) -> None:
     with starters(server, 1):
-        server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "a warm worker")
-        ((pid,),) = user.execute("SELECT warm_pid FROM shared_backup_starter()")
+        pid = warm(server, user)
         dirty_all_pages(user)
         with stopped(pid):
             slow = submit(server, "slow", SLOW)
@@ -388,8 +393,7 @@ def test_a_start_whose_worker_finds_no_library_says_so(server: Cluster, user: Se
     """As when the package was removed while the server runs: there is nobody to take the request."""
     caller = server.connect()
     caller.execute(START, ("before", FAST))
-    server.wait_until(lambda: seen(user) == [("warm", None)], PATIENCE, "a warm worker")
-    ((pid,),) = user.execute("SELECT warm_pid FROM shared_backup_starter()")
+    pid = warm(server, user)
     with changed(server, {"dynamic_library_path": "/nowhere"}):
         os.kill(pid, signal.SIGTERM)
         server.wait_until(lambda: ("warm", None) not in seen(user), PATIENCE, "the warm worker to end")
