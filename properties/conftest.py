@@ -50,7 +50,7 @@ from properties.support.servers import (  # noqa: F401
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    remember(item.config.getoption("--profile"), item.nodeid)
+    remember(item)
     logs.mark()
 
 

@@ -1,5 +1,6 @@
 """The simulation as work for workers: a task for each chunk of each point of a sweep."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,11 +87,12 @@ def simulate_all(
 
     ``ended`` is told how many chunks have ended, and of how many.
     """
-    tasks = [Task(point, one, chunk) for point, one in enumerate(fleets) for chunk in chunks(one.parameters)]
-    ended(0, len(tasks))
+    tasks = deque(Task(point, one, chunk) for point, one in enumerate(fleets) for chunk in chunks(one.parameters))
+    of = len(tasks)
+    ended(0, of)
     with workers(number, scheduler) as client:
         for done, (task, result) in enumerate(each_as_it_ends(client, simulate, tasks), 1):
             if isinstance(result, Exception):
                 raise SetupError(f"A worker could not simulate its chunk ({result!r}): look at that worker.")
             yield task.point, result
-            ended(done, len(tasks))
+            ended(done, of)

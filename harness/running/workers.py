@@ -1,16 +1,22 @@
 """Work on several cores or machines: the one place that knows Dask."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, Worker, as_completed, get_worker
+from distributed import Client, Future, LocalCluster, Worker, get_worker
+from distributed.client import ClosedClientError
 
 from harness.machine.postgres import SetupError
 
-__all__ = ["Client", "each_as_it_ends", "here", "listening", "on_each", "tell", "workers"]
+__all__ = ["Client", "LostError", "each_as_it_ends", "here", "listening", "on_each", "renewing", "tell", "workers"]
 
 NEWS = "news"
 """The topic of what workers tell while they work."""
@@ -19,18 +25,25 @@ QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-
 LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
 """Those of Dask's that write to standard error, in the middle of what a program says: what matters is raised too."""
 REACHED_WITHIN = 5  # seconds, for a scheduler that is told by its address
+COME_BACK_WITHIN = 120.0
+"""Seconds without any worker, or without the scheduler, after which work is given up."""
+GONE = (OSError, TimeoutError, RuntimeError, AttributeError)
+"""What a client raises without a scheduler; the last two, when it has given up."""
+LOOK = 1.0  # seconds between looks at whether there are workers
+PATIENCE = 90.0  # seconds for a worker to answer
 
 
 @contextmanager
-def workers(number: int, scheduler: str | None = None) -> Iterator[Client]:
+def workers(number: int, scheduler: str | None = None, patience: float = COME_BACK_WITHIN) -> Iterator[Client]:
     """A client of that many workers in this process, or of those that a scheduler has; raises SetupError.
 
-    Workers of this process are threads: what takes time is meant to have a process of its own.
+    Workers of this process are threads: what takes time is meant to have a process of its own. A scheduler that is lost
+    may come back within so many seconds.
     """
     for name in LOGS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler:
-        with reached(scheduler) as client:
+        with reached(scheduler, patience) as client:
             yield client
         return
     with (
@@ -48,10 +61,11 @@ def workers(number: int, scheduler: str | None = None) -> Iterator[Client]:
 
 
 @contextmanager
-def reached(scheduler: str) -> Iterator[Client]:
+def reached(scheduler: str, patience: float) -> Iterator[Client]:
     """A client of a scheduler elsewhere."""
     try:
-        client = Client(scheduler, timeout=REACHED_WITHIN)
+        Client(scheduler, timeout=REACHED_WITHIN).close()
+        client = Client(scheduler, timeout=patience)
     except (OSError, ValueError) as error:
         raise SetupError(
             f"There is no scheduler at {scheduler} ({error}): start one with 'dask scheduler', "
@@ -63,44 +77,107 @@ def reached(scheduler: str) -> Iterator[Client]:
         yield client
 
 
+class LostError(Exception):
+    """Work was given up, because nobody was left to do it."""
+
+
 def each_as_it_ends(
-    client: Client, work: Callable[[Any], Any], tasks: Sequence[Any], tries: int = 2
+    client: Client, work: Callable[[Any], Any], waiting: deque[Any], tries: int = 2, patience: float = COME_BACK_WITHIN
 ) -> Iterator[tuple[Any, Any]]:
-    """Has the workers do all tasks, each one at a time; gives each task with its result, or with the last exception.
+    """Has the workers do what is waiting, each one at a time; gives each task with its result, or with an exception.
 
-    What fails is tried again, up to so many times, on another worker if there is one.
+    What fails is tried again, up to so many times, on another worker if there is one. More tasks may be added while
+    this goes on. If the scheduler or all workers are lost, it waits so long (seconds) for some to come back, and gives
+    up then.
     """
-    waiting = list(reversed(tasks))
-    tried: dict[Future[Any], tuple[Any, int]] = {}
-    ended = as_completed([])
+    again: deque[tuple[Any, int, str | None]] = deque()  # with how often it was tried, and the worker that it failed on
+    under_way: dict[Future[Any], tuple[Any, int]] = {}
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
-    def submit(task: Any, number: int, but: str | None = None) -> None:
-        others = [one for one in client.scheduler_info()["workers"] if one != but]
-        future = client.submit(work, task, pure=False, workers=others if but and others else None)
-        tried[future] = task, number
-        ended.add(future)
+    def submit(task: Any, number: int, but: str | None) -> None:
+        others = [one for one in room(client) if one != but] if but else []
+        future = client.submit(work, task, pure=False, workers=others or None, allow_other_workers=bool(others))
+        under_way[future] = task, number
+        future.add_done_callback(ended.put)
 
-    while waiting or tried:
-        while waiting and len(tried) < sum(client.ncores().values()):
-            submit(waiting.pop(), 1)
-        future = next(ended)
-        task, number = tried.pop(future)
-        error = future.exception() if future.status != "finished" else None
+    seen = time.monotonic()
+    while waiting or again or under_way:
+        while (waiting or again) and len(under_way) < sum(room(client).values()):
+            submit(*(again.popleft() if again else (waiting.popleft(), 1, None)))
+        try:
+            future = ended.get(timeout=LOOK)
+        except Empty:
+            if room(client):
+                seen = time.monotonic()
+            elif time.monotonic() - seen > patience:
+                break
+            continue
+        task, number = under_way.pop(future)
+        error = error_of(future)
         if error is None:
             yield task, future.result()
         elif number < tries:
-            submit(task, number + 1, but=getattr(error, "worker", None))
+            again.append((task, number + 1, getattr(error, "worker", None)))
         else:
             yield task, error
+    for task in [*(task for task, _number in under_way.values()), *(task for task, *_rest in again), *waiting]:
+        yield task, LostError(f"no worker was left, and none came back in {patience:.0f} s")
 
 
-def on_each(client: Client, function: Callable[[str, Any], Any], argument: Any) -> list[Any]:
-    """Calls a function on every worker, whatever that is doing, with the worker's address; returns what they return."""
+def error_of(future: "Future[Any]") -> BaseException | None:
+    """Why there is no result; None: there is one."""
+    if future.status == "finished":
+        return None
+    return future.exception() or LostError("the scheduler was lost")  # which cancels all
+
+
+def room(client: Client) -> dict[str, int]:
+    """How many tasks each worker that there is can do at once, by its address; empty while nobody can be reached."""
+    try:
+        return dict(client.ncores())
+    except GONE:
+        return {}
+
+
+def on_each(
+    client: Client, function: Callable[[str, Any], Any], argument: Any, patience: float = PATIENCE
+) -> dict[str, Any]:
+    """Calls a function on every worker, whatever that is doing, with the worker's address.
+
+    Returns, by the address, what they return, or the exception that they raise; if one of them does not answer for so
+    long (seconds), nothing.
+    """
 
     def call(dask_worker: Worker) -> Any:
         return function(dask_worker.address, argument)
 
-    return list(client.run(call).values())
+    answers: dict[str, Any] = {}
+
+    def ask() -> None:
+        with contextlib.suppress(*GONE):
+            answers.update(client.run(call, on_error="return"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience)
+    return dict(answers)
+
+
+@contextmanager
+def renewing(client: Client, renew: Callable[[str, Any], None], argument: Any, every: float) -> Iterator[None]:
+    """Within the block, ``renew`` is called on every worker each so many seconds, who knows then that it is wanted."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(every):
+            on_each(client, renew, argument, every)
+
+    renewer = threading.Thread(target=go_on, daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @contextmanager
@@ -110,7 +187,8 @@ def listening(client: Client, hear: Callable[[str, Any], None]) -> Iterator[None
     try:
         yield
     finally:
-        client.unsubscribe_topic(NEWS)
+        with contextlib.suppress(ClosedClientError):  # it has given up
+            client.unsubscribe_topic(NEWS)
 
 
 # On a worker

@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     """An error in the set-up or in the checker itself."""
     INTERRUPTED = "interrupted"
     """It did not come to its end, or never began."""
+    NOT_CHECKED = "not checked"
+    """What was to run it was lost, and lost again elsewhere."""
     NOT_RUN = "not run"
     """The campaign stopped at a failure before."""
 
@@ -188,6 +190,8 @@ class Property(Struct, frozen=True, kw_only=True):
     same_again: tuple[str, ...] = ()
     """Decorators with which Hypothesis tries again what failed: above the function with @given, or the class of a
     machine."""
+    part: int | None = None
+    """Which part of its examples did not hold, if they were drawn in parts: ``--seed`` and ``--part`` draw it again."""
     history: str | None = None
     """The file with an example's events, relative to the folder; null: none was kept."""
     timeline: str | None = None
@@ -197,6 +201,19 @@ class Property(Struct, frozen=True, kw_only=True):
     def bad(self) -> bool:
         """It does not hold, and was not left out either."""
         return self.verdict not in (Verdict.HOLDS, Verdict.SKIPPED, Verdict.NOT_RUN)
+
+
+class Shard(Struct, frozen=True, kw_only=True):
+    """Tests that a worker ran in one go."""
+
+    tests: tuple[str, ...]
+    """pytest's node ids."""
+    part: int = 1
+    """Which part of their examples."""
+    seconds: float
+    """With what was set up for it."""
+    set_up: float
+    """How many of these its process took to be ready, if it was begun for this shard."""
 
 
 class Hypothesis(Struct, frozen=True):
@@ -217,6 +234,12 @@ class Campaign(Run, frozen=True, kw_only=True):
     """dev, gate or nightly."""
     hypothesis: Hypothesis | None = None
     """Null: not known."""
+    seed: int | None = None
+    """Of the examples; null: they are always the same."""
+    workers: int = 1
+    """How many ran shards at once."""
+    shards: tuple[Shard, ...] = ()
+    """In the order in which they ended; none: all ran in one process."""
     properties: tuple[Property, ...]
     """In the order in which they ran."""
     coverage: Coverage

@@ -1,5 +1,6 @@
 """What a process of a campaign is given at a time: tests that belong together, the longest ones first."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +19,18 @@ class Shard(NamedTuple):
 
     tests: tuple[str, ...]
     """pytest's names of them."""
+    part: int = 1
+    """Which part of their examples is drawn."""
+    seed: int | None = None
+    """The campaign's, for what is drawn; None: the profile's examples are always the same."""
+
+    def seed_of(self, test: str) -> int | None:
+        """For what that test draws in that part."""
+        return None if self.seed is None else zlib.crc32(f"{self.seed} {self.part} {test}".encode())
+
+
+class Alive(NamedTuple):
+    """The process goes on: told now and then."""
 
 
 class Began(NamedTuple):
@@ -32,6 +45,8 @@ class Ended(NamedTuple):
     one: Property
     reports: list[dict[str, object]]
     """What pytest says of its set-up, call and clearing up, as data."""
+    drew: bool = False
+    """Did Hypothesis draw examples for it, so that another seed would look at others?"""
 
 
 class Counted(NamedTuple):

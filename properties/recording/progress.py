@@ -25,11 +25,21 @@ STYLES = {
     Verdict.FAILS: "bold red",
     Verdict.SKIPPED: "yellow",
     Verdict.CRASHED: "bold magenta",
+    Verdict.NOT_CHECKED: "bold magenta",
     Verdict.INTERRUPTED: "yellow",
     Verdict.NOT_RUN: "yellow",
 }
-BY_WEIGHT = (Verdict.SKIPPED, Verdict.HOLDS, Verdict.NOT_RUN, Verdict.INTERRUPTED, Verdict.CRASHED, Verdict.FAILS)
+BY_WEIGHT = (
+    Verdict.SKIPPED,
+    Verdict.HOLDS,
+    Verdict.NOT_RUN,
+    Verdict.INTERRUPTED,
+    Verdict.NOT_CHECKED,
+    Verdict.CRASHED,
+    Verdict.FAILS,
+)
 """What the cases of a property amount to: the last of these that one of them has."""
+BAD_NEWS = (Verdict.FAILS, Verdict.CRASHED, Verdict.NOT_CHECKED)
 LONGEST_FINDING = 120  # lines shown of a failure; the rest is in its file
 MOST_CLASSES = 30  # names of missing classes that are shown
 
@@ -48,7 +58,7 @@ def showing_progress(console: Console, recorder: Recorder) -> Iterator[None]:
 
 def announce(console: Console, one: Property) -> None:
     """On a terminal only bad news is told before the end."""
-    if one.verdict in (Verdict.FAILS, Verdict.CRASHED):
+    if one.verdict in BAD_NEWS:
         console.print(finished_line(one))
 
 
@@ -117,7 +127,7 @@ def show_end(console: Console, recorder: Recorder, facts: dict[str, str], again:
         console.print(table(recorder.properties))
     show_skipped(console, recorder.properties)
     for one in recorder.properties:
-        if one.verdict in (Verdict.FAILS, Verdict.CRASHED):
+        if one.verdict in BAD_NEWS:
             show_failure(console, one, again, folder)
     if recorder.internal_error:
         console.print(f"\n{recorder.internal_error}")
@@ -178,7 +188,7 @@ def show_failure(console: Console, one: Property, again: Sequence[str], folder: 
         console.print(Text(f"By itself:     {again_by_itself}", style="dim"), soft_wrap=True)
     for decorator in one.same_again:
         console.print(Text(f"The same:      {decorator}", style="dim"), soft_wrap=True)
-    selected = [*again, *(["-k", test] if test else [])]
+    selected = [*again, *([f"--part={one.part}"] if one.part else []), *(["-k", test] if test else [])]
     console.print(Text(f"To run again:  {shlex.join(selected)}", style="dim"), soft_wrap=True)
 
 

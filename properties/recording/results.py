@@ -163,6 +163,7 @@ def recorded(one: Property) -> schema.Property:
         failure=f"failures/{failure_file(one)}" if one.report else None,
         counterexamples=tuple(files.json for files in files_of(one)),
         same_again=tuple(one.same_again),
+        part=one.part,
         history=history_file(one) if shown_history(one) else None,
         timeline=timeline_file(one) if shown_timeline(one) else None,
     )

@@ -91,6 +91,30 @@ class Tally:
     saved: list[str] = field(default_factory=list)
     """Histories that failed, or were not decided, as ``properties.concurrency.linearize`` reads them."""
 
+    def add_counts(self, other: "Tally") -> None:
+        """Adds what another one has counted."""
+        self.examples += other.examples
+        self.steps += other.steps
+        self.stepping += other.stepping
+        self.restores += other.restores
+        self.refusals.update(other.refusals)
+        self.faults += other.faults
+        self.interleavings += other.interleavings
+        self.linearized += other.linearized
+
+    def add(self, other: "Tally") -> None:
+        """Adds another one of the same property, which drew other examples."""
+        self.add_counts(other)
+        self.classes |= other.classes
+        self.reachable |= other.reachable
+        self.failures += other.failures
+        self.notes = other.notes
+        self.saved += other.saved
+        if other.timeline:
+            self.keep_timeline(other.timeline)
+        if other.history:
+            self.keep(other.history, other.history_failed)
+
     @contextmanager
     def example(self) -> Iterator[None]:
         """Counts one example, and its time."""

@@ -11,8 +11,9 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from dataclasses import replace as altered
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ HERE = "here"
 SAME_AGAIN = re.compile(r"@reproduce_failure\('[^']*', b'[^']*'\)|@seed\(\d+\)")
 """Decorators with which Hypothesis tries the same again, as it names them."""
 
+NOT_BEGUN = "it had not begun"
 STOPPED = "it stopped at the first failure, and the rest was not run"
 
 FINDINGS = (AssertionError, pytest.fail.Exception, SqlError)
@@ -65,7 +67,7 @@ class Property:
     """Which of the cases that the sentence was checked for."""
     description: str = ""
     verdict: Verdict = Verdict.INTERRUPTED
-    reason: str = "it had not begun"
+    reason: str = NOT_BEGUN
     """Why it does not hold, in one line."""
     seconds: float = 0.0
     """With set-up and clearing up."""
@@ -78,6 +80,8 @@ class Property:
     """Decorators with which Hypothesis tries again what failed."""
     report: str = ""
     """All that pytest says of a failure, with the ends of its servers' logs."""
+    part: int | None = None
+    """Which part of its examples did not hold, if they were drawn in parts."""
 
     @property
     def name(self) -> str:
@@ -98,15 +102,17 @@ def totals(properties: Iterable[Property]) -> Tally:
     """All tallies together: examples, steps, the seconds spent in them, restores, and what was done at once."""
     everything = Tally()
     for tally in (one.tally for one in properties if one.tally is not None):
-        everything.examples += tally.examples
-        everything.steps += tally.steps
-        everything.stepping += tally.stepping
-        everything.restores += tally.restores
-        everything.refusals.update(tally.refusals)
-        everything.faults += tally.faults
-        everything.interleavings += tally.interleavings
-        everything.linearized += tally.linearized
+        everything.add_counts(tally)
     return everything
+
+
+def together(parts: Sequence[Property]) -> Property:
+    """A property whose examples were drawn in parts; of those at most the last one does not hold."""
+    whole = Tally()
+    for tally in (one.tally for one in parts if one.tally is not None):
+        whole.add(tally)
+    seconds = sum(one.seconds for one in parts)
+    return altered(parts[-1], seconds=seconds, tally=whole if parts[-1].tally else None)
 
 
 @dataclass(eq=False)
@@ -138,7 +144,7 @@ class Recorder:
             return Verdict.INTERRUPTED, "the campaign was interrupted"
         if self.setup_error or self.internal_error:
             return Verdict.CRASHED, self.setup_error or f"pytest broke down: {last_line(self.internal_error)}"
-        for bad in (Verdict.FAILS, Verdict.CRASHED, Verdict.INTERRUPTED):
+        for bad in (Verdict.FAILS, Verdict.CRASHED, Verdict.NOT_CHECKED, Verdict.INTERRUPTED):
             if bad in verdicts:
                 return bad, STOPPED if self.stopped else told(verdicts)
         if self.stopped:
@@ -154,7 +160,7 @@ class Recorder:
     def begins(self, who: str, test: str) -> None:
         """A test begins."""
         self.running[who] = one = self.by_test[test]
-        if one.verdict is Verdict.INTERRUPTED:
+        if one.reason == NOT_BEGUN:
             one.reason = "it was interrupted"
 
     def take(self, one: Property) -> None:
@@ -164,12 +170,15 @@ class Recorder:
         for part in fields(Property):
             setattr(mine, part.name, getattr(one, part.name))
 
-    def crashed(self, tests: Iterable[str], reason: str) -> None:
-        """Of these tests nothing is known, for this reason."""
+    def not_checked(self, tests: Iterable[str], reason: str) -> None:
+        """What was to run these tests was lost, for this reason."""
         for test in tests:
             one = self.by_test[test]
-            one.verdict, one.reason, one.finding = Verdict.CRASHED, in_one_line(reason), reason
-            one.report = reason
+            self.running = {who: other for who, other in self.running.items() if other is not one}
+            if one.verdict is Verdict.FAILS:
+                continue
+            one.verdict, one.reason, one.finding = Verdict.NOT_CHECKED, in_one_line(reason), reason
+            one.report += reason
             self.finished(one)
 
     # What pytest calls

@@ -1,18 +1,16 @@
 """How long to look: what Hypothesis is told for each profile, and the options that choose it and the server."""
 
-import os
-from hashlib import sha256
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis import HealthCheck, Phase, core, is_hypothesis_test, settings
+from hypothesis.statistics import collector
 
-from harness.machine.project import ROOT
-
-FOUND = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ROOT / ".hypothesis")) / "examples"
-"""Where the examples are kept that failed, until they do not fail any more."""
+from properties.support.examples import database
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """For examples that take seconds each, or that leave their server as no other example expects it: what failed before is
@@ -35,13 +33,19 @@ SILENCE = dict.fromkeys(PROFILES, 15 * 60.0) | {"nightly": 6 * 3600.0}
 NIGHTLY: dict[str, Any] = {
     "max_examples": 20_000,
     "stateful_step_count": 60,
+    "database": database("nightly"),  # and one for each test: see remember
     "derandomize": False,  # also where Hypothesis sees that it runs in CI, and would explore nothing
 }
+
+PARTS = {"nightly": 16}
+"""In how many parts a campaign draws the examples of each property, by profile, so that many workers can share them."""
+_parts = 1
+"""In how many this process does; it runs one at a time."""
 
 settings.register_profile("short", max_examples=5, stateful_step_count=20, derandomize=True, database=None, **COMMON)
 settings.register_profile("dev", max_examples=30, stateful_step_count=30, derandomize=False, database=None, **COMMON)
 settings.register_profile("gate", max_examples=200, stateful_step_count=40, derandomize=True, database=None, **COMMON)
-settings.register_profile("nightly", database=DirectoryBasedExampleDatabase(FOUND), **NIGHTLY, **COMMON)
+settings.register_profile("nightly", **NIGHTLY, **COMMON)
 settings.load_profile("dev")
 
 
@@ -54,6 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--silence", type=float, metavar="SECONDS", help="what counts nothing for so long hangs (default: 900)"
     )
+    group.addoption("--examples", metavar="ADDRESS", help="a Redis that keeps examples which failed, beside the folder")
+    group.addoption("--parts", type=int, default=1, metavar="N", help="draw only an N-th of the examples")
     named = "shared, shared_fixed, thread, durable, stock, or a TOML file of one"
     group.addoption("--implementation", default="shared", help=named)
 
@@ -64,7 +70,16 @@ def silence(config: pytest.Config) -> float:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile(config.getoption("--profile"))
+    global _parts
+    profile, _parts = config.getoption("--profile"), config.getoption("--parts")
+    known = settings.get_profile(profile)
+    settings.register_profile(profile, known, max_examples=share_of(known.max_examples))
+    settings.load_profile(profile)
+
+
+def share_of(number: int) -> int:
+    """What one part draws of so many examples."""
+    return -(-number // _parts)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,7 +105,7 @@ def examples(share: float, at_least: int = 1, at_most: int | None = None) -> int
     chosen = settings.default
     assert chosen is not None
     number = max(at_least, int(chosen.max_examples * share))
-    return number if at_most is None else min(number, at_most)
+    return number if at_most is None else min(number, share_of(at_most))
 
 
 @pytest.fixture(scope="session")
@@ -106,14 +121,24 @@ def exhaustive(profile: str) -> bool:
     return profile == "nightly"
 
 
-def remember(profile: str, test: str) -> None:
-    """From here on, a profile that remembers what it has found keeps it for this test (pytest's name of it).
-
-    Several tests share a function that Hypothesis calls, and would share what it has found: the next of them throws
-    away what does not fail there.
-    """
+def remember(item: pytest.Item) -> None:
+    """From here on, a profile that remembers what it has found keeps it for this test."""
+    profile, address = item.config.getoption("--profile"), item.config.getoption("--examples")
     known = settings.get_profile(profile)
     if known.database is not None:
-        own = FOUND / sha256(test.encode()).hexdigest()[:16]
-        settings.register_profile(profile, known, database=DirectoryBasedExampleDatabase(own))
+        settings.register_profile(profile, known, database=database(item.nodeid, address))
         settings.load_profile(profile)
+
+
+def force_seed(seed: int | None) -> None:
+    """From here on, Hypothesis draws with this seed, unless the profile's examples are always the same."""
+    # Not core.global_force_seed, as Hypothesis' option --hypothesis-seed has it: then nothing is remembered.
+    core.threadlocal._hypothesis_global_random = None if seed is None else Random(seed)
+
+
+@contextmanager
+def drawing(item: pytest.Item) -> Iterator[list[object]]:
+    """In the list there is something in the end if Hypothesis has drawn examples for the test."""
+    drawn: list[object] = [item] if is_hypothesis_test(getattr(item, "obj", None)) else []
+    with collector.with_value(drawn.append):  # type: ignore[arg-type]
+        yield drawn
