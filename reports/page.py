@@ -35,6 +35,7 @@ from reports.history import History, is_fault, milliseconds, words_of
 from reports.mutant_pairs import Pairs, which
 from reports.mutants import ALIVE, TRIED_WITH, areas, everything, killers, left, mutants_of, origins
 from reports.restores import OUTCOMES, scenarios, together
+from reports.sharing import curve
 from reports.simulation import EVENTS, LINES, base, causes, partial
 from reports.survival import DESIGNS, kinds, parts, reasons
 
@@ -50,6 +51,7 @@ def page(
     measurements: Iterable[Picture],
     planted: Iterable[Picture],
     simulated: Iterable[Picture],
+    shared: Iterable[Picture],
 ) -> str:
     """The report of a results folder."""
     return (
@@ -82,6 +84,8 @@ def page(
             planted=list(planted),
             **planted_bugs(results.mutants),
             simulated=list(simulated),
+            shared=list(shared),
+            curve=curve(results.campaign),
             **simulation(results.simulation),
             fleet=list(fleet_of(results)),
         )

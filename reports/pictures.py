@@ -13,6 +13,7 @@ from reports.figures.memory import memory_pictures
 from reports.figures.picture import Picture
 from reports.figures.ratios import ratio_pictures
 from reports.figures.restores import restore_pictures as pictures_of_restores
+from reports.figures.sharing import sharing_pictures as pictures_of_sharing
 from reports.figures.simulation import simulation_pictures as pictures_of_simulation
 from reports.figures.survival import survival_pictures as pictures_of_survival
 from reports.figures.sweep import sweep_pictures
@@ -44,6 +45,12 @@ def survival_pictures(results: Results) -> Iterator[Picture]:
     """Restarts."""
     if results.campaign:
         yield from pictures_of_survival(results.campaign)
+
+
+def sharing_pictures(results: Results) -> Iterator[Picture]:
+    """Workers."""
+    if results.campaign:
+        yield from pictures_of_sharing(results.campaign)
 
 
 def mutant_pictures(results: Results) -> Iterator[Picture]:

@@ -21,6 +21,7 @@ from reports.pictures import (
     crowd_pictures,
     mutant_pictures,
     restore_pictures,
+    sharing_pictures,
     simulation_pictures,
     survival_pictures,
 )
@@ -44,6 +45,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         bench_pictures,
         mutant_pictures,
         simulation_pictures,
+        sharing_pictures,
     )
     shown = [list(some(results)) for some in kinds]
     return written(output or folder, page(results, *shown), summary(results), chain(*shown))
