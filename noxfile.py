@@ -9,6 +9,8 @@
     nox -s simulate   what each design costs a fleet of servers, on the rules of the model
     nox -s report     page, summary and figures of a results folder; --compare two
     nox -s explore    the model alone: every state of a small scope
+    nox -s scheduler  for verify, explore and simulate on several machines: what hands the work out
+    nox -s worker     and a machine that works for it: tcp://HOST:PORT
     nox -s lint       ruff, mypy and the import linter
 
 What follows ``--`` goes to the program: ``nox -s verify -- --pg-config /path/to/pg_config --profile nightly``.
@@ -16,6 +18,7 @@ Where the system's Python refuses ``pip install nox`` (PEP 668), use ``pipx inst
 """
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -106,6 +109,21 @@ def explore(session: nox.Session) -> None:
     """
     install(session, *(["compile"] if "--compiled" in session.posargs else []), servers="--replay" in session.posargs)
     run(session, "python", "-m", "properties.exploration", *session.posargs)
+
+
+@nox.session
+def scheduler(session: nox.Session) -> None:
+    """What hands the work of other machines out, until Ctrl-C: --host, --port, and what else dask scheduler takes."""
+    install(session)
+    run(session, "dask", "scheduler", "--no-dashboard", *session.posargs)
+
+
+@nox.session
+def worker(session: nox.Session) -> None:
+    """This machine works for a scheduler, until that is gone: tcp://HOST:PORT, --nthreads N (default: cores + 1)."""
+    install(session, servers=True)
+    threads = str(len(os.sched_getaffinity(0)) + 1)  # each has a process, which waits a fifth of its time
+    run(session, "dask", "worker", "--no-nanny", "--no-dashboard", "--nthreads", threads, *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""What more workers would bring: the shards of a campaign, handed to so many on paper, as the campaign hands them out."""
+"""What more workers would bring: a campaign's shards, handed to so many on paper, as the campaign hands them out."""
 
 import heapq
 from collections.abc import Sequence

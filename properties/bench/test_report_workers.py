@@ -13,7 +13,9 @@ from reports.report import PAGE
 from reports.sharing import ON_PAPER, curve, handed_out
 
 
-def a_shard(seconds: float, set_up: float = 0.0, test: str = "properties/test_made_up.py::test_short") -> dict[str, Any]:
+def a_shard(
+    seconds: float, set_up: float = 0.0, test: str = "properties/test_made_up.py::test_short"
+) -> dict[str, Any]:
     return {"tests": [test], "seconds": seconds, "set_up": set_up}
 
 

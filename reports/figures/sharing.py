@@ -18,8 +18,8 @@ def sharing_pictures(campaign: Campaign) -> Iterator[Picture]:
         yield picture(
             "workers",
             "What more workers would bring",
-            "Both axes are logarithmic. Minutes that the same shards take if each goes to the worker that is free first, "
-            "on more machines like this one with as many workers each. Grey: each worker more does its share. Dotted: "
+            "Both axes are logarithmic. Minutes that the same shards take if each goes to the worker that is free "
+            "first, on more machines like this one with as many workers each. Grey: each one does its share. Dotted: "
             "the longest shard and the set-up of its process, below which no number of workers gets.",
             lambda: draw(found),
         )
