@@ -7,10 +7,11 @@ import pytest
 
 from harness.clients.client import Client
 from model.operations import Advance, Hazard
-from model.tour import tour, walk_plan
+from model.tour import walk_plan
 from properties.recording.tally import Tally
 from properties.support.counterexamples import tried
 from properties.support.minimal import minimal
+from properties.support.tours import shared_tour
 
 pytestmark = pytest.mark.server
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.server
 def take(client: Client, tally: Tally, hazards: tuple[Hazard, ...] = ()) -> None:
     """Walks every path of the plan, each on a cluster made fresh; raises Violation with the history to try by hand."""
     design = client.implementation.design
-    classes = tour(design, hazards)
+    classes = shared_tour(design, hazards)
     if not client.implementation.has_clock:
         classes = {seen: path for seen, path in classes.items() if not any(isinstance(op, Advance) for op in path)}
     tally.reachable |= set(classes)
