@@ -2,6 +2,7 @@
 
     nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
                      [--sanitize | --gcov]
+                     [--pg-config PATH --pg-config PATH ...]    on each, and then side by side
                      [--workers N | --scheduler ADDRESS]
 
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
@@ -24,17 +25,17 @@ from harness.machine.project import EXTENSION, ROOT
 from harness.running.commandline import (
     INTERRUPTED,
     add_common_options,
-    begin,
     common_options,
     exit_status,
     last_line,
     run_pytest,
 )
 from harness.running.reporting import report
-from harness.running.results import circumstances, remove_folder
+from harness.running.results import Run, circumstances, remove_folder
 from harness.running.terminal import clock, nearer, own_console
 from harness.schema.campaign import Verdict
 from properties.campaign.gap import Before, close_gap
+from properties.campaign.versions import on_each
 from properties.recording.progress import show_end, showing_progress
 from properties.recording.results import results_of, write_results
 from properties.recording.unreached import read_reasons
@@ -52,7 +53,7 @@ MOST_WORKERS = 8
 def main(arguments: Sequence[str] | None = None, tests: Path = PROPERTIES) -> int:
     """Runs the properties in the folder ``tests``; returns the exit status."""
     chosen = parser().parse_args(arguments)
-    return exit_status(lambda: verify(chosen, tests))
+    return exit_status(lambda: on_each(chosen, lambda run, one: verify(run, one, tests)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--profile", choices=PROFILES, default="gate", help="how long to look: seconds, minutes (default) or hours"
     )
-    add_common_options(result, "properties")
+    add_common_options(result, "properties", several=True)
     special = result.add_mutually_exclusive_group()
     special.add_argument(
         "--sanitize",
@@ -103,9 +104,9 @@ def positive(word: str) -> int:
     return int(word)
 
 
-def verify(chosen: argparse.Namespace, tests: Path) -> int:
-    """The campaign; raises SetupError if it cannot be set up."""
-    run, recorder = begin(chosen), Recorder(bench_too=chosen.bench_too)
+def verify(run: Run, chosen: argparse.Namespace, tests: Path) -> int:
+    """The campaign on one PostgreSQL; raises SetupError if it cannot be set up."""
+    recorder = Recorder(bench_too=chosen.bench_too)
     tested = f"{run.tested}, profile {chosen.profile}" + ", sanitized" * chosen.sanitize + ", counted" * chosen.gcov
     before = Before(read_sources(EXTENSION), read_reasons()) if chosen.gcov else None
     with own_console() as console:
