@@ -10,7 +10,8 @@ from harness.running.terminal import clock
 from harness.schema.campaign import Verdict
 from harness.schema.versions import Compared, Standing, Version, Versions
 from properties.recording.progress import STYLES, percent
-from properties.recording.verdict import count, told
+from properties.recording.verdict import count
+from properties.recording.verdict import told as counts_told
 
 TITLES = {
     Standing.DIFFERS: ("Holds on one, and not on another", STYLES[Verdict.FAILS]),
@@ -37,21 +38,18 @@ def show(console: Console, results: Versions, facts: dict[str, str]) -> None:
 
 
 def lines(found: Sequence[Compared], results: Versions) -> Iterator[Text]:
-    """The first of these properties, with what became of each on each version."""
+    """The first of these properties, with what became of each; versions of which the same is told share a line."""
     for one in found[:MOST_NAMED]:
         yield Text(f"  {one.group}: {one.name}")
+        told: dict[tuple[Verdict | None, str], list[str]] = {}
         for version in results.ran:
-            yield Text.assemble(f"    {version.name}: ", *of_one(one, version.name))
+            what = one.verdicts.get(version.name), one.reasons.get(version.name, "")
+            told.setdefault(what, []).append(version.name)
+        for (verdict, reason), names in told.items():
+            said = (str(verdict), STYLES[verdict]) if verdict else "there is no such property"
+            yield Text.assemble(f"    {', '.join(names)}: ", said, f" ({reason})" if reason else "")
     if len(found) > MOST_NAMED:
         yield Text(f"  and {len(found) - MOST_NAMED:,} more: see versions.json")
-
-
-def of_one(one: Compared, name: str) -> Iterator[str | tuple[str, str]]:
-    """What became of a property on one version, and why."""
-    verdict = one.verdicts.get(name)
-    yield (str(verdict), STYLES[verdict]) if verdict else "there is no such property"
-    if reason := one.reasons.get(name):
-        yield f" ({reason})"
 
 
 def table(versions: Sequence[Version]) -> Table:
@@ -60,7 +58,7 @@ def table(versions: Sequence[Version]) -> Table:
     for heading in ("PostgreSQL", "verdict", "properties", "coverage", "minutes", "results"):
         result.add_column(heading, overflow="fold")
     for one in versions:
-        counts = told(verdict for verdict, number in one.counts.items() for _ in range(number))
+        counts = counts_told(verdict for verdict, number in one.counts.items() for _ in range(number))
         covered = one.coverage.percent if one.coverage else None
         result.add_row(
             one.name,
@@ -79,11 +77,6 @@ def summary(results: Versions, facts: dict[str, str]) -> Table:
     result.add_row()
     for name, value in facts.items():
         result.add_row(name, Text(value, overflow="fold"))
-    verdict = (results.verdict.upper(), STYLES[results.verdict])
-    result.add_row("Verdict", Text.assemble(verdict, f": {results.reason or f'on {names(results)}'}"))
+    reason = results.reason or f"on {', '.join(one.name for one in results.campaigns)}"
+    result.add_row("Verdict", Text.assemble((results.verdict.upper(), STYLES[results.verdict]), f": {reason}"))
     return result
-
-
-def names(results: Versions) -> str:
-    """Of all versions."""
-    return ", ".join(one.name for one in results.campaigns)

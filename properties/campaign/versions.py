@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.building.counters import forget
 from harness.machine.postgres import Postgres, SetupError, find_postgres
 from harness.running.commandline import INTERRUPTED, NO_SETUP, begin, exit_status
 from harness.running.reporting import report
@@ -40,6 +41,7 @@ def on_each(chosen: argparse.Namespace, campaign: Callable[[Run, argparse.Namesp
     ended: list[Ended] = []
     statuses: list[int] = []
     for one in each:
+        forget()
         run = begin(one)
         statuses.append(exit_status(partial(campaign, run, one)))
         file = run.folder / CAMPAIGN
