@@ -1,10 +1,10 @@
 """The main job: every property against a real server, with progress, a verdict and a results folder.
 
-    nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [-x]
+    nox -s verify -- [--profile dev|gate|nightly] [--pg-config PATH]... [--implementation shared|stock|FILE.toml] [-x]
                      [--sanitize | --gcov]
-                     [--pg-config PATH --pg-config PATH ...]    on each, and then side by side
                      [--workers N | --scheduler ADDRESS]
 
+With several PostgreSQL it runs on each of them, and then puts them side by side (``properties.campaign.versions``).
 Exit status: 0 all properties hold (skipped ones are listed with their reasons); 1 some do not, or nothing was checked;
 2 the bench could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described
 in ``properties.recording.results``.
