@@ -104,7 +104,7 @@ def test_the_page_begins_with_what_differs(folder: Path) -> None:
         "the view <shows> all 18.6: nothing | <shown> ✓ holds on 15.20 ✗ fails on 18.6",
         "Skipped on one, or not there",
         "intervals 15.20: intervals are finite | here – skipped on 15.20 ✓ holds on 18.6",  # noqa: RUF001
-        "of 18 alone not there on 15.20 ✓ holds on 18.6",
+        "of 18 alone · not there on 15.20 ✓ holds on 18.6",
         "The same on all 3 properties",
         "it restores (2 cases) ✓ holds on 15.20 ✓ holds on 18.6",
         "PostgreSQL 19devel was not run.",

@@ -49,7 +49,7 @@ class Cell:
     @property
     def sign(self) -> str:
         """The same as one letter."""
-        return SIGNS[self.verdict] if self.verdict else ""
+        return SIGNS[self.verdict] if self.verdict else "·"
 
 
 @dataclass(frozen=True)
