@@ -9,7 +9,7 @@ from harness.schema.run import Circumstances, Server
 from harness.schema.totals import Coverage, FaultTotals, HistoryTotals, InterleavingTotals, RefusalTotals, RestoreTotals
 
 FOUND_BAD = {Verdict.FAILS, Verdict.CRASHED}
-UNCHECKED = {Verdict.INTERRUPTED, Verdict.NOT_RUN}
+NOT_CHECKED = {Verdict.INTERRUPTED, Verdict.NOT_RUN}
 
 
 class Standing(StrEnum):
@@ -105,7 +105,7 @@ def standing_of(verdicts: set[Verdict | None]) -> Standing:
     """How a property stands that has these verdicts; None: there is no such property on one of the versions."""
     if verdicts & FOUND_BAD and Verdict.HOLDS in verdicts:
         return Standing.DIFFERS
-    if verdicts & UNCHECKED and Verdict.HOLDS in verdicts:
+    if verdicts & NOT_CHECKED and Verdict.HOLDS in verdicts:
         return Standing.UNCHECKED
     if verdicts & {*FOUND_BAD, Verdict.INTERRUPTED}:
         return Standing.NOWHERE

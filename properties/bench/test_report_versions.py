@@ -22,6 +22,8 @@ from properties.campaign.side_by_side import Ended, side_by_side
 from reports.__main__ import main
 from reports.campaign import anchor
 from reports.report import PAGE, SUMMARY
+from reports.versions.folder import read_versions
+from reports.versions.matrix import parts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -109,6 +111,14 @@ def test_the_page_begins_with_what_differs(folder: Path) -> None:
         "it restores (2 cases) ✓ holds on 15.20 ✓ holds on 18.6",
         "PostgreSQL 19devel was not run.",
     )
+
+
+def test_what_fails_comes_before_what_crashed(tmp_path: Path) -> None:
+    names = {"breaks": "crashed", "is wrong": "fails"}
+    old = a_version("15.20", *(a_property(f"it {name}", group=name) for name in names))
+    new = a_version("18.6", *(a_property(f"it {name}", verdict, group=name) for name, verdict in names.items()))
+    differs = parts(read_versions(a_folder_of(tmp_path, old, new)).versions, {}, tmp_path)[0]
+    assert [group for group, _ in differs.groups] == ["is wrong", "breaks"]
 
 
 def test_the_summary_begins_with_what_differs(folder: Path) -> None:

@@ -85,6 +85,14 @@ class Part:
         return TITLES[self.standing]
 
     @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """The rows by what they are about, in their order: what fails comes before what crashed."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.group, []).append(row)
+        return list(found.items())
+
+    @property
     def alarming(self) -> bool:
         """Is it no matter of what a version has?"""
         return self.standing in ALARMING

@@ -1,7 +1,7 @@
 """The page of several PostgreSQL side by side."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ def versions_page(found: SideBySide, pages: Mapping[str, Path], output: Path) ->
             differing=len(found.versions.that(Standing.DIFFERS)),
             links={name: quote(os.path.relpath(page, output)) for name, page in pages.items()},
             counts_told=counts_told,
-            counted={one.name: dict(counted(one)) for one in found.versions.ran},
+            counted=list(together(found.versions.ran)),
         )
     )
 
@@ -38,6 +38,12 @@ def versions_page(found: SideBySide, pages: Mapping[str, Path], output: Path) ->
 def opened(part: Part) -> bool:
     """Is it to be seen at once?"""
     return part.standing is Standing.DIFFERS or (part.standing is not Standing.AGREES and len(part.rows) <= LONG)
+
+
+def together(versions: Sequence[Version]) -> Iterator[tuple[str, list[str]]]:
+    """What was counted, with the words for each version."""
+    for cells in zip(*map(counted, versions), strict=True):
+        yield cells[0][0], [words for _, words in cells]
 
 
 def counted(one: Version) -> Iterator[tuple[str, str]]:
