@@ -36,6 +36,7 @@ nox.options.reuse_existing_virtualenvs = True
 def verify(session: nox.Session) -> None:
     """The campaign against a real server: --profile dev|gate|nightly, --pg-config, --implementation, -x.
 
+    --pg-config A --pg-config B: on each of them, and then side by side.
     --sanitize: with sanitizers in the extension; --gcov: which of its lines and branches are not reached.
     """
     install(session, servers=True)

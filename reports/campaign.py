@@ -1,6 +1,8 @@
 """What a campaign found, of all its properties together; nothing where there was no campaign."""
 
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from harness.schema.campaign import Campaign, Injections, Interleavings, Property, Restore, Verdict
 from reports.at_once import Histories
@@ -44,6 +46,11 @@ def bad(campaign: Campaign | None) -> list[Property]:
     return [one for one in properties_of(campaign) if one.bad]
 
 
+def anchor(test: str) -> str:
+    """The name of the place on the page where the failure of a test is shown."""
+    return f"failure-{zlib.crc32(test.encode()):08x}"
+
+
 def skipped(campaign: Campaign | None) -> list[Property]:
     """What was not checked."""
     return [one for one in properties_of(campaign) if one.verdict is Verdict.SKIPPED]
@@ -51,10 +58,14 @@ def skipped(campaign: Campaign | None) -> list[Property]:
 
 def told(campaign: Campaign) -> str:
     """How many there are of each verdict: ``119 hold, 2 skipped``."""
+    return counts_told(Counter(one.verdict for one in campaign.properties)) or "no property ran"
+
+
+def counts_told(numbers: Mapping[Verdict, int]) -> str:
+    """The same of what was counted; empty if nothing was."""
     words = {Verdict.HOLDS: ("holds", "hold"), Verdict.FAILS: ("fails", "fail")}
-    numbers = {verdict: sum(one.verdict is verdict for one in campaign.properties) for verdict in Verdict}
-    found = [f"{n:,} {words.get(verdict, (verdict, verdict))[n != 1]}" for verdict, n in numbers.items() if n]
-    return ", ".join(found) or "no property ran"
+    found = [(verdict, numbers[verdict]) for verdict in Verdict if numbers.get(verdict)]
+    return ", ".join(f"{n:,} {words.get(verdict, (verdict, verdict))[n != 1]}" for verdict, n in found)
 
 
 def groups(campaign: Campaign | None) -> Iterator[tuple[str, list[list[Property]]]]:

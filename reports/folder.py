@@ -20,6 +20,8 @@ CAMPAIGN, BENCH, MUTANTS, SIMULATION = "results.json", "bench.json", "mutants.js
 C_COVERAGE = "c_coverage.json"
 EXPLORATION = "exploration.json"
 """What ``nox -s explore`` leaves: see ``reports.designs``."""
+VERSIONS = "versions.json"
+"""What ``nox -s verify`` leaves of several PostgreSQL: see ``reports.versions``."""
 END_OF_ESSENCE = "===== All that pytest says ====="
 
 
@@ -55,6 +57,8 @@ def read_folder(folder: Path) -> Results:
             f"There is no results folder {folder}: "
             "`nox -s verify`, `bench`, `mutants`, `simulate` or `explore` makes one."
         )
+    if has(folder, VERSIONS):
+        raise Unreadable(f"{folder} has several PostgreSQL side by side: name the results folder of one of them.")
     campaign = bench = mutants = simulation = None
     if has(folder, CAMPAIGN):
         campaign = read_results(folder / CAMPAIGN, Campaign, "a campaign's results")

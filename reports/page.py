@@ -17,6 +17,7 @@ from reports.bench import limits_of, ratios_of, verdicts_of
 from reports.bench import skipped as not_measured
 from reports.c_coverage import gaps
 from reports.campaign import (
+    anchor,
     bad,
     ends_of,
     groups,
@@ -180,6 +181,7 @@ def environment() -> Environment:
         "milliseconds": milliseconds,
         "words_of": words_of,
         "gaps": gaps,
+        "anchor": anchor,
     }
     found.filters |= {"data_uri": data_uri, "text_uri": text_uri, "offset": offset}
     return found

@@ -13,7 +13,7 @@ from reports.designs.summary import designs_summary
 from reports.figures.comparison import comparison_pictures
 from reports.figures.kill_pairs import pair_pictures
 from reports.figures.picture import Picture
-from reports.folder import EXPLORATION, Results, read_folder
+from reports.folder import EXPLORATION, VERSIONS, Results, read_folder
 from reports.page import comparison_page, page
 from reports.pictures import (
     bench_pictures,
@@ -28,6 +28,9 @@ from reports.pictures import (
 from reports.reading import Unreadable
 from reports.summary import summary
 from reports.summary_of_two import comparison_summary
+from reports.versions.folder import read_versions
+from reports.versions.page import versions_page
+from reports.versions.summary import versions_summary
 
 PAGE, SUMMARY, FIGURES = "index.html", "summary.md", "figures"
 
@@ -36,6 +39,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """Reads a results folder and writes its report there, or into ``output``; returns the page. Raises Unreadable."""
     if (folder / EXPLORATION).exists():
         return write_designs(folder, output or folder)
+    if (folder / VERSIONS).exists():
+        return write_versions(folder, output or folder)
     results = read_folder(folder)
     kinds = (
         campaign_pictures,
@@ -56,6 +61,19 @@ def write_designs(folder: Path, output: Path) -> Path:
     found = read_explored(folder)
     more = {EXPLORER: explorer_page(found)} if found.graphs else {}
     return written(output, designs_page(found), designs_summary(found), [], more)
+
+
+def write_versions(folder: Path, output: Path) -> Path:
+    """The report of several PostgreSQL side by side, and of those that have none yet; returns the page.
+
+    Raises Unreadable.
+    """
+    found = read_versions(folder)
+    pages = {name: place / PAGE for name, place in found.beside.items()}
+    for beside in found.beside.values():
+        if not (beside / PAGE).is_file():
+            write_report(beside)
+    return written(output, versions_page(found, pages, output.resolve()), versions_summary(found), [])
 
 
 def write_comparison(before: Path, after: Path, output: Path | None = None) -> Path:

@@ -111,6 +111,11 @@ def traces() -> Iterator[bytes]:
             yield gcovr(folder, "--gcov-executable", gcov, "--gcov-ignore-parse-errors=all", ".")
 
 
+def forget() -> None:
+    """What servers of this process have counted so far is no part of what comes: another campaign begins."""
+    _counted.clear()
+
+
 def merged(found: Iterable[bytes]) -> bytes:
     """Several of them as one; raises SetupError."""
     with tempfile.TemporaryDirectory() as name:

