@@ -18,6 +18,10 @@ QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-
 """What Dask would measure, a hundred times a second, of work that other processes do."""
 LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
 """Those of Dask's that write to standard error, in the middle of what a program says: what matters is raised too."""
+PAGES = "127.0.0.1:0"
+"""Where Dask serves its pages, which it always does: otherwise to all machines, and at a port of which a second program
+says on standard error that it is taken.
+"""
 REACHED_WITHIN = 5  # seconds, for a scheduler that is told by its address
 
 
@@ -39,7 +43,8 @@ def workers(number: int, scheduler: str | None = None) -> Iterator[Client]:
             n_workers=number,
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=PAGES,
+            worker_dashboard_address=PAGES,
             memory_limit=None,
         ) as cluster,
         Client(cluster) as client,
