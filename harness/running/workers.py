@@ -10,7 +10,7 @@ from distributed import Client, Future, LocalCluster, Worker, as_completed, get_
 
 from harness.machine.postgres import SetupError
 
-__all__ = ["Client", "each_as_it_ends", "here", "listening", "on_each", "tell", "workers"]
+__all__ = ["Client", "each_as_it_ends", "here", "listening", "on_each", "room", "tell", "wanted", "workers"]
 
 NEWS = "news"
 """The topic of what workers tell while they work."""
@@ -108,6 +108,11 @@ def on_each(client: Client, function: Callable[[str, Any], Any], argument: Any) 
     return list(client.run(call).values())
 
 
+def room(client: Client) -> dict[str, int]:
+    """How many tasks each worker that there is can do at once, by its address."""
+    return dict(client.ncores())
+
+
 @contextmanager
 def listening(client: Client, hear: Callable[[str, Any], None]) -> Iterator[None]:
     """Within the block, what workers tell is heard: the address of the worker, and what it tells."""
@@ -129,3 +134,10 @@ def here() -> str:
 def tell(news: Any) -> None:
     """Tells those who listen something that can be told in JSON."""
     get_worker().log_event(NEWS, (here(), news))
+
+
+def wanted() -> bool:
+    """Does anybody wait for the task that this is called in? Nobody does once the program that submitted it is gone."""
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state == "executing"
