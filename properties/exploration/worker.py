@@ -1,7 +1,8 @@
 """``python -m properties.exploration.worker``: explores one scope of one design, in a process of its own.
 
-It reads a ``Task`` from its standard input, and writes lines of JSON: ``Progress`` now and then, and a ``Found`` at the
-end. SIGTERM ends it early, with what it has found so far.
+It reads a ``Task`` from the first line of its standard input, and writes lines of JSON: ``Progress`` now and then, and
+a ``Found`` at the end. SIGTERM ends it early, with what it has found so far. It ends at once if nobody holds its
+standard input any more: whoever started it is gone.
 """
 
 import gc
@@ -9,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from types import FrameType
@@ -47,9 +49,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     claimed: bool = False
     """The design is taken to claim all of them: the first one that is broken ends it."""
     until: float | None = None
-    """When to stop, on the clock of ``time.monotonic``; None: at the end."""
-    memory: int
-    """Bytes that it may use."""
+    """When to stop, on the clock of ``time.time``, which is the one that machines have in common; None: at the end.
+
+    On a machine whose clock is wrong by so much it stops by so much too late or too early, and says so.
+    """
+    memory: int | None = None
+    """Bytes that it may use; None: as many as there are."""
 
     def in_full(self) -> Scope:
         """The scope."""
@@ -102,10 +107,11 @@ class Stopped:
         if now - self.told > SECONDS_BETWEEN:
             self.told = now
             tell(Progress(found.states, found.transitions, waiting))
-        if self.task.until is not None and now > self.task.until:
+        memory = self.task.memory
+        if self.task.until is not None and time.time() > self.task.until:
             self.why = "the time was up"
-        elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE > self.task.memory:
-            self.why = f"{self.task.memory // MEGABYTE} MB of memory were not enough"
+        elif memory is not None and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE > memory:
+            self.why = f"{memory // MEGABYTE} MB of memory were not enough"
         return not self.why
 
 
@@ -139,9 +145,16 @@ def carry_out(task: Task, stopped: Stopped) -> Found:
     return Found(explored=explored, broken=broken)
 
 
+def end_alone() -> None:
+    """Ends the process when there is nobody left who could be told what it finds."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 def main() -> None:
     """The process. It ends at once: to give back millions of situations one by one would take half a minute."""
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    threading.Thread(target=end_alone, daemon=True).start()
     tell(carry_out(task, Stopped(task)))
     os._exit(0)
 
