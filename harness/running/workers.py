@@ -59,8 +59,8 @@ def reached(scheduler: str) -> Iterator[Client]:
         client = Client(scheduler, timeout=REACHED_WITHIN)
     except (OSError, ValueError) as error:
         raise SetupError(
-            f"There is no scheduler at {scheduler} ({error}): start one with 'python -m dask scheduler' in this project's "
-            "folder, or leave --scheduler out."
+            f"There is no scheduler at {scheduler} ({error}): start one with 'python -m dask scheduler' in this "
+            "project's folder, or leave --scheduler out."
         ) from None
     with client:
         if not client.ncores():

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from harness.machine.processes import orderly_end, runs
 from harness.machine.project import ROOT
+from harness.running.workers import each_as_it_ends, on_each, workers
 from harness.schema.exploration import Conclusion, Exploration
 from model.design import DURABLE, STOCK
 from properties.bench.dask_processes import Machines, machines
@@ -24,6 +25,7 @@ from properties.bench.made_explorations import DESIGNS, WHEN, explored
 from properties.exploration import distribution as distributed
 from properties.exploration.__main__ import main
 from properties.exploration.distribution import Distribution, distribution
+from properties.exploration.processes import Work, carry_out, end
 from properties.exploration.results import results_of
 from properties.exploration.worker import Found, Progress, Task
 
@@ -185,9 +187,9 @@ def test_ctrl_c_ends_every_process_with_what_it_has_found_so_far(there: Machines
 
     tasks = [DEEP, replace(DEEP, scope="labels"), replace(DEEP, scope="owners")]
     scheduler = there.address if where == "there" else None
-    with orderly_end(), distribution(2, scheduler, None, compiled=False, hear=hear) as workers:
+    with orderly_end(), distribution(2, scheduler, None, compiled=False, hear=hear) as both:
         with pytest.raises(KeyboardInterrupt):
-            deque(workers.explored(tasks))
+            deque(both.explored(tasks))
         assert not explorers(os.getpid(), *[one.pid for one in there.workers])
     assert "interrupted" in {one.explored.why for one in found}
     assert max(one.explored.states for one in found) > 1
@@ -216,13 +218,20 @@ def test_a_program_that_is_killed_leaves_no_process(tmp_path: Path, there: Machi
 def test_who_has_seen_enough_ends_what_is_under_way_and_nothing_else_begins() -> None:
     heard: list[Task] = []
     tasks = [QUICK, DEEP, replace(DEEP, scope="labels")]
-    with distribution(1, None, None, compiled=False, hear=lambda task, news: heard.append(task)) as workers:
-        with closing(workers.explored(tasks)) as found:
+    with distribution(2, None, None, compiled=False, hear=lambda task, news: heard.append(task)) as two:
+        with closing(two.explored(tasks)) as found:
             assert next(found)[0] == QUICK
         assert not explorers(os.getpid())
-        assert [task for task, _ in workers.explored([QUICK])] == [QUICK], "they are free for what comes next"
+        assert [task for task, _ in two.explored([QUICK])] == [QUICK], "they are free for what comes next"
         assert not explorers(os.getpid())
     assert tasks[2] not in heard
+
+
+def test_what_comes_to_a_worker_too_late_does_not_begin() -> None:
+    late = Work("over", 0, DEEP, {}, compiled=False)
+    with workers(1) as client:
+        on_each(client, end, late.run)
+        assert list(each_as_it_ends(client, carry_out, [late])) == [(late, None)]
 
 
 def test_a_machine_is_divided_among_the_workers_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,18 +243,28 @@ def test_a_machine_is_divided_among_the_workers_that_it_has(monkeypatch: pytest.
 
     monkeypatch.setattr(distributed, "SHARE_OF_MEMORY", 0.5)
     monkeypatch.setattr(distributed, "look", lambda worker, _: (worker, "the same", 1000))
-    with distribution(2, None, None, compiled=False, hear=nobody) as workers:
-        assert memory(workers) == [250, 250]
+    with distribution(2, None, None, compiled=False, hear=nobody) as two:
+        assert memory(two) == [250, 250]
     monkeypatch.setattr(distributed, "look", lambda worker, _: (worker, worker, 1000))
-    with distribution(2, None, None, compiled=False, hear=nobody) as workers:
-        assert memory(workers) == [500, 500]
-    with distribution(2, None, 300, compiled=False, hear=nobody) as workers:
-        assert memory(workers) == [300, 300]
+    with distribution(2, None, None, compiled=False, hear=nobody) as two:
+        assert memory(two) == [500, 500]
+    with distribution(2, None, 300, compiled=False, hear=nobody) as two:
+        assert memory(two) == [300, 300]
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--scheduler", "tcp://127.0.0.1:9", "--results", str(tmp_path)]) == 2
     said = capfd.readouterr().err
     assert said.startswith("There is no scheduler at tcp://127.0.0.1:9")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_without_the_project_are_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with machines(workers=1, PYTHONSAFEPATH="1") as strangers:
+        assert main(["--scheduler", strangers.address, "--results", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    assert "No module named 'properties'" in said
+    assert "need this project in their folder" in said
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())

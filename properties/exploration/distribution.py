@@ -20,6 +20,7 @@ SHARE_OF_MEMORY = 0.7
 """Of what is free on a machine, for all processes there together."""
 THIS_BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Is another one on each machine, whatever it is called."""
+NEEDS = "a scheduler and its workers need this project in their folder, and are started there with 'python -m dask'"
 
 Hear = Callable[[Task, Progress | Found], None]
 """Is told how far a task is, and what it has found; from several threads."""
@@ -81,9 +82,15 @@ def distribution(
 
 
 def shares(client: Client, memory: int | None) -> dict[str, int]:
-    """The bytes for each process on a worker: its part of so many, or else of most of what is free on its machine."""
+    """The bytes for each process on a worker: its part of so many, or else of most of what is free on its machine.
+
+    Raises SetupError if the workers do not know this project.
+    """
     processes = room(client)
-    machines = {worker: (machine, free) for worker, machine, free in on_each(client, look, None)}
+    try:
+        machines = {worker: (machine, free) for worker, machine, free in on_each(client, look, None)}
+    except Exception as error:  # whatever it was that a worker ran into
+        raise SetupError(f"The workers cannot do what they are asked to ({in_words(error)}): {NEEDS}.") from None
     on_machine = Counter[str]()
     for worker, (machine, _) in machines.items():
         on_machine[machine] += processes.get(worker, 1)
@@ -108,4 +115,9 @@ def broken_down(task: Task, error: Exception) -> SetupError:
             advice = "if it was killed for want of memory, allow it less with --memory."
             return SetupError(f"{error.said}{what} ({error.how}): {advice}")
         case _:
-            return SetupError(f"{what} ({error!r}): look at its worker, which needs this project in its folder.")
+            return SetupError(f"{what} ({in_words(error)}): {NEEDS}.")
+
+
+def in_words(error: Exception) -> str:
+    """An error, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

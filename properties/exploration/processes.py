@@ -84,7 +84,7 @@ class Process:
 
 
 _under_way: set[Process] = set()
-"""Those of this machine's workers."""
+"""Those of the workers of this process."""
 _ended: set[str] = set()
 """Runs that have ended: a task of theirs may still be on its way here."""
 _lock = threading.Lock()
@@ -120,15 +120,15 @@ def begin(work: Work) -> Process | None:
 
 
 def started(work: Work, command: list[str]) -> Process:
-    """The process, in a session of its own: it is not met by Ctrl-C, and ends if nobody holds its standard input."""
+    """The process, in a session of its own: it is not met by Ctrl-C. It ends if nobody reads what it writes."""
     said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
     )
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it is gone already, which is found out when nothing is heard of it
-        process.stdin.write(msgspec.json.encode(work.here()) + b"\n")
-        process.stdin.flush()
+        process.stdin.write(msgspec.json.encode(work.here()))
+        process.stdin.close()
     return Process(work, process, said)
 
 

@@ -1,8 +1,7 @@
 """``python -m properties.exploration.worker``: explores one scope of one design, in a process of its own.
 
-It reads a ``Task`` from the first line of its standard input, and writes lines of JSON: ``Progress`` now and then, and
-a ``Found`` at the end. SIGTERM ends it early, with what it has found so far. It ends at once if nobody holds its
-standard input any more: whoever started it is gone.
+It reads a ``Task`` from its standard input, and writes lines of JSON: ``Progress`` now and then, and a ``Found`` at the
+end. SIGTERM ends it early, with what it has found so far. If nobody reads what it writes, it ends at once.
 """
 
 import gc
@@ -10,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 import time
 from dataclasses import replace
 from types import FrameType
@@ -96,6 +94,7 @@ class Stopped:
         self.told = time.monotonic()
         signal.signal(signal.SIGTERM, self.interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this sees to it
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which comes of a word to somebody who is gone
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
         """Somebody wants it to end."""
@@ -145,16 +144,9 @@ def carry_out(task: Task, stopped: Stopped) -> Found:
     return Found(explored=explored, broken=broken)
 
 
-def end_alone() -> None:
-    """Ends the process when there is nobody left who could be told what it finds."""
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
 def main() -> None:
     """The process. It ends at once: to give back millions of situations one by one would take half a minute."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
-    threading.Thread(target=end_alone, daemon=True).start()
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     tell(carry_out(task, Stopped(task)))
     os._exit(0)
 
