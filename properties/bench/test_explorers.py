@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from harness.machine.project import ROOT
 from harness.running.workers import each_as_it_ends, on_each, workers
 from harness.schema.exploration import Conclusion, Exploration
 from model.design import DURABLE, STOCK
+from model.scope import scope_of
 from properties.bench.dask_processes import Machines, machines
 from properties.bench.made_explorations import DESIGNS, WHEN, explored
 from properties.exploration import distribution as distributed
 from properties.exploration.__main__ import main
 from properties.exploration.distribution import Distribution, distribution
+from properties.exploration.keeping import explorer
 from properties.exploration.processes import Work, carry_out, end
 from properties.exploration.results import results_of
 from properties.exploration.worker import Found, Progress, Task
@@ -125,6 +127,20 @@ def test_the_order_in_which_scopes_end_does_not_choose_the_counterexample() -> N
     one, other = (results_of(DESIGNS, tasks, each, WHEN, 1.0, interrupted=False) for each in (found, late))
     assert one.judgements == other.judgements
     assert {each.counterexample.scope for each in one.judgements if each.counterexample} == {"first"}
+
+
+class Backwards(Distribution):
+    """Whose last scope ends first."""
+
+    def explored(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Found], None, None]:
+        yield from reversed(list(super().explored(tasks)))
+
+
+def test_a_search_is_told_of_scopes_in_their_order() -> None:
+    scopes = {name: scope_of(name, STOCK) for name in ("stock", "restarts", "settings")}
+    with distribution(2, None, None, compiled=False, hear=lambda _task, _news: None) as two:
+        backwards = Backwards(two.client, two.compiled, two.memory, two.hear)
+        assert [name for name, _ in explorer(backwards, QUICK)(scopes, ())] == [*scopes]
 
 
 def test_a_worker_is_killed_half_way_and_the_results_are_the_same(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Explorations on several workers: so many here, or those of a scheduler."""
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Distribution:
         Whatever ends it early ends all that is under way; after Ctrl-C whoever listens is told what was found so far.
         """
         run, heard = uuid.uuid4().hex, set[int]()
-        works = [Work(run, number, task, self.memory, self.compiled) for number, task in enumerate(tasks)]
+        works = deque(Work(run, number, task, self.memory, self.compiled) for number, task in enumerate(tasks))
 
         def hear(_worker: str, news: Any) -> None:
             if isinstance(news, list | tuple) and news[0] == run and news[1] not in heard:  # others are heard as well
