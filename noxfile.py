@@ -106,6 +106,7 @@ def report(session: nox.Session) -> None:
 def explore(session: nox.Session) -> None:
     """The model alone: which designs keep which promises. --design, --scope, --set AXIS=VALUE, --keep PROMISE.
 
+    --workers N or --scheduler ADDRESS: so many processes at once, or on the workers of a Dask cluster.
     --replay: what is implemented is carried out on a real PostgreSQL, too.
     """
     install(session, *(["compile"] if "--compiled" in session.posargs else []), servers="--replay" in session.posargs)

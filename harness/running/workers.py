@@ -16,7 +16,19 @@ from distributed.client import ClosedClientError
 
 from harness.machine.postgres import SetupError
 
-__all__ = ["Client", "LostError", "each_as_it_ends", "here", "listening", "on_each", "renewing", "tell", "workers"]
+__all__ = [
+    "Client",
+    "NobodyLeftError",
+    "each_as_it_ends",
+    "here",
+    "listening",
+    "on_each",
+    "renewing",
+    "room",
+    "tell",
+    "wanted",
+    "workers",
+]
 
 NEWS = "news"
 """The topic of what workers tell while they work."""
@@ -24,6 +36,10 @@ QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-
 """What Dask would measure, a hundred times a second, of work that other processes do."""
 LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
 """Those of Dask's that write to standard error, in the middle of what a program says: what matters is raised too."""
+PAGES = "127.0.0.1:0"
+"""Where Dask serves its pages, which it always does: otherwise to all machines, and at a port of which a second program
+says on standard error that it is taken.
+"""
 REACHED_WITHIN = 5  # seconds, for a scheduler that is told by its address
 COME_BACK_WITHIN = 120.0
 """Seconds without any worker, or without the scheduler, after which work is given up."""
@@ -52,7 +68,8 @@ def workers(number: int, scheduler: str | None = None, patience: float = COME_BA
             n_workers=number,
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=PAGES,
+            worker_dashboard_address=PAGES,
             memory_limit=None,
         ) as cluster,
         Client(cluster) as client,
@@ -68,16 +85,19 @@ def reached(scheduler: str, patience: float) -> Iterator[Client]:
         client = Client(scheduler, timeout=patience)
     except (OSError, ValueError) as error:
         raise SetupError(
-            f"There is no scheduler at {scheduler} ({error}): start one with 'dask scheduler', "
-            "or leave --scheduler out."
+            f"There is no scheduler at {scheduler} ({error}): start one with 'python -m dask scheduler' in this "
+            "project's folder, or leave --scheduler out."
         ) from None
     with client:
         if not client.ncores():
-            raise SetupError(f"The scheduler at {scheduler} has no workers: start some with 'dask worker {scheduler}'.")
+            raise SetupError(
+                f"The scheduler at {scheduler} has no workers: start some with 'python -m dask worker {scheduler}' in "
+                "this project's folder."
+            )
         yield client
 
 
-class LostError(Exception):
+class NobodyLeftError(Exception):
     """Work was given up, because nobody was left to do it."""
 
 
@@ -121,14 +141,14 @@ def each_as_it_ends(
         else:
             yield task, error
     for task in [*(task for task, _number in under_way.values()), *(task for task, *_rest in again), *waiting]:
-        yield task, LostError(f"no worker was left, and none came back in {patience:.0f} s")
+        yield task, NobodyLeftError(f"no worker was left, and none came back in {patience:.0f} s")
 
 
 def error_of(future: "Future[Any]") -> BaseException | None:
     """Why there is no result; None: there is one."""
     if future.status == "finished":
         return None
-    return future.exception() or LostError("the scheduler was lost")  # which cancels all
+    return future.exception() or NobodyLeftError("the scheduler was lost")  # which cancels all
 
 
 def room(client: Client) -> dict[str, int]:
@@ -202,3 +222,10 @@ def here() -> str:
 def tell(news: Any) -> None:
     """Tells those who listen something that can be told in JSON."""
     get_worker().log_event(NEWS, (here(), news))
+
+
+def wanted() -> bool:
+    """Does anybody wait for the task that this is called in? Nobody does once the program that submitted it is gone."""
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state == "executing"

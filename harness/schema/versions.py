@@ -9,7 +9,7 @@ from harness.schema.run import Circumstances, Server
 from harness.schema.totals import Coverage, FaultTotals, HistoryTotals, InterleavingTotals, RefusalTotals, RestoreTotals
 
 FOUND_BAD = {Verdict.FAILS, Verdict.CRASHED}
-NOT_CHECKED = {Verdict.INTERRUPTED, Verdict.NOT_RUN}
+NOT_CHECKED = {Verdict.NOT_CHECKED, Verdict.INTERRUPTED, Verdict.NOT_RUN}
 
 
 class Standing(StrEnum):

@@ -63,11 +63,12 @@ class Machines:
 
 
 @contextlib.contextmanager
-def machines(**settings: str) -> Iterator[Machines]:
-    """A scheduler, as yet without workers; ``settings``: variables of Dask's."""
+def machines(workers: int = 0, **settings: str) -> Iterator[Machines]:
+    """A scheduler, and so many workers; ``settings``: variables of Dask's."""
     port, environment = free_port(), os.environ | settings
     found = Machines(port, environment, begin_scheduler(port, environment))
     try:
+        found.repair(workers)
         yield found
     finally:
         for process in [found.scheduler, *found.workers]:

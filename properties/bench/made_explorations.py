@@ -41,7 +41,7 @@ AT_ONCE: tuple[Step, ...] = (
 def made_folder(folder: Path) -> Path:
     """Explores, and leaves what ``nox -s explore`` does."""
     folder.mkdir()
-    tasks = [Task(design=design, scope=SCOPE, memory=0) for design in DESIGNS]
+    tasks = [Task(design=design, scope=SCOPE) for design in DESIGNS]
     found = {task: explored(task) for task in tasks}
     results = results_of(DESIGNS, tasks, found, WHEN, 1.0, interrupted=False)
     graphs = {design.name: write_graph(folder, to_look_at(design)) for design in WITH_GRAPHS}

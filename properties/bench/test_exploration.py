@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from benchmarks import spin
 from harness.machine.project import ROOT
@@ -19,10 +20,11 @@ from model.design import DESIGNS, SHARED
 from model.features import Explorer, Search, in_turn
 from model.promises import PROMISES
 from model.scope import scope_of
+from properties.exploration import processes
 from properties.exploration.__main__ import main
-from properties.exploration.keeping import in_workers, smallest_sets
-from properties.exploration.processes import Workers
-from properties.exploration.worker import Found, Progress, Task
+from properties.exploration.distribution import distribution
+from properties.exploration.keeping import explorer, smallest_sets
+from properties.exploration.worker import Found, Task
 
 KEPT = "exploration.json"
 DEEP = ("--design", "durable", "--scope", "three sessions", "--sessions", "5", "--labels", "5", "--workers", "1")
@@ -168,9 +170,8 @@ def searched(names: tuple[str, ...], explorer: Explorer) -> Kept:
 @pytest.mark.parametrize("names", KEPT_PROMISES, ids=" ".join)
 def test_processes_find_the_same_sets_of_features_with_the_same_histories(names: tuple[str, ...]) -> None:
     heard: list[str] = []
-    like = Task(design=SHARED, scope="", memory=1 << 40)
-    explorer = in_workers(ROOT, 2, like, lambda task, news: heard.append(task.scope))
-    found = searched(names, explorer)
+    with distribution(2, None, 1 << 40, compiled=False, hear=lambda task, news: heard.append(task.scope)) as there:
+        found = searched(names, explorer(there, Task(design=SHARED, scope="")))
     assert found == searched(names, in_turn)
     assert found.sets
     assert set(heard) == {"stock", "amid restarts"}
@@ -253,23 +254,21 @@ def test_a_compiled_model_is_the_same_model(tmp_path: Path, monkeypatch: pytest.
     folder = compiled_model()
     assert list((folder / "model").glob("transition.*.so"))
     assert compiled_model() == folder
-    found: list[dict[str, object]] = []
-    for where in (ROOT, folder):
-        told: dict[str, object] = {}
+    tasks = [
+        Task(design=DESIGNS[name], scope=scope)
+        for name, scope in (("durable", "overlapping"), ("catalog", "stock"), ("stock", "labels"))
+    ]
+    plain = timeless(tasks, compiled=False)
+    checked = "from model import transition; assert transition.__file__.endswith('.so'); "
+    monkeypatch.setattr(processes, "PROGRAM", checked + processes.PROGRAM)
+    assert timeless(tasks, compiled=True) == plain
 
-        def hear(task: Task, news: Progress | Found, told: dict[str, object] = told) -> None:
-            if isinstance(news, Found):
-                explored = msgspec.structs.replace(news.explored, seconds=0.0)
-                told[task.design.name] = (explored, news.broken)
 
-        tasks = [
-            Task(design=DESIGNS[name], scope=scope, memory=1 << 40)
-            for name, scope in (("durable", "overlapping"), ("catalog", "stock"), ("stock", "labels"))
-        ]
-        assert Workers(where).do_all(tasks, 1, hear)
-        found.append(told)
-    assert found[0] == found[1]
-    assert len(found[0]) == 3
+def timeless(tasks: list[Task], *, compiled: bool) -> dict[str, Found]:
+    """What a worker finds by either model, but for the time that it takes."""
+    with distribution(1, None, None, compiled, hear=lambda _task, _news: None) as there:
+        found = {task.design.name: one for task, one in there.explored(tasks)}
+    return {name: replace(one, explored=replace(one.explored, seconds=0.0)) for name, one in found.items()}
 
 
 def test_without_mypyc_one_sentence_says_so(

@@ -15,11 +15,12 @@ from harness.schema.versions import Compared, Standing, Version, Versions, stand
 from properties.recording.verdict import count
 
 IN_BOTH = set(Version.__struct_fields__) & set(Campaign.__struct_fields__)
-WORST_FIRST = (Verdict.FAILS, Verdict.CRASHED, Verdict.INTERRUPTED, Verdict.NOT_RUN, Verdict.HOLDS)
+WORST_FIRST = (Verdict.FAILS, Verdict.CRASHED, Verdict.NOT_CHECKED, Verdict.INTERRUPTED, Verdict.NOT_RUN, Verdict.HOLDS)
 TOLD = {
     Verdict.HOLDS: "holds",
     Verdict.FAILS: "fails",
     Verdict.CRASHED: "crashed",
+    Verdict.NOT_CHECKED: "was not checked",
     Verdict.INTERRUPTED: "was interrupted",
     Verdict.NOT_RUN: "was not run",
 }

@@ -1,33 +1,35 @@
 """Explores designs by the model alone, and says which promises each keeps.
 
-    nox -s explore -- [--design NAME] [--scope NAME] [--set AXIS=VALUE] [--workers N] [--budget SECONDS] [--memory MB]
+    nox -s explore -- [--design NAME] [--scope NAME] [--set AXIS=VALUE] [--budget SECONDS] [--memory MB]
+                      [--workers N | --scheduler ADDRESS]
     nox -s explore -- --keep PROMISE [--keep PROMISE]      the smallest sets of features that keep these promises
     nox -s explore -- --compiled                           the same at 1.6 to 2 times the rate, once it is compiled
     nox -s explore -- --graph                              and the situations of a small scope, for a page
     nox -s explore -- --replay [--pg-config PATH]          and on a real PostgreSQL, what is implemented
 
 Exit status: 0 no design breaks a promise that it claims; 1 one does, or a server contradicts the model; 2 the arguments
-are wrong, and one sentence says how; 130 interrupted: then the results are of what was explored until then.
+are wrong, or a scope could not be explored, and one sentence says how; 130 interrupted: then the results are of what
+was explored until then.
 """
 
 import argparse
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
-import psutil
 from msgspec.structs import replace
 from rich.console import Console
 
 from harness.machine.postgres import SetupError
 from harness.machine.processes import orderly_end
-from harness.machine.project import ROOT
 from harness.running.commandline import INTERRUPTED, exit_status
 from harness.running.reporting import report
 from harness.running.results import RESULTS, new_folder, remove_folder, write_json, writing
@@ -41,9 +43,9 @@ from model.promises import PROMISES
 from model.scope import DEEP, OVERLAPPING, SCOPES, Scope, to_look_at
 from properties.exploration.compiled import compiled_model
 from properties.exploration.dashboard import Dashboard
+from properties.exploration.distribution import Distribution, Hear, distribution
 from properties.exploration.graphs import write_graph
-from properties.exploration.keeping import in_workers, show_kept, smallest_sets
-from properties.exploration.processes import Workers
+from properties.exploration.keeping import explorer, show_kept, smallest_sets
 from properties.exploration.replaying import FILE as REPLAYS
 from properties.exploration.replaying import replay_all
 from properties.exploration.results import RESULTS_FILE, results_of
@@ -53,8 +55,6 @@ from properties.exploration.worker import MEGABYTE, Found, Progress, Task
 
 STATUS = {Conclusion.HOLDS: 0, Conclusion.PARTIAL: 0, Conclusion.BROKEN: 1, Conclusion.INTERRUPTED: INTERRUPTED}
 """Exit statuses."""
-SHARE_OF_MEMORY = 0.7
-"""Of what is free, for all processes together."""
 NOT_WITH_KEEP = ("design", "set", "graph", "replay")
 """Options."""
 QUICK = ("settings", "stock", "owners", "restarts", *OVERLAPPING)
@@ -110,8 +110,18 @@ def parser() -> argparse.ArgumentParser:
     add("--sessions", metavar="N", type=positive, help="so many, in all scopes")
     add("--labels", metavar="N", type=positive, help="so many, in all scopes")
     add("--workers", metavar="N", type=positive, help="processes, each for one scope of one design (default: cores)")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="have the workers of that Dask scheduler (tcp://host:port) start them, with this project in their folder",
+    )
     add("--budget", metavar="SECONDS", type=positive, help="for all: what is not explored then is said to be partial")
-    add("--memory", metavar="MB", type=positive, help="for all processes (default: most of what is free); the same")
+    add(
+        "--memory",
+        metavar="MB",
+        type=positive,
+        help="for all processes of a machine (default: most of what is free there); the same",
+    )
     add("--results", metavar="FOLDER", type=Path, default=RESULTS, help="for their folder (default: reports/out)")
     add(
         "--replay",
@@ -144,20 +154,20 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.keep and (useless := [word for word in NOT_WITH_KEEP if getattr(chosen, word)]):
         raise SetupError(f"--keep tries the designs that there are among the axes: leave out --{useless[0]}.")
     designs, when, began = chosen_designs(chosen), datetime.now(UTC), time.monotonic()
-    at_once = chosen.workers or len(os.sched_getaffinity(0))
     folder = new_folder(chosen.results.absolute(), when)
     try:
         with orderly_end(), own_console() as console:
-            model = compiled(console) if chosen.compiled else ROOT
+            if chosen.compiled and not chosen.scheduler:
+                compile_model(console)
             found: dict[Task, Found] = {}
             kept: Kept | None = None
             tasks: list[Task] = []
             if chosen.keep:
                 designs = []
-                kept, interrupted = keep(console, chosen, model, at_once)
+                kept, interrupted = keep(console, chosen)
             else:
-                tasks = tasks_of(chosen, designs, at_once)
-                found, interrupted = explore_all(console, tasks, Workers(model), at_once)
+                tasks = tasks_of(chosen, designs)
+                found, interrupted = explore_all(console, chosen, tasks)
             results = results_of(designs, tasks, found, when, time.monotonic() - began, interrupted, kept)
             with writing(folder):
                 graphs = {one.name: write_graph(folder, to_look_at(one)) for one in designs if chosen.graph}
@@ -179,10 +189,10 @@ def run(chosen: argparse.Namespace) -> int:
     return STATUS[Conclusion.BROKEN] if contradicted else STATUS[results.verdict]
 
 
-def compiled(console: Console) -> Path:
-    """The folder of the compiled model; raises SetupError."""
+def compile_model(console: Console) -> None:
+    """For the workers of this machine, which then find it; raises SetupError."""
     with console.status("Compiling the model, unless that was done before: it takes a minute"):
-        return compiled_model()
+        compiled_model()
 
 
 def on_a_server(console: Console, results: Exploration, folder: Path, pg_config: str | None) -> bool:
@@ -204,31 +214,27 @@ def chosen_designs(chosen: argparse.Namespace) -> list[Design]:
         raise SetupError(f"--set: {error}.") from None
 
 
-def tasks_of(chosen: argparse.Namespace, designs: Sequence[Design], workers: int) -> list[Task]:
+def tasks_of(chosen: argparse.Namespace, designs: Sequence[Design]) -> list[Task]:
     """Each scope of each design."""
-    like, scopes = task_like(chosen, workers), chosen.scope or (*SCOPES, *OVERLAPPING)
+    like, scopes = task_like(chosen), chosen.scope or (*SCOPES, *OVERLAPPING)
     return [replace(like, design=design, scope=scope) for design in designs for scope in scopes]
 
 
-def task_like(chosen: argparse.Namespace, workers: int) -> Task:
+def task_like(chosen: argparse.Namespace) -> Task:
     """What all tasks have in common."""
-    memory = chosen.memory * MEGABYTE if chosen.memory else int(psutil.virtual_memory().available * SHARE_OF_MEMORY)
     return Task(
         design=SHARED,
         scope="",
         sessions=chosen.sessions,
         labels=chosen.labels,
         phases=chosen.phases,
-        until=time.monotonic() + chosen.budget if chosen.budget else None,
-        memory=memory // workers,
+        until=time.time() + chosen.budget if chosen.budget else None,
     )
 
 
-def explore_all(
-    console: Console, tasks: Sequence[Task], workers: Workers, at_once: int
-) -> tuple[dict[Task, Found], bool]:
-    """What was found, and whether that was interrupted; raises SetupError."""
-    dashboard, found = Dashboard(len(tasks), "scopes of designs"), {}
+def explore_all(console: Console, chosen: argparse.Namespace, tasks: Sequence[Task]) -> tuple[dict[Task, Found], bool]:
+    """What was found, and whether Ctrl-C has ended it; raises SetupError."""
+    dashboard, found = Dashboard(len(tasks), "scopes of designs"), dict[Task, Found]()
 
     def hear(task: Task, news: Progress | Found) -> None:
         dashboard.hear(task, news)
@@ -236,28 +242,38 @@ def explore_all(
             found[task] = news
             dashboard.ended = len(found)
 
-    with live(console, dashboard):
-        finished = workers.do_all(tasks, at_once, hear)
-    return found, not finished
+    try:
+        with live(console, dashboard), on_workers(chosen, hear) as distribution:
+            deque(distribution.explored(tasks), maxlen=0)
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
 
 
-def keep(console: Console, chosen: argparse.Namespace, model: Path, at_once: int) -> tuple[Kept, bool]:
+def keep(console: Console, chosen: argparse.Namespace) -> tuple[Kept, bool]:
     """The smallest sets of features that keep promises, and whether Ctrl-C has ended the search; raises SetupError."""
     wanted = tuple([promise for promise in PROMISES if promise.name in chosen.keep])
-    like = task_like(chosen, at_once)
+    like = task_like(chosen)
     dashboard = Dashboard(len(points()), "sets of features")
 
     def hear(task: Task, news: Progress | Found) -> None:
         dashboard.hear(task, news)
         dashboard.ended = search.tried
 
-    search = Search(
-        wanted,
-        {name: partial(scope_like, like, name) for name in chosen.scope or QUICK},
-        in_workers(model, at_once, like, hear),
-    )
-    with live(console, dashboard):
+    with live(console, dashboard), on_workers(chosen, hear) as distribution:
+        search = Search(
+            wanted,
+            {name: partial(scope_like, like, name) for name in chosen.scope or QUICK},
+            explorer(distribution, like),
+        )
         return smallest_sets(search)
+
+
+def on_workers(chosen: argparse.Namespace, hear: Hear) -> AbstractContextManager[Distribution]:
+    """The workers that were asked for; raises SetupError."""
+    number = chosen.workers or len(os.sched_getaffinity(0))
+    memory = chosen.memory * MEGABYTE if chosen.memory else None
+    return distribution(number, chosen.scheduler, memory, chosen.compiled, hear)
 
 
 def scope_like(like: Task, name: str, design: Design) -> Scope:

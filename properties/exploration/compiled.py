@@ -1,5 +1,6 @@
 """The model's hot modules, compiled unchanged by mypyc; kept in the cache by all that went into it."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -33,14 +34,12 @@ def compiled_model() -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-        build(Path(fresh))
-        try:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh, (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other workers of this machine wait for it, and find what is built
+        if not folder.is_dir():
+            build(Path(fresh))
             os.rename(fresh, folder)
-        except OSError:
-            if not folder.is_dir():  # somebody else may have been faster
-                raise
-        Path(fresh).mkdir(exist_ok=True)  # to be removed
+            Path(fresh).mkdir()  # to be removed
     return folder
 
 

@@ -1,8 +1,7 @@
 """``--keep``: the smallest sets of features that keep promises, as they are kept and as they are shown."""
 
-import contextlib
 from collections.abc import Generator, Iterator, Mapping
-from pathlib import Path
+from contextlib import closing, suppress
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -12,15 +11,15 @@ from model.explore import Exploration
 from model.features import Explorer, Refutation, Search, cost, design_of, left_after
 from model.promises import Promise
 from model.scope import Scope
+from properties.exploration.distribution import Distribution
 from properties.exploration.explored import history_of
-from properties.exploration.processes import Hear, Workers
 from properties.exploration.records import counterexample
 from properties.exploration.showing import show_history
 from properties.exploration.worker import Found, Task
 
 
-def in_workers(model: Path, at_once: int, like: Task, hear: Hear) -> Explorer:
-    """An explorer with processes for so many scopes at once, whose model is in that folder; ``like``: their bounds."""
+def explorer(distribution: Distribution, like: Task) -> Explorer:
+    """An explorer that has workers explore all scopes at once; ``like``: what their tasks have in common."""
 
     def explored(
         scopes: Mapping[str, Scope], promises: tuple[Promise, ...]
@@ -30,12 +29,13 @@ def in_workers(model: Path, at_once: int, like: Task, hear: Hear) -> Explorer:
             replace(like, design=scope.design, scope=name, promises=names, claimed=True)
             for name, scope in scopes.items()
         ]
-        with Workers(model).doing(tasks, at_once, hear) as doing:
-            for task, one in zip(tasks, doing, strict=True):
-                found = one.result()
-                if found is None:
-                    return  # another one has broken down, which is said as the block ends
-                yield task.scope, told_by(found, scopes[task.scope])
+        ended: dict[str, Found] = {}
+        with closing(distribution.explored(tasks)) as found:
+            for name, scope in scopes.items():
+                while name not in ended:
+                    task, one = next(found)
+                    ended[task.scope] = one
+                yield name, told_by(ended[name], scope)
 
     return explored
 
@@ -49,7 +49,7 @@ def told_by(found: Found, scope: Scope) -> Exploration:
 def smallest_sets(search: Search) -> tuple[schema.Kept, bool]:
     """All of them, unless a bound ends it early, or Ctrl-C; and whether that did."""
     interrupted = True
-    with contextlib.suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):
         search.run()
         interrupted = False
     sets = tuple(

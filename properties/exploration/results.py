@@ -36,7 +36,7 @@ def results_of(
     """What goes into exploration.json."""
     explored = [found[task].explored if task in found else not_begun(task, interrupted) for task in tasks]
     judgements = [
-        judge(promise, design, [one for task, one in found.items() if task.design == design])
+        judge(promise, design, [found[task] for task in tasks if task.design == design and task in found])
         for promise in PROMISES
         for design in designs
     ]

@@ -1,7 +1,7 @@
 """``python -m properties.exploration.worker``: explores one scope of one design, in a process of its own.
 
 It reads a ``Task`` from its standard input, and writes lines of JSON: ``Progress`` now and then, and a ``Found`` at the
-end. SIGTERM ends it early, with what it has found so far.
+end. SIGTERM ends it early, with what it has found so far. If nobody reads what it writes, it ends at once.
 """
 
 import gc
@@ -47,9 +47,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     claimed: bool = False
     """The design is taken to claim all of them: the first one that is broken ends it."""
     until: float | None = None
-    """When to stop, on the clock of ``time.monotonic``; None: at the end."""
-    memory: int
-    """Bytes that it may use."""
+    """When to stop, on the clock of ``time.time``, which is the one that machines have in common; None: at the end.
+
+    On a machine whose clock is wrong by so much it stops by so much too late or too early, and says so.
+    """
+    memory: int | None = None
+    """Bytes that it may use; None: as many as there are."""
 
     def in_full(self) -> Scope:
         """The scope."""
@@ -91,6 +94,7 @@ class Stopped:
         self.told = time.monotonic()
         signal.signal(signal.SIGTERM, self.interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this sees to it
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which comes of a word to somebody who is gone
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
         """Somebody wants it to end."""
@@ -102,10 +106,11 @@ class Stopped:
         if now - self.told > SECONDS_BETWEEN:
             self.told = now
             tell(Progress(found.states, found.transitions, waiting))
-        if self.task.until is not None and now > self.task.until:
+        memory = self.task.memory
+        if self.task.until is not None and time.time() > self.task.until:
             self.why = "the time was up"
-        elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE > self.task.memory:
-            self.why = f"{self.task.memory // MEGABYTE} MB of memory were not enough"
+        elif memory is not None and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE > memory:
+            self.why = f"{memory // MEGABYTE} MB of memory were not enough"
         return not self.why
 
 

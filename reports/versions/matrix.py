@@ -24,6 +24,7 @@ SIGNS = {
     Verdict.FAILS: "✗",
     Verdict.CRASHED: "!",
     Verdict.SKIPPED: "–",  # noqa: RUF001
+    Verdict.NOT_CHECKED: "!",
     Verdict.INTERRUPTED: "…",
     Verdict.NOT_RUN: "…",
 }
@@ -118,6 +119,6 @@ def rows(some: list[Compared], results: Versions, links: Mapping[str, str]) -> I
 def cell(one: Compared, version: str, links: Mapping[str, str]) -> Cell:
     """What became of a property on a version."""
     verdict = one.verdicts.get(version)
-    bad = verdict in (Verdict.FAILS, Verdict.CRASHED, Verdict.INTERRUPTED)
+    bad = verdict in (Verdict.FAILS, Verdict.CRASHED, Verdict.NOT_CHECKED, Verdict.INTERRUPTED)
     link = f"{links[version]}#{anchor(one.test)}" if bad and version in links else ""
     return Cell(version, verdict, one.reasons.get(version, ""), link)
