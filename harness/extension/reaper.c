@@ -249,6 +249,7 @@ ExpireDurably(const DueBackup *item)
 static int
 ReapRegistry(int skip)
 {
+	MemoryContext context = CurrentMemoryContext;
 	volatile int nreleases = 0;
 	int			ndue = 0;
 
@@ -264,10 +265,16 @@ ReapRegistry(int skip)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *edata;
+
+		/* before version 16 a release forgets all errors, this one too */
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
 		LWLockReleaseAll();
 		while (nreleases-- > 0)
 			CoreBackupRelease();
-		PG_RE_THROW();
+		ReThrowError(edata);
 	}
 	PG_END_TRY();
 

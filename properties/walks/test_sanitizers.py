@@ -8,7 +8,7 @@ import pytest
 from harness.building.build import Build, Flavour, Special, build
 from harness.clients.client import Client
 from harness.clients.implementation import DURABLE, SHARED, Implementation
-from harness.machine.postgres import Postgres
+from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import cache_folder
 from harness.server.tablespaces import add_tablespace
 from properties.recording.tally import Tally
@@ -24,11 +24,16 @@ ALIGNED = 8
 
 
 @pytest.fixture(scope="module")
-def sanitized(postgres: Postgres, implementation: Implementation) -> Build:
-    """The extension with the sanitizers in it."""
+def sanitized(request: pytest.FixtureRequest, postgres: Postgres, implementation: Implementation) -> Build:
+    """The extension with the sanitizers in it; skipped where they cannot be had, unless they were asked for."""
     if implementation != SHARED:
         pytest.skip("only the extension is built here")
-    return build(postgres, Flavour.INSTRUMENTED, cache_folder(), special=Special.SANITIZERS)
+    try:
+        return build(postgres, Flavour.INSTRUMENTED, cache_folder(), special=Special.SANITIZERS)
+    except SetupError as error:
+        if request.config.getoption("--sanitize"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("design", [SHARED, DURABLE], ids=lambda design: design.name)
