@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.machine.processes import hear_signals
 from harness.machine.project import ROOT
 from properties.bench.dask_processes import Machines, kill, machines
 from properties.bench.made_campaigns import HOLDING, PATIENCE, Ended, campaign, command, ended, written
@@ -41,7 +42,8 @@ def half_way(folder: Path, there: Machines, *arguments: str, **files: str) -> It
     begun = folder / "begun"
     made = {"test_a": WAITS.format(too="", mark=str(begun)), "test_b": WAITS.format(too="_too", mark=str(begun))}
     program = command(folder, written(folder, **made, **files), f"--scheduler={there.address}", *arguments)
-    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=hear_signals) as process:
         while not begun.exists():
             assert process.poll() is None
             time.sleep(0.05)
@@ -113,11 +115,15 @@ def test_what_nobody_is_left_to_check_is_named_and_does_not_hold(tmp_path: Path,
     assert "no worker was left" in run.one("it waits")["reason"]
 
 
-def test_a_campaign_that_is_killed_leaves_no_process_on_any_machine(tmp_path: Path, there: Machines) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])
+def test_a_campaign_that_is_ended_leaves_no_process_on_any_machine(
+    tmp_path: Path, there: Machines, by: signal.Signals
+) -> None:
     there.repair(workers=1)
     with half_way(tmp_path, there, f"--silence={SILENCE}", test_c=SLOW, test_d=SLOW) as process:
         assert left(tmp_path / "made_up")
-        kill(process)
+        process.send_signal(by)
+        assert process.wait(PATIENCE) == (130 if by is signal.SIGINT else -by)
         deadline = time.monotonic() + PATIENCE
         while left(tmp_path):
             assert time.monotonic() < deadline, "a process goes on without its campaign"

@@ -10,8 +10,8 @@ import pytest
 
 from properties.recording.verdict import Property
 
-LONG = ("walks", "concurrency", "faults", "durable")
-"""Folders whose tests take longest, from the longest on: they begin first, so that no process ends much later."""
+LONG = ("test_lost_workers.py", "walks", "concurrency", "faults", "durable")
+"""Folders and files whose tests take longest, from the longest on: they begin first, so that no process ends much later."""
 
 
 class Shard(NamedTuple):
