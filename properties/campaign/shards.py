@@ -11,7 +11,7 @@ import pytest
 from properties.recording.verdict import Property
 
 LONG = ("test_lost_workers.py", "walks", "concurrency", "faults", "durable")
-"""Folders and files whose tests take longest, from the longest on: they begin first, so that no process ends much later."""
+"""Folders and files whose tests take longest, from the longest on: they begin first, and all processes end together."""
 
 
 class Shard(NamedTuple):
