@@ -32,7 +32,12 @@ __all__ = [
 
 NEWS = "news"
 """The topic of what workers tell while they work."""
-QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+}
 """What Dask would measure, a hundred times a second, of work that other processes do."""
 LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
 """Those of Dask's that write to standard error, in the middle of what a program says: what matters is raised too."""

@@ -168,10 +168,11 @@ def test_a_process_that_is_killed_is_begun_again(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("said", ["", "print('{', end='', flush=True); "], ids=["at once", "in mid-sentence"])
 def test_what_is_killed_again_and_again_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], said: str
 ) -> None:
-    monkeypatch.setattr("properties.exploration.processes.PROGRAM", killing(tmp_path / "mark", always=True))
+    monkeypatch.setattr("properties.exploration.processes.PROGRAM", said + killing(tmp_path / "mark", always=True))
     assert main(["--design", "stock", "--scope", "stock", "--results", str(tmp_path / "out")]) == 2
     assert capfd.readouterr().err == (
         "The exploration of stock, stock, has broken down, again and again (signal 9): "

@@ -67,7 +67,10 @@ class Process:
         """Tells how far it is, until it has said what it has found, or is gone; ends it if nobody waits for that."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            news = READER.decode(line)
+            try:
+                news = READER.decode(line)
+            except msgspec.DecodeError:  # it was killed in mid-sentence
+                return
             if isinstance(news, Found):
                 self.found = news
             elif wanted():
