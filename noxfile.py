@@ -117,7 +117,7 @@ def explore(session: nox.Session) -> None:
 def scheduler(session: nox.Session) -> None:
     """What hands the work of other machines out, until Ctrl-C: --host, --port, and what else dask scheduler takes."""
     install(session)
-    run(session, "dask", "scheduler", "--no-dashboard", *session.posargs)
+    run(session, "python", "-m", "dask", "scheduler", "--no-dashboard", *session.posargs)
 
 
 @nox.session
@@ -125,7 +125,8 @@ def worker(session: nox.Session) -> None:
     """This machine works for a scheduler, until that is gone: tcp://HOST:PORT, --nthreads N (default: cores + 1)."""
     install(session, servers=True)
     threads = str(len(os.sched_getaffinity(0)) + 1)  # each has a process, which waits a fifth of its time
-    run(session, "dask", "worker", "--no-nanny", "--no-dashboard", "--nthreads", threads, *session.posargs)
+    options = ["--no-nanny", "--no-dashboard", "--nthreads", threads, *session.posargs]
+    run(session, "python", "-m", "dask", "worker", *options)
 
 
 @nox.session

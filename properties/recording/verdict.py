@@ -158,8 +158,11 @@ class Recorder:
     # What is told of other processes
 
     def begins(self, who: str, test: str) -> None:
-        """A test begins."""
-        self.running[who] = one = self.by_test[test]
+        """A test begins; what else is told on the same scheduler is not of this campaign."""
+        one = self.by_test.get(str(test))
+        if one is None:
+            return
+        self.running[who] = one
         if one.reason == NOT_BEGUN:
             one.reason = "it was interrupted"
 
