@@ -90,13 +90,13 @@ def reached(scheduler: str, patience: float) -> Iterator[Client]:
         client = Client(scheduler, timeout=patience)
     except (OSError, ValueError) as error:
         raise SetupError(
-            f"There is no scheduler at {scheduler} ({error}): start one with 'python -m dask scheduler' in this "
+            f"There is no scheduler at {scheduler} ({error}): start one with 'nox -s scheduler' in this "
             "project's folder, or leave --scheduler out."
         ) from None
     with client:
         if not client.ncores():
             raise SetupError(
-                f"The scheduler at {scheduler} has no workers: start some with 'python -m dask worker {scheduler}' in "
+                f"The scheduler at {scheduler} has no workers: start some with 'nox -s worker -- {scheduler}' in "
                 "this project's folder."
             )
         yield client
