@@ -1,0 +1,116 @@
+"""Whatever a power cut leaves, at any moment: what a caller was told holds, and nothing is believed that must not be.
+
+A server is traced while it works, and what it did to its files is done again, up to each moment; of what had not been
+flushed by then, POSIX allows any part to be missing. Each state that comes of that is started.
+"""
+
+import shutil
+
+import pytest
+
+from harness.building.build import Build
+from harness.faults.crash_states import Tree
+from harness.faults.power_cut import copy_of
+from harness.faults.traced import has_strace
+from harness.machine.scratch import temporary_folder
+from harness.server.cluster import Cluster, ClusterError
+from harness.server.durable import STATE_DIR
+from harness.server.session import SqlError
+from properties.durable.lockstep import open_durable
+from properties.durable.power_cuts import (
+    CrashState,
+    Journey,
+    Operation,
+    check,
+    crash_states,
+    laid_out,
+    listing,
+    nearest_first,
+)
+from properties.recording.tally import Tally
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.usefixtures("durable_backups"),
+    pytest.mark.skipif(not has_strace(), reason="strace is not installed"),
+]
+
+TRACED = {
+    "fsync": "on",
+    "archive_command": "",
+    "shared_backup.result_retention": "1d",
+    "wal_init_zero": "off",
+    "wal_buffers": "1MB",
+}
+TRIED = {"fsync": "off", "full_page_writes": "on"}
+NUMBER = {"dev": 20, "gate": 60}
+"""How many states are tried; at night, all."""
+
+
+def start(label: str, ttl: str = "60 days") -> Operation:
+    return Operation("start", f"SELECT shared_backup_start('{label}', true, '{ttl}')")
+
+
+def stop(label: str, name: str = "stop", **more: object) -> Operation:
+    return Operation(name, f"SELECT shared_backup_stop('{label}', false)", **more)  # type: ignore[arg-type]
+
+
+def advance(name: str, by: str, **more: object) -> Operation:
+    return Operation(name, f"SELECT shared_backup_clock_advance('{by}')", **more)  # type: ignore[arg-type]
+
+
+BEFORE = (
+    Operation("stopping the clock", "SELECT shared_backup_clock_freeze()"),
+    start("a", "1 hour"),
+    Operation("renewal", "SELECT shared_backup_renew('a', '60 days')"),
+    stop("a", held_at=("stop-core-ended", "a")),
+    Operation("start that replaces a result", "SELECT shared_backup_start('a', true, '60 days')"),
+    Operation("abort", "SELECT shared_backup_abort('a')", held_at=("abort-released", "a")),
+    start("e", "1 hour"),
+    advance("expiry", "90 minutes", held_at=("reaper-expired", "e")),
+    start("f"),
+    stop("f"),
+    advance("forgetting", "2 days"),
+    *(start(label) for label in ("c", "g", "n", "d", "u", "s")),
+    start("k", "1 hour"),
+    stop("s"),
+    stop("d", "stop that is cut", held_at=("stop-core-ended", "d"), cut=True),
+    stop("u", "stop whose claim is cut", held_at=("file-renamed", "u"), cut=True, undecided=True),
+)
+AFTER = (
+    Operation("renewal after a restart", "SELECT shared_backup_renew('n', '90 days')"),
+    stop("c", "stop after a restart"),
+    Operation("abort after a restart", "SELECT shared_backup_abort('g')", held_at=("abort-released", "g")),
+    advance("expiry after a restart", "90 minutes"),
+    start("h"),
+    stop("h"),
+)
+
+
+def test_whatever_a_power_cut_leaves_is_taken_up_rightly(instrumented: Build, tally: Tally, profile: str) -> None:
+    with open_durable(instrumented, TRACED) as server, temporary_folder() as folder:
+        server.stop()
+        shutil.rmtree(server.data_dir / STATE_DIR)
+        journey = Journey(server, copy_of(server, folder / "mirror"))
+        journey.live(folder, BEFORE)
+        journey.live(folder, AFTER, killed=False)
+        found = crash_states(journey)
+        chosen = nearest_first(journey, found)[: NUMBER.get(profile)]
+        server.configure(TRIED)
+        for state, tree in laid_out(journey, folder / "mirror", chosen):
+            with tally.example():
+                survive(server, state, tree)
+            tally.steps += len(state.promises)
+        tally.notes.append(
+            f"durable: {len(found.states)} states that a power cut may leave, {len(chosen)} of them tried;"
+            f" {found.left_out} combinations were not looked at"
+        )
+
+
+def survive(server: Cluster, state: CrashState, tree: Tree) -> None:
+    """The server is started from that state; fails if all is not well, and says what the state was."""
+    position = server.log_position()
+    try:
+        check(server, state)
+    except (AssertionError, ClusterError, SqlError) as error:
+        pytest.fail(f"a power cut at the {state.after}, when there was\n{listing(tree)}\n{error}\n{server.log_since(position)}")
