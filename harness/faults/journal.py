@@ -219,7 +219,9 @@ def calls_in(text: str, first: int = 0) -> Iterator[Call]:
         if not (found := LINE.match(line)):
             continue
         pid = int(found["pid"])
-        began, name, arguments = under_way.pop(pid, (number, "", "")) if found["resumed"] else (number, found["name"], "")
+        began, name, arguments = (
+            under_way.pop(pid, (number, "", "")) if found["resumed"] else (number, found["name"], "")
+        )
         arguments += found["rest"]
         if arguments.endswith(UNFINISHED):
             under_way[pid] = began, name, arguments.removesuffix(UNFINISHED)

@@ -4,7 +4,7 @@ What a caller has been told holds from the answer on. While an operation is unde
 what is after it; and from the moment when core may have been released, only the latter.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ import pytest
 from harness.clients.labelfile import parse_label_file
 from harness.faults.crash_states import Disk, Tree, states
 from harness.faults.journal import Answer, Event, Flush, Log, read_journal
-from harness.faults.power_cut import Moment, lay_out, moments
+from harness.faults.power_cut import Moment, copy_of, lay_out, moments
 from harness.faults.traced import traced_life
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR, resumed, state_files
@@ -29,6 +29,7 @@ STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop(%
 MARKER = "power cuts: {} {}"
 BEGINS, HELD, ENDS = "begins", "is held", "ends"
 ANY = "any"
+DECIDED = "resume-decided"
 PATIENCE = 60.0
 OURS = (STATE_DIR, "pg_replslot")
 
@@ -79,6 +80,8 @@ class Operation:
 
 
 RESUMING = Operation("resuming", "")
+Work = Callable[[Session], object]
+"""Something else that is done meanwhile, in a superuser's session."""
 
 
 @dataclass
@@ -95,23 +98,31 @@ class Journey:
     """The lives of a server, one after the other; a power cut may come at any moment."""
 
     server: Cluster
+    mirror: Path
+    """A copy of the data directory as it was when this began, but for what is watched."""
     disk: Disk
-    """The watched files when it begins."""
+    """What is watched."""
     events: list[Event] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
     lines: int = 0
 
-    def live(self, folder: Path, operations: Iterable[Operation], *, killed: bool = True) -> None:
+    def live(self, folder: Path, *todo: "Operation | Work", killed: bool = True) -> None:
         """The server is started, carries that out, and is killed or shut down."""
         noted: list[Noted] = []
         first = self.lines
-        work = partial(carry_out, self.server, operations, noted)
+        work = partial(carry_out, self.server, todo, noted)
         text = traced_life(self.server, folder / f"calls{first}", work, killed=killed)
         self.lines += text.count("\n") + 1
         events = read_journal(text, self.server.data_dir, first)
         self.events += events
         for one in noted:
             self.promises += promises(one, events, self.promises[-1].allowed if self.promises else {}, first)
+
+
+def begun(server: Cluster) -> Journey:
+    """It begins with a server that is down."""
+    mirror = server.folder / "mirror"
+    return Journey(server, mirror, copy_of(server, mirror))
 
 
 class Noted(NamedTuple):
@@ -122,29 +133,41 @@ class Noted(NamedTuple):
     after: dict[str, Row]
 
 
-def carry_out(server: Cluster, operations: Iterable[Operation], noted: list[Noted]) -> None:
-    """Carries out the operations, with a line in the log before and after each, and where it is held."""
-    caller, admin = resumed(server), server.connect()
+def carry_out(server: Cluster, todo: Iterable[Operation | Work], noted: list[Noted]) -> None:
+    """Carries that out, with a line in the log before and after each operation, and where it is held."""
+    admin = server.connect()
+    if (points := InjectionPoints(admin)).attached():  # it was told before its start to wait there
+        points.arrived(DECIDED)
+        mark(admin, 0, HELD)
+        points.detach()
+    caller = resumed(server)
     mark(caller, 0, ENDS)
     noted.append(Noted(0, RESUMING, view(admin)))
-    points = InjectionPoints(admin)
-    for number, operation in enumerate(operations, 1):
-        mark(caller, number, BEGINS)
-        if operation.held_at is not None:
-            points.attach(*operation.held_at)
-        pending = caller.submit(operation.statement)
-        if operation.held_at is not None:
-            assert points.arrived(*operation.held_at), f"{operation.name} has not come to where it is held"
-            mark(admin, number, HELD)
-        if operation.cut:
-            caller = server.connect()
+    for number, one in enumerate(todo, 1):
+        if isinstance(one, Operation):
+            caller = perform(server, one, number, caller, points)
+            noted.append(Noted(number, one, view(admin)))
         else:
-            points.detach()
-            pending.result(PATIENCE)
-            mark(caller, number, ENDS)
-        noted.append(Noted(number, operation, view(admin)))
+            one(admin)
     caller.close()
     admin.close()
+
+
+def perform(server: Cluster, operation: Operation, number: int, caller: Session, points: InjectionPoints) -> Session:
+    """Carries out an operation; returns a session that is free afterwards."""
+    mark(caller, number, BEGINS)
+    if operation.held_at is not None:
+        points.attach(*operation.held_at)
+    pending = caller.submit(operation.statement)
+    if operation.held_at is not None:
+        assert points.arrived(*operation.held_at), f"{operation.name} has not come to where it is held"
+        mark(points.session, number, HELD)
+    if operation.cut:
+        return server.connect()
+    points.detach()
+    pending.result(PATIENCE)
+    mark(caller, number, ENDS)
+    return caller
 
 
 def mark(session: Session, number: int, when: str) -> None:
@@ -163,9 +186,7 @@ def promises(noted: Noted, events: list[Event], before: Allowed, first: int) -> 
     expected = {label: row if row in before.get(label, ()) else row.undetermined() for label, row in after.items()}
     if operation.cut:
         expected = {**after, operation.label: after[operation.label].stopped()}
-    either = {
-        label: (*before.get(label, (None,)), expected.get(label)) for label in before.keys() | expected.keys()
-    }
+    either = {label: (*before.get(label, (None,)), expected.get(label)) for label in before.keys() | expected.keys()}
     yield Promise(operation.name, marked(events, number, BEGINS) if number else first, either)
     if operation.held_at is not None and not operation.undecided:
         yield Promise(f"{operation.name}, held", marked(events, number, HELD), only(expected))
@@ -219,18 +240,20 @@ class CrashState:
 
 @dataclass
 class Found:
-    """All states, and how many combinations were not looked at."""
+    """All states, how many combinations were not looked at, and what is there in the end."""
 
     states: dict[int, CrashState] = field(default_factory=dict)
     left_out: int = 0
+    last: Tree = field(default_factory=dict)
 
 
-def crash_states(journey: Journey) -> Found:
-    """What a power cut may leave at any moment."""
+def crash_states(journey: Journey, mirror: Path) -> Found:
+    """What a power cut may leave at any moment. The mirror becomes what there is in the end."""
     disk = deepcopy(journey.disk)
     found, promise, left = Found(), None, states(disk)
     since = {promise.since: promise for promise in journey.promises}
-    for moment in moments(journey.events, disk):
+    for moment in moments(journey.events, disk, mirror):
+        found.last = left.trees[-1]
         if not moment.changed and moment.number not in since:
             continue
         promise = since.get(moment.number, promise)
@@ -267,7 +290,9 @@ def said(moment: Moment) -> str:
 def nearest_first(journey: Journey, found: Found) -> list[CrashState]:
     """Those near to a flush of ours or to an answer come first, each operation in its turn."""
     flushed = [event for event in journey.events if isinstance(event.action, Flush) and is_ours(event.action.path)]
-    anchors = sorted({*(one.since for one in journey.promises), *(n for one in flushed for n in (one.began, one.ended))})
+    anchors = sorted(
+        {*(one.since for one in journey.promises), *(n for one in flushed for n in (one.began, one.ended))}
+    )
     by_operation: dict[str, list[tuple[bool, int, int, CrashState]]] = {}
     seen: set[tuple[str, int]] = set()
     for state in found.states.values():
@@ -285,18 +310,27 @@ def is_ours(path: str) -> bool:
     return path == "." or path.split("/")[0] in OURS
 
 
-def laid_out(journey: Journey, mirror: Path, chosen: Iterable[CrashState]) -> Iterator[tuple[CrashState, Tree]]:
+def unlike(server: Cluster, mirror: Path, tree: Tree) -> list[str]:
+    """Files in which the data directory of a server that is down differs from what was done again."""
+    expected = {str(path.relative_to(mirror)): path.read_bytes() for path in mirror.rglob("*") if path.is_file()}
+    expected |= {path: contents for path, contents in tree.items() if contents is not None}
+    folder = server.data_dir
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+
+
+def laid_out(journey: Journey, chosen: Iterable[CrashState]) -> Iterator[tuple[CrashState, Tree]]:
     """Makes each of these states the data directory of the server, which is down before and afterwards."""
     disk = deepcopy(journey.disk)
     wanted: dict[int, dict[int, CrashState]] = {}
     for state in chosen:
         wanted.setdefault(state.number, {})[state.key] = state
-    for moment in moments(journey.events, disk, mirror):
+    for moment in moments(journey.events, disk, journey.mirror):
         if moment.number not in wanted:
             continue
         for tree in states(disk).trees:
-            if state := wanted[moment.number].get(key(tree)):
-                lay_out(journey.server, mirror, tree)
+            if state := wanted[moment.number].pop(key(tree), None):
+                lay_out(journey.server, journey.mirror, tree)
                 yield state, tree
 
 
@@ -327,8 +361,8 @@ def check(server: Cluster, state: CrashState) -> None:
     check_stop(session, "fresh", view(session)["fresh"])
     log = server.log_since(position)
     assert "ignoring file" not in log, "a file that was being written was believed in"
-    known = {"server", "clock", *(file.name for file in state_files(server))}
-    left = {path.name for path in (server.data_dir / STATE_DIR).iterdir()} - known
+    known = {"server", "clock", "points", *(file.name for file in state_files(server))}
+    left = {path.name for path in (server.data_dir / STATE_DIR).iterdir() if path.suffix != ".bad"} - known
     assert not left, f"files are left over: {sorted(left)}"
     session.close()
     server.crash()

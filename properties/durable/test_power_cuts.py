@@ -5,12 +5,15 @@ flushed by then, POSIX allows any part to be missing. Each state that comes of t
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from harness.building.build import Build
 from harness.faults.crash_states import Tree
-from harness.faults.power_cut import copy_of
+from harness.faults.power_cut import copy_files
 from harness.faults.traced import has_strace
 from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster, ClusterError
@@ -21,11 +24,13 @@ from properties.durable.power_cuts import (
     CrashState,
     Journey,
     Operation,
+    begun,
     check,
     crash_states,
     laid_out,
     listing,
     nearest_first,
+    unlike,
 )
 from properties.recording.tally import Tally
 
@@ -88,23 +93,37 @@ AFTER = (
 
 
 def test_whatever_a_power_cut_leaves_is_taken_up_rightly(instrumented: Build, tally: Tally, profile: str) -> None:
-    with open_durable(instrumented, TRACED) as server, temporary_folder() as folder:
+    with journey_of(instrumented) as journey, temporary_folder() as folder:
+        journey.live(folder, *BEFORE)
+        journey.live(folder, *AFTER, killed=False)
+        try_states(journey, folder, tally, NUMBER.get(profile))
+
+
+@contextmanager
+def journey_of(build: Build) -> Iterator[Journey]:
+    """A server that has never had durable backups, and is down."""
+    with open_durable(build, TRACED) as server:
         server.stop()
         shutil.rmtree(server.data_dir / STATE_DIR)
-        journey = Journey(server, copy_of(server, folder / "mirror"))
-        journey.live(folder, BEFORE)
-        journey.live(folder, AFTER, killed=False)
-        found = crash_states(journey)
-        chosen = nearest_first(journey, found)[: NUMBER.get(profile)]
-        server.configure(TRIED)
-        for state, tree in laid_out(journey, folder / "mirror", chosen):
-            with tally.example():
-                survive(server, state, tree)
-            tally.steps += len(state.promises)
-        tally.notes.append(
-            f"durable: {len(found.states)} states that a power cut may leave, {len(chosen)} of them tried;"
-            f" {found.left_out} combinations were not looked at"
-        )
+        yield begun(server)
+
+
+def try_states(journey: Journey, folder: Path, tally: Tally, number: int | None) -> None:
+    """Starts the server from so many states that a power cut may leave (None: from all)."""
+    server, end = journey.server, folder / "end"
+    copy_files(journey.mirror, end)
+    found = crash_states(journey, end)
+    assert not (odd := unlike(server, end, found.last)), f"the journal does not lead to what is there: {odd}"
+    chosen = nearest_first(journey, found)[:number]
+    server.configure(TRIED)
+    for state, tree in laid_out(journey, chosen):
+        with tally.example():
+            survive(server, state, tree)
+        tally.steps += len(state.promises)
+    tally.notes.append(
+        f"durable: {len(found.states)} states that a power cut may leave, {len(chosen)} of them tried;"
+        f" {found.left_out} combinations were not looked at"
+    )
 
 
 def survive(server: Cluster, state: CrashState, tree: Tree) -> None:
@@ -113,4 +132,6 @@ def survive(server: Cluster, state: CrashState, tree: Tree) -> None:
     try:
         check(server, state)
     except (AssertionError, ClusterError, SqlError) as error:
-        pytest.fail(f"a power cut at the {state.after}, when there was\n{listing(tree)}\n{error}\n{server.log_since(position)}")
+        pytest.fail(
+            f"a power cut at the {state.after}, when there was\n{listing(tree)}\n{error}\n{server.log_since(position)}"
+        )
