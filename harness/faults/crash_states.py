@@ -65,6 +65,8 @@ class Folder:
 
 
 Node = File | Folder
+Choice = tuple[object, object]
+"""A file and its contents, or a change of a folder and whether it is there."""
 
 
 @dataclass
@@ -182,24 +184,27 @@ class States:
 
 def states(disk: Disk) -> States:
     """What a power cut may leave now."""
-    nodes = list(all_nodes(disk.root))
-    choices: list[list[tuple[Node, object]]] = []
-    for node in nodes:
-        if isinstance(node, File):
-            choices.append([(node, contents) for contents in contents_left(node)])
-        else:
-            choices += [[((node, place), False), ((node, place), True)] for place in range(len(node.pending))]  # type: ignore[misc]
-    open_choices = [choice for choice in choices if len(choice) > 1]
+    choices = [choice for node in all_nodes(disk.root) for choice in choices_of(node)]
     certain = dict(choice[0] for choice in choices if len(choice) == 1)
-    combinations = list(chosen(open_choices))
+    uncertain = [choice for choice in choices if len(choice) > 1]
+    combinations = list(chosen(uncertain))
     trees = {}
     for combination in combinations:
         tree = dict(tree_of(disk.root, certain | dict(combination)))
         trees[tuple(sorted(tree.items()))] = tree
-    return States(list(trees.values()), prod(map(len, open_choices)) - len(combinations))
+    return States(list(trees.values()), prod(map(len, uncertain)) - len(combinations))
 
 
-def chosen(choices: list[list[tuple[Node, object]]]) -> Iterator[tuple[tuple[Node, object], ...]]:
+def choices_of(node: Node) -> Iterator[list[Choice]]:
+    """What may be there of a file; or whether each change of a folder is."""
+    if isinstance(node, File):
+        yield [(node, contents) for contents in contents_left(node)]
+    else:
+        for place in range(len(node.pending)):
+            yield [((node, place), False), ((node, place), True)]
+
+
+def chosen(choices: list[list[Choice]]) -> Iterator[tuple[Choice, ...]]:
     """Combinations: all if they are few, or else none, all, and each alone with none or all of the others."""
     if prod(map(len, choices)) <= AT_ONCE:
         yield from product(*choices)

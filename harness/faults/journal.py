@@ -179,7 +179,7 @@ class Reader:
 
     def renamed(self, call: Call) -> Iterator[Action]:
         """Names come, change and go."""
-        names = [self.inside(self.root / name.decode()) for name in texts(call)]
+        names = [self.inside(PurePosixPath(self.root, name.decode())) for name in texts(call)]
         match call.name, names:
             case "mkdir", [str(path)]:
                 yield MakeFolder(path)

@@ -31,6 +31,8 @@ BEGINS, HELD, ENDS = "begins", "is held", "ends"
 ANY = "any"
 DECIDED = "resume-decided"
 PATIENCE = 60.0
+NOT_WRITTEN = ("pg_dynshmem", "bench.conf")
+"""What has its contents from elsewhere: mapped memory, and the bench."""
 OURS = (STATE_DIR, "pg_replslot")
 
 
@@ -183,15 +185,17 @@ def view(session: Session) -> dict[str, Row]:
 def promises(noted: Noted, events: list[Event], before: Allowed, first: int) -> Iterator[Promise]:
     """What holds from when an operation begins, is held, and has been answered."""
     number, operation, after = noted
+    marks = {when: event for when in (BEGINS, HELD, ENDS) for event in marked(events, number, when)}
     expected = {label: row if row in before.get(label, ()) else row.undetermined() for label, row in after.items()}
     if operation.cut:
         expected = {**after, operation.label: after[operation.label].stopped()}
-    either = {label: (*before.get(label, (None,)), expected.get(label)) for label in before.keys() | expected.keys()}
-    yield Promise(operation.name, marked(events, number, BEGINS) if number else first, either)
-    if operation.held_at is not None and not operation.undecided:
-        yield Promise(f"{operation.name}, held", marked(events, number, HELD), only(expected))
-    if not operation.cut:
-        yield Promise(f"{operation.name}, answered", answered(events, number), only(after))
+    labels = before.keys() | expected.keys()
+    either = {label: (*before.get(label, (None,)), expected.get(label)) for label in labels}
+    yield Promise(operation.name, marks[BEGINS].began if number else first, either)
+    if HELD in marks and not operation.undecided:
+        yield Promise(f"{operation.name}, held", marks[HELD].began, only(expected))
+    if ENDS in marks:
+        yield Promise(f"{operation.name}, answered", answered(events, marks[ENDS]), only(after))
 
 
 def only(rows: Mapping[str, Row]) -> Allowed:
@@ -199,25 +203,16 @@ def only(rows: Mapping[str, Row]) -> Allowed:
     return {label: (row,) for label, row in rows.items()}
 
 
-def marked(events: list[Event], number: int, when: str) -> int:
-    """When that line was written to the log."""
-    return marker(events, number, when).began
-
-
-def marker(events: list[Event], number: int, when: str) -> Event:
+def marked(events: list[Event], number: int, when: str) -> Iterator[Event]:
     """The writing of that line to the log."""
     words = MARKER.format(number, when)
-    return next(event for event in events if isinstance(event.action, Log) and words in event.action.line)
+    return (event for event in events if isinstance(event.action, Log) and words in event.action.line)
 
 
-def answered(events: list[Event], number: int) -> int:
+def answered(events: list[Event], ends: Event) -> int:
     """When the caller was told: the answer before the line that says that the operation has ended."""
-    ends = marker(events, number, ENDS)
-    return max(
-        event.began
-        for event in events
-        if event.pid == ends.pid and event.began < ends.began and isinstance(event.action, Answer)
-    )
+    answers = (event.began for event in events if event.pid == ends.pid and isinstance(event.action, Answer))
+    return max(began for began in answers if began < ends.began)
 
 
 # What a power cut leaves
@@ -312,11 +307,15 @@ def is_ours(path: str) -> bool:
 
 def unlike(server: Cluster, mirror: Path, tree: Tree) -> list[str]:
     """Files in which the data directory of a server that is down differs from what was done again."""
-    expected = {str(path.relative_to(mirror)): path.read_bytes() for path in mirror.rglob("*") if path.is_file()}
-    expected |= {path: contents for path, contents in tree.items() if contents is not None}
-    folder = server.data_dir
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+    again = contents_of(mirror) | {path: contents for path, contents in tree.items() if contents is not None}
+    real = contents_of(server.data_dir)
+    differing = (path for path in again.keys() | real.keys() if again.get(path) != real.get(path))
+    return sorted(path for path in differing if path.split("/")[0] not in NOT_WRITTEN)
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """All files in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def laid_out(journey: Journey, chosen: Iterable[CrashState]) -> Iterator[tuple[CrashState, Tree]]:
@@ -328,8 +327,10 @@ def laid_out(journey: Journey, chosen: Iterable[CrashState]) -> Iterator[tuple[C
     for moment in moments(journey.events, disk, journey.mirror):
         if moment.number not in wanted:
             continue
+        here = wanted[moment.number]
         for tree in states(disk).trees:
-            if state := wanted[moment.number].pop(key(tree), None):
+            if key(tree) in here:
+                state = here.pop(key(tree))
                 lay_out(journey.server, journey.mirror, tree)
                 yield state, tree
 

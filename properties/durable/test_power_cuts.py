@@ -13,14 +13,18 @@ import pytest
 
 from harness.building.build import Build
 from harness.faults.crash_states import Tree
+from harness.faults.journal import Event, MakeFolder
 from harness.faults.power_cut import copy_files
 from harness.faults.traced import has_strace
 from harness.machine.scratch import temporary_folder
 from harness.server.cluster import Cluster, ClusterError
-from harness.server.durable import STATE_DIR
-from harness.server.session import SqlError
+from harness.server.durable import STATE_DIR, state_files
+from harness.server.injection_points import InjectionPoints
+from harness.server.node import give
+from harness.server.session import Session, SqlError
 from properties.durable.lockstep import open_durable
 from properties.durable.power_cuts import (
+    DECIDED,
     CrashState,
     Journey,
     Operation,
@@ -49,6 +53,7 @@ TRACED = {
 }
 TRIED = {"fsync": "off", "full_page_writes": "on"}
 NUMBER = {"dev": 20, "gate": 60}
+FEW = {"dev": 8, "gate": 16}
 """How many states are tried; at night, all."""
 
 
@@ -124,6 +129,42 @@ def try_states(journey: Journey, folder: Path, tally: Tally, number: int | None)
         f"durable: {len(found.states)} states that a power cut may leave, {len(chosen)} of them tried;"
         f" {found.left_out} combinations were not looked at"
     )
+
+
+def test_a_folder_that_a_killed_server_has_made_does_not_go(instrumented: Build, tally: Tally, profile: str) -> None:
+    """It was killed before it could flush that; the next server finds the folder, and backups are started in it."""
+    with journey_of(instrumented) as journey, temporary_folder() as folder:
+        made = journey.server.data_dir / STATE_DIR
+        made.mkdir(0o700)
+        give(made, journey.server.user)
+        journey.events.append(Event(pid=0, began=-2, ended=-1, action=MakeFolder(STATE_DIR)))
+        journey.live(folder, start("a"))
+        try_states(journey, folder, tally, FEW.get(profile))
+
+
+def test_a_file_that_could_not_be_read_for_once_is_not_believed_later(
+    instrumented: Build, tally: Tally, profile: str
+) -> None:
+    """It was set aside by a server that then ran without full_page_writes; a power cut must not put it back."""
+    with journey_of(instrumented) as journey, temporary_folder() as folder:
+        server = journey.server
+        journey.live(folder, start("a"), wait_at_the_next_start, killed=False)
+        told, [row] = len(journey.promises), journey.promises[-1].allowed["a"]
+        assert row is not None
+        [file] = state_files(server)
+        file.chmod(0)
+        server.configure({"full_page_writes": "off"})
+        journey.live(folder)
+        for promise in journey.promises[told:]:
+            promise.allowed = {"a": (*promise.allowed.get("a", (None,)), row._replace(state="lost"))}
+        file.with_name(f"{file.name}.bad").chmod(0o600)
+        try_states(journey, folder, tally, FEW.get(profile))
+
+
+def wait_at_the_next_start(session: Session) -> None:
+    """The reaper will wait where it has decided what becomes of the backups."""
+    InjectionPoints(session).attach(DECIDED)
+    session.execute("SELECT shared_backup_injection_points_keep()")
 
 
 def survive(server: Cluster, state: CrashState, tree: Tree) -> None:
