@@ -347,8 +347,7 @@ def listing(tree: Tree) -> str:
 def check(server: Cluster, state: CrashState) -> None:
     """The server starts; what it shows is allowed, and it acts accordingly. Raises AssertionError if not."""
     position = server.log_position()
-    server.start()
-    session = resumed(server)
+    session = up(server)
     shown = view(session)
     for promise in state.promises:
         for label in sorted(promise.allowed.keys() | shown.keys()):
@@ -367,6 +366,15 @@ def check(server: Cluster, state: CrashState) -> None:
     assert not left, f"files are left over: {sorted(left)}"
     session.close()
     server.crash()
+
+
+def up(server: Cluster) -> Session:
+    """Starts the server; returns a superuser's session once its backups are back."""
+    server.start()
+    session = server.connect()
+    InjectionPoints(session).detach()  # where the traced server was told to wait at its next start
+    session.close()
+    return resumed(server)
 
 
 def check_stop(session: Session, label: str, row: Row) -> None:
