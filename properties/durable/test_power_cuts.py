@@ -5,9 +5,11 @@ flushed by then, POSIX allows any part to be missing. Each state that comes of t
 """
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -17,25 +19,17 @@ from harness.faults.journal import Event, MakeFolder
 from harness.faults.power_cut import copy_files
 from harness.faults.traced import has_strace
 from harness.machine.scratch import temporary_folder
+from harness.restore.snapshot import Snapshot, take
+from harness.restore.workload import big_update, checkpoint, transfers
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.durable import STATE_DIR, state_files
 from harness.server.injection_points import InjectionPoints
 from harness.server.node import give
 from harness.server.session import Session, SqlError
+from properties.durable.after_a_cut import Copied, check, check_copies, goes_on
+from properties.durable.journeys import DECIDED, Journey, Operation, begun
+from properties.durable.left_over import CrashState, Found, crash_states, laid_out, listing, nearest_first, unlike
 from properties.durable.lockstep import open_durable
-from properties.durable.power_cuts import (
-    DECIDED,
-    CrashState,
-    Journey,
-    Operation,
-    begun,
-    check,
-    crash_states,
-    laid_out,
-    listing,
-    nearest_first,
-    unlike,
-)
 from properties.recording.tally import Tally
 
 pytestmark = [
@@ -46,15 +40,19 @@ pytestmark = [
 
 TRACED = {
     "fsync": "on",
-    "archive_command": "",
     "shared_backup.result_retention": "1d",
-    "wal_init_zero": "off",
-    "wal_buffers": "1MB",
+    "wal_init_zero": "off",  # it would be in the journal
+    "wal_buffers": "1MB",  # so that WAL is written in few pieces
 }
-TRIED = {"fsync": "off", "full_page_writes": "on"}
-NUMBER = {"dev": 20, "gate": 60}
-FEW = {"dev": 8, "gate": 16}
+TRIED = {"fsync": "off", "full_page_writes": "on", "archive_command": ""}
+NUMBER = {"dev": 16, "gate": 60}
 """How many states are tried; at night, all."""
+FEW = {"dev": 8, "gate": 16}
+"""How many where the server does little."""
+RESTORED = {"dev": 1, "gate": 2, "nightly": 20}
+"""From how many copies are restored."""
+LOG = 4000
+"""Characters of the server's log that are shown."""
 
 
 def start(label: str, ttl: str = "60 days") -> Operation:
@@ -83,6 +81,8 @@ BEFORE = (
     advance("forgetting", "2 days"),
     *(start(label) for label in ("c", "g", "n", "d", "u", "s")),
     start("k", "1 hour"),
+)
+CUT = (
     stop("s"),
     stop("d", "stop that is cut", held_at=("stop-core-ended", "d"), cut=True),
     stop("u", "stop whose claim is cut", held_at=("file-renamed", "u"), cut=True, undecided=True),
@@ -97,38 +97,37 @@ AFTER = (
 )
 
 
+def load(session: Session) -> None:
+    """Pages are changed, and written."""
+    for step in (transfers, big_update, checkpoint, transfers):
+        step(session, Random(1))
+
+
 def test_whatever_a_power_cut_leaves_is_taken_up_rightly(instrumented: Build, tally: Tally, profile: str) -> None:
     with journey_of(instrumented) as journey, temporary_folder() as folder:
-        journey.live(folder, *BEFORE)
-        journey.live(folder, *AFTER, killed=False)
-        try_states(journey, folder, tally, NUMBER.get(profile))
+        copies: list[Snapshot] = []
 
+        def copy(_: Session) -> None:
+            copies.append(take(journey.server.data_dir, folder / "copy"))
 
-@contextmanager
-def journey_of(build: Build) -> Iterator[Journey]:
-    """A server that has never had durable backups, and is down."""
-    with open_durable(build, TRACED) as server:
-        server.stop()
-        shutil.rmtree(server.data_dir / STATE_DIR)
-        yield begun(server)
+        journey.live(folder, *BEFORE, load, copy, load, *CUT)
+        journey.live(folder, load, *AFTER, killed=False)
+        copied = Copied(copies[0], carried="c", stopped="s")
+        found = all_states(journey, folder)
+        chosen = {state.key: state for state in nearest_first(journey, found)[: NUMBER.get(profile)]}
+        going_on = [
+            state for state in found.states.values() if state.number >= journey.lives[1] and goes_on(state, "c")
+        ]
+        restored = {state.key: state for state in going_on[:: len(going_on) // RESTORED[profile] + 1]}
 
+        def trial(state: CrashState) -> None:
+            if state.key in restored:
+                check_copies(journey.server, state, copied, tally)
+            else:
+                check(journey.server, state)
 
-def try_states(journey: Journey, folder: Path, tally: Tally, number: int | None) -> None:
-    """Starts the server from so many states that a power cut may leave (None: from all)."""
-    server, end = journey.server, folder / "end"
-    copy_files(journey.mirror, end)
-    found = crash_states(journey, end)
-    assert not (odd := unlike(server, end, found.last)), f"the journal does not lead to what is there: {odd}"
-    chosen = nearest_first(journey, found)[:number]
-    server.configure(TRIED)
-    for state, tree in laid_out(journey, chosen):
-        with tally.example():
-            survive(server, state, tree)
-        tally.steps += len(state.promises)
-    tally.notes.append(
-        f"durable: {len(found.states)} states that a power cut may leave, {len(chosen)} of them tried;"
-        f" {found.left_out} combinations were not looked at"
-    )
+        try_states(journey, (chosen | restored).values(), trial, tally)
+        tally.notes.append(summary(found, len(chosen | restored)) + f"; {len(restored)} were restored from")
 
 
 def test_a_folder_that_a_killed_server_has_made_does_not_go(instrumented: Build, tally: Tally, profile: str) -> None:
@@ -139,7 +138,7 @@ def test_a_folder_that_a_killed_server_has_made_does_not_go(instrumented: Build,
         give(made, journey.server.user)
         journey.events.append(Event(pid=0, began=-2, ended=-1, action=MakeFolder(STATE_DIR)))
         journey.live(folder, start("a"))
-        try_states(journey, folder, tally, FEW.get(profile))
+        try_few(journey, folder, tally, profile)
 
 
 def test_a_file_that_could_not_be_read_for_once_is_not_believed_later(
@@ -158,7 +157,7 @@ def test_a_file_that_could_not_be_read_for_once_is_not_believed_later(
         for promise in journey.promises[told:]:
             promise.allowed = {"a": (*promise.allowed.get("a", (None,)), row._replace(state="lost"))}
         file.with_name(f"{file.name}.bad").chmod(0o600)
-        try_states(journey, folder, tally, FEW.get(profile))
+        try_few(journey, folder, tally, profile)
 
 
 def wait_at_the_next_start(session: Session) -> None:
@@ -167,12 +166,62 @@ def wait_at_the_next_start(session: Session) -> None:
     session.execute("SELECT shared_backup_injection_points_keep()")
 
 
-def survive(server: Cluster, state: CrashState, tree: Tree) -> None:
-    """The server is started from that state; fails if all is not well, and says what the state was."""
+@contextmanager
+def journey_of(build: Build) -> Iterator[Journey]:
+    """A server that has never had durable backups, and is down. It does not archive its WAL, but keeps it."""
+    with open_durable(build, TRACED) as server:
+        server.stop()
+        shutil.rmtree(server.data_dir / STATE_DIR)
+        server.configure({"archive_command": ""})
+        yield begun(server)
+
+
+def all_states(journey: Journey, folder: Path) -> Found:
+    """What a power cut may leave of a server that is down now."""
+    end = folder / "end"
+    copy_files(journey.mirror, end)
+    found = crash_states(journey, end)
+    assert not (odd := unlike(journey.server, end, found.last)), f"the journal does not lead to what is there: {odd}"
+    return found
+
+
+def try_few(journey: Journey, folder: Path, tally: Tally, profile: str) -> None:
+    """Starts the server from some of the states."""
+    found = all_states(journey, folder)
+    chosen = nearest_first(journey, found)[: FEW.get(profile)]
+    try_states(journey, chosen, lambda state: check(journey.server, state), tally)
+    tally.notes.append(summary(found, len(chosen)))
+
+
+def try_states(
+    journey: Journey, chosen: Iterable[CrashState], trial: Callable[[CrashState], None], tally: Tally
+) -> None:
+    """Tries these; fails if all is not well after one, and says what it was."""
+    journey.server.configure(TRIED)
+    for state, tree in laid_out(journey, chosen):
+        with tally.example(), telling(state, tree, journey.server):
+            trial(state)
+        journey.server.configure(TRIED)
+        tally.steps += len(state.promises)
+
+
+@contextmanager
+def telling(state: CrashState, tree: Tree, server: Cluster) -> Iterator[None]:
+    """What fails is told with the state that the server was started from."""
     position = server.log_position()
     try:
-        check(server, state)
+        yield
     except (AssertionError, ClusterError, SqlError) as error:
+        log = server.log_since(position)[-LOG:]
         pytest.fail(
-            f"a power cut at the {state.after}, when there was\n{listing(tree)}\n{error}\n{server.log_since(position)}"
+            f"after a power cut at the {state.after}, which left\n{listing(tree)}\n{error}\nits log ends\n{log}"
         )
+
+
+def summary(found: Found, tried: int) -> str:
+    """What there was."""
+    operations = Counter(state.promises[-1].operation.partition(",")[0] for state in found.states.values())
+    return (
+        f"durable: {len(found.states)} states that a power cut may leave, {tried} of them tried, and"
+        f" {found.left_out} combinations not looked at; {', '.join(f'{name} ({n})' for name, n in operations.items())}"
+    )
