@@ -3,7 +3,7 @@
 After ALICE (Pillai et al., OSDI 2014). A name that was made, changed or removed is on the disk for certain when its
 folder has been flushed after that, and may or may not be before, whatever became of others; a rename is there as a
 whole or not at all. The contents of a file are there for certain when it has been flushed; of what was written since,
-there may be nothing, all, the first half, or the length with zeros in it. A name may lead to a file without contents.
+there may be nothing, all, the first half, or, where the file has become longer, zeros. A name may lead to a file without contents.
 
 That is asked of the files that are named in ``Watched``. All others are core's matter: they are as they were written.
 """
@@ -227,7 +227,7 @@ def contents_left(file: File) -> list[bytes]:
     if file.whole:
         return [*dict.fromkeys([file.flushed, everything])]
     half = written(file.flushed, first_half(changes))
-    return [*dict.fromkeys([file.flushed, written(file.flushed, map(blank, changes)), half, everything])]
+    return [*dict.fromkeys([file.flushed, zeroed(file.flushed, everything, changes), half, everything])]
 
 
 def first_half(changes: list[Write | Truncate]) -> list[Write | Truncate]:
@@ -237,9 +237,10 @@ def first_half(changes: list[Write | Truncate]) -> list[Write | Truncate]:
     return [*whole, cut]
 
 
-def blank(change: Write | Truncate) -> Write | Truncate:
-    """The same with zeros."""
-    return Write(change.path, change.offset, bytes(len(change.data))) if isinstance(change, Write) else change
+def zeroed(flushed: bytes, everything: bytes, changes: list[Write | Truncate]) -> bytes:
+    """As long as if all was there, but with zeros where the file has become longer. What was there is not lost."""
+    kept = min([len(flushed), *(change.length for change in changes if isinstance(change, Truncate))])
+    return flushed[:kept] + bytes(len(everything) - kept)
 
 
 def all_nodes(folder: Folder) -> Iterator[Node]:
