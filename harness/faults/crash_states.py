@@ -3,7 +3,8 @@
 After ALICE (Pillai et al., OSDI 2014). A name that was made, changed or removed is on the disk for certain when its
 folder has been flushed after that, and may or may not be before, whatever became of others; a rename is there as a
 whole or not at all. The contents of a file are there for certain when it has been flushed; of what was written since,
-there may be nothing, all, the first half, or, where the file has become longer, zeros. A name may lead to a file without contents.
+there may be nothing, all, the first half, or, where the file has become longer, zeros. A name may lead to a file
+without contents.
 
 That is asked of the files that are named in ``Watched``. All others are core's matter: they are as they were written.
 """
@@ -193,6 +194,11 @@ def states(disk: Disk) -> States:
         tree = dict(tree_of(disk.root, certain | dict(combination)))
         trees[tuple(sorted(tree.items()))] = tree
     return States(list(trees.values()), prod(map(len, uncertain)) - len(combinations))
+
+
+def all_there(disk: Disk) -> Tree:
+    """What there is if nothing is missing."""
+    return dict(tree_of(disk.root, dict(choice[-1] for node in all_nodes(disk.root) for choice in choices_of(node))))
 
 
 def choices_of(node: Node) -> Iterator[list[Choice]]:

@@ -1,12 +1,13 @@
 """What a power cut may leave of a server that was traced, and in which order it is tried."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from harness.faults.crash_states import Tree, states
+from harness.faults.crash_states import Tree, all_there, states
 from harness.faults.journal import Flush
 from harness.faults.power_cut import Moment, lay_out, moments
 from harness.server.cluster import Cluster
@@ -45,23 +46,23 @@ class Found:
 def crash_states(journey: Journey, mirror: Path) -> Found:
     """What a power cut may leave at any moment. The mirror becomes what there is in the end."""
     disk = deepcopy(journey.disk)
-    found, promise, left = Found(), None, states(disk)
-    since = {promise.since: promise for promise in journey.promises}
+    found, left, made = Found(), states(disk), journey.promises[0]
+    to_come = deque(journey.promises)
     for moment in moments(journey.events, disk, mirror):
-        found.last = left.trees[-1]
-        if not moment.changed and moment.number not in since:
-            continue
-        promise = since.get(moment.number, promise)
+        others = bool(to_come) and to_come[0].since <= moment.number
+        while to_come and to_come[0].since <= moment.number:
+            made = to_come.popleft()
         if moment.changed:
             left = states(disk)
             found.left_out += left.left_out
-        if promise is None:
+        elif not others:
             continue
         for tree in left.trees:
             state = CrashState(key(tree), moment.number, said(moment), key(ours(tree)), [])
             known = found.states.setdefault(state.key, state)
-            if promise not in known.promises:
-                known.promises.append(promise)
+            if made not in known.promises:
+                known.promises.append(made)
+    found.last = all_there(disk)
     return found
 
 
