@@ -16,9 +16,11 @@ CALLS = (
 )
 LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<name>\w+)\()(?P<rest>.*)", re.DOTALL)
 UNFINISHED = " <unfinished ...>"
-RESULT = re.compile(r"\) += (?P<result>-?\d+)(?P<more>[^=]*)$")
+RESULT = re.compile(r"\) += (?P<result>\d+)(?P<more>.*)")
 DESCRIPTOR = re.compile(r"(?P<number>\d+)<(?P<path>[^>]*)>(?P<gone>\(deleted\))?")
 TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?', re.DOTALL)
+SEVERAL = ("rename", "pwritev", "pwritev2")
+"""Calls with more than one string."""
 STDERR = 2
 
 
@@ -225,16 +227,22 @@ def calls_in(text: str, first: int = 0) -> Iterator[Call]:
         arguments += found["rest"]
         if arguments.endswith(UNFINISHED):
             under_way[pid] = began, name, arguments.removesuffix(UNFINISHED)
-        elif (ended := RESULT.search(arguments)) and int(ended["result"]) >= 0:
+        elif ended := RESULT.match(arguments, max(0, arguments.rfind(")"))):
             yield Call(pid, began, number, name, arguments[: ended.start()], int(ended["result"]), ended["more"])
 
 
 def texts(call: Call) -> list[bytes]:
     """The strings among the arguments of a call."""
-    found = TEXT.findall(call.arguments)
+    found = TEXT.findall(call.arguments) if call.name in SEVERAL else [longest(call.arguments)]
     if any(cut for _, cut in found):
         raise JournalError(f"strace has cut what {call.name} writes short")
     return [ast.literal_eval(f'b"{text}"') for text, _ in found]
+
+
+def longest(arguments: str) -> tuple[str, str]:
+    """The string among arguments that have only one, and what is there if it was cut."""
+    begin, end = arguments.find('"'), arguments.rfind('"')  # both -1 if nothing is written
+    return arguments[begin + 1 : max(0, end)], "..." if arguments.startswith('"...', end) else ""
 
 
 def number_of(call: Call) -> int:

@@ -45,11 +45,11 @@ TRACED = {
     "wal_buffers": "1MB",  # so that WAL is written in few pieces
 }
 TRIED = {"fsync": "off", "full_page_writes": "on", "archive_command": ""}
-NUMBER = {"dev": 16, "gate": 60}
+NUMBER = {"dev": 16, "gate": 40}
 """How many states are tried; at night, all."""
-FEW = {"dev": 8, "gate": 20}
+FEW = {"dev": 8, "gate": 15}
 """How many where the server does little."""
-RESTORED = {"dev": 1, "gate": 2, "nightly": 20}
+RESTORED = {"dev": 1, "gate": 1, "nightly": 20}
 """From how many copies are restored."""
 LOG = 4000
 """Characters of the server's log that are shown."""
