@@ -147,7 +147,7 @@ class Reader:
                 yield Flush(path)
             case "mkdir" | "rmdir" | "unlink" | "rename":
                 yield from self.renamed(call)
-            case _ if self.path_of(call) or call.name in ("sync", "syncfs", "io_uring_enter"):
+            case _ if call.name in ("sync", "syncfs", "io_uring_enter") or self.is_about_files(call):
                 raise JournalError(f"{call.name}({call.arguments[:200]} cannot be done again")
 
     def opened(self, call: Call) -> Iterator[Action]:
@@ -196,6 +196,10 @@ class Reader:
         """The path of the file that a call is about, if it is in the data directory, and has a name."""
         found = DESCRIPTOR.match(call.arguments)
         return self.inside(PurePosixPath(found["path"])) if found and not found["gone"] else None
+
+    def is_about_files(self, call: Call) -> bool:
+        """Is any of its files in the data directory?"""
+        return any(self.inside(PurePosixPath(found["path"])) for found in DESCRIPTOR.finditer(call.arguments))
 
     def inside(self, path: PurePosixPath) -> str | None:
         """A path within the data directory; None if it is elsewhere."""
