@@ -9,7 +9,7 @@ import pytest
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
-from harness.restore.snapshot import Snapshot, take
+from harness.restore.snapshot import Pace, Snapshot, take
 from harness.restore.workload import archive_all, big_update, checkpoint, transfers
 from harness.server.cluster import Cluster, archive_settings
 from harness.server.controldata import CONTROL_FILE
@@ -25,6 +25,8 @@ from properties.recording.tally import Tally
 from properties.support.restoring import check_restore
 
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop(%s, false)"
+
+PIECE = Pace().piece
 
 
 def check(server: Cluster, state: CrashState) -> None:
@@ -93,7 +95,7 @@ class Copied:
 def check_copies(server: Cluster, state: CrashState, before: Copied, tally: Tally) -> None:
     """Two backups that were copied before the power cut are restored whole. The server is started, and killed.
 
-    Of the one that goes on, half of the files are copied afterwards, while core alone protects them.
+    Of the one that goes on, half is copied afterwards, while core alone protects it.
     """
     assert server.archive_dir is not None
     server.configure(archive_settings(server.archive_dir))
@@ -113,18 +115,25 @@ def check_copies(server: Cluster, state: CrashState, before: Copied, tally: Tall
         with archiving(server):
             archive_all(server, session)
         mix(before.copy, after, chance)
-        check_restore(tally, "durable, across a power cut", server, after, files[before.carried])
+        whole = check_restore(tally, "durable, across a power cut", server, after, files[before.carried])
+        assert whole.torn_pages > 0, "no page of the copy is torn: nothing had to be protected"
         check_restore(tally, "durable, stopped before a power cut", server, before.copy, files[before.stopped])
     session.close()
     server.crash()
 
 
 def mix(before: Snapshot, after: Snapshot, chance: Random) -> None:
-    """Half of the files of a copy are replaced by those of an earlier one."""
+    """Half of the pieces of a copy are replaced by those of an earlier one, and pages are torn by that."""
     for path in sorted(before.data.rglob("*")):
         newer = after.data / path.relative_to(before.data)
-        if path.is_file() and newer.parent.is_dir() and not newer.match(CONTROL_FILE) and chance.random() < 0.5:
-            shutil.copyfile(path, newer)
+        if not (path.is_file() and newer.is_file()) or newer.match(CONTROL_FILE):
+            continue
+        old, mixed = path.read_bytes(), bytearray(newer.read_bytes())
+        for place in range(0, min(len(old), len(mixed)), PIECE):
+            end = min(place + PIECE, len(old), len(mixed))
+            if chance.random() < 0.5:
+                mixed[place:end] = old[place:end]
+        newer.write_bytes(mixed)
 
 
 def goes_on(state: CrashState, label: str) -> bool:
