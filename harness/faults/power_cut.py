@@ -10,6 +10,7 @@ from typing import NamedTuple
 from harness.faults.crash_states import Disk, Tree, Watched, disk_of
 from harness.faults.journal import Action, Create, Event, MakeFolder, Remove, Rename, Truncate, Write
 from harness.machine.postgres import server_user
+from harness.machine.processes import end_server
 from harness.server.cluster import Cluster
 from harness.server.durable import STATE_DIR
 from harness.server.node import give
@@ -84,6 +85,7 @@ def lay_out(server: Cluster, mirror: Path, tree: Tree) -> None:
     own, kept = server.data_dir / STATE_DIR, server.folder / "kept"
     if own.exists() and not kept.exists():
         own.rename(kept)
+    end_server(server.data_dir)  # removes the shared memory of one that was killed there
     shutil.rmtree(server.data_dir)
     copy_files(mirror, server.data_dir)
     write_settings(server.data_dir, server.settings, server.user)
