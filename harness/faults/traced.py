@@ -73,6 +73,7 @@ def traced_life(server: Cluster, output: Path, work: Callable[[], None], *, kill
             os.kill(postmaster, signal.SIGINT)
         process.wait(TIMEOUT)
         log.join()
+        assert killed or process.returncode == 0, "the server did not shut down in good order"
     return output.read_text(encoding="latin-1")
 
 
