@@ -54,6 +54,11 @@
  * that server ran with fsync = off; but then nothing on the disk can be
  * relied on.)
  *
+ * Nor must there have been a start with us that did not have our files, because
+ * the state directory was elsewhere and has been put back since.  So in the mark
+ * is another folder, named after the start that left it; what is written down
+ * tells which start that should be.
+ *
  * The mark goes in a start of our own, too, after the postmaster has looked
  * for it.  A background worker sees it go, and leaves it anew at once.  What
  * may fail in a start fails before that, or soon after.  So the postmaster also
@@ -145,6 +150,7 @@ typedef enum GapStart
 /* What has yet to be verified of the time before now. */
 typedef struct Continuity
 {
+	TimestampTz start;			/* when the last start with us began: its name */
 	uint64		system_identifier;
 	uint64		dir_number;		/* of the state directory on disk */
 	int64		dir_birth;		/* when it was made, 0 if nobody knows */
@@ -204,6 +210,24 @@ FileExists(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0;
+}
+
+/*
+ * The folder in the mark that tells which start has left it.
+ */
+static void
+GetMarkOfStart(char *path, TimestampTz start)
+{
+	snprintf(path, MAXPGPATH, "%s/%016llX", MARK, (unsigned long long) start);
+}
+
+static bool
+MarkIsThere(TimestampTz start)
+{
+	char		path[MAXPGPATH];
+
+	GetMarkOfStart(path, start);
+	return FileExists(path);
 }
 
 /*
@@ -268,7 +292,8 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_RECORD_UNREADABLE;
 	if (!IsPostmasterEnvironment)
 		return LOST_SINGLE_USER;
-	if (!been_here && !FileExists(MARK) && !NothingWritten(before, control))
+	if (!been_here && !MarkIsThere(before->start) &&
+		!NothingWritten(before, control))
 		return LOST_ABSENCE;
 	if (before->checksum_version != control->data_checksum_version)
 		return LOST_CHECKSUMS;
@@ -323,6 +348,7 @@ BeginContinuity(void)
 	LostReason	reason;
 
 	Identify(&shared->written, control);
+	shared->written.start = GetCurrentTimestamp();
 	shared->written.unarchived = !XLogArchivingActive();
 	shared->written.gap_start = control->state == DB_SHUTDOWNED ?
 		GAP_AFTER_SHUTDOWN : GAP_BEFORE_RECOVERY;
@@ -380,14 +406,18 @@ ContinuityShmemInit(void)
 void
 ContinuityLeaveMark(void)
 {
+	char		path[MAXPGPATH];
+
 	if (!shared->is_written)
 		return;
 
-	if (MakePGDirectory(MARK) < 0 && errno != EEXIST)
+	GetMarkOfStart(path, shared->written.start);
+	if ((MakePGDirectory(MARK) < 0 && errno != EEXIST) ||
+		(MakePGDirectory(path) < 0 && errno != EEXIST))
 	{
 		ereport(WARNING,
 				(errcode_for_file_access(),
-				 errmsg("could not create directory \"%s\": %m", MARK),
+				 errmsg("could not create directory \"%s\": %m", path),
 				 errdetail("Shared backups will not survive the next restart of the server.")));
 		return;
 	}
@@ -827,7 +857,7 @@ LostReasonDetail(LostReason reason)
 		case LOST_RECORD_UNREADABLE:
 			return _("The record of the server's restarts could not be read.");
 		case LOST_ABSENCE:
-			return _("The server has run without shared_backup, its background workers, or \"shared_backup.durable\" since the backup was started.");
+			return _("The server has run without shared_backup, its background workers, its files, or \"shared_backup.durable\" since the backup was started.");
 		case LOST_CHECKSUMS:
 			return _("Data checksums have been switched on or off since the backup was started.");
 		case LOST_SINGLE_USER:

@@ -50,16 +50,17 @@ GetPath(char *path, const char *name, const char *suffix)
 }
 
 /*
- * Make the directory if it does not exist.
+ * Make the directory if it does not exist, durably.
+ *
+ * If it does, whoever made it may have ended before it was flushed.
  */
 bool
 StateFileMakeDir(int elevel)
 {
 	struct stat st;
 
-	if (stat(STATE_FILE_DIR, &st) == 0 && S_ISDIR(st.st_mode))
-		return true;
-	if (MakePGDirectory(STATE_FILE_DIR) < 0)
+	if (!(stat(STATE_FILE_DIR, &st) == 0 && S_ISDIR(st.st_mode)) &&
+		MakePGDirectory(STATE_FILE_DIR) < 0)
 	{
 		ereport(elevel,
 				(errcode_for_file_access(),

@@ -1,13 +1,17 @@
 """System calls of a server, as strace tells them (Linux)."""
 
+import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.faults.journal import CALLS as JOURNAL
+from harness.machine.processes import kill_server
 from harness.server.cluster import Cluster
 from harness.server.programs import await_line, server_process
 
@@ -15,6 +19,8 @@ CALLS = "mkdir,rmdir,rename,unlink,fsync,fdatasync,write,pwrite64,pwritev,pwrite
 LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
 READY = "ready to accept connections"
 TIMEOUT = 60.0
+LONGEST = 1 << 24
+"""Characters of a string that strace writes: more than PostgreSQL writes at once."""
 
 
 class Call(NamedTuple):
@@ -37,9 +43,7 @@ def traced_start(server: Cluster, folder: Path, *, single: bool, work: Callable[
     ``work`` is done while the server is up.
     """
     output = folder / "calls"
-    output.touch()
-    output.chmod(0o666)
-    strace: list[str | Path] = ["strace", "-f", "-y", "-s", "200", "-o", output, "-e", f"trace={CALLS}"]
+    strace = strace_into(output, CALLS, 200)
     options = ["--single", "-D", str(server.data_dir), "postgres"] if single else ["-D", str(server.data_dir)]
     with server_process(server, *options, under=strace) as process:
         if single:
@@ -52,6 +56,32 @@ def traced_start(server: Cluster, folder: Path, *, single: bool, work: Callable[
             said = process.communicate(timeout=TIMEOUT)[1]
         assert process.returncode == 0, said
     return calls_in(output.read_text(errors="replace"))
+
+
+def traced_life(server: Cluster, output: Path, work: Callable[[], None], *, killed: bool) -> str:
+    """Starts a server that is down, has it work, and shuts it down, or kills it; returns what strace has written."""
+    strace = strace_into(output, JOURNAL, LONGEST)
+    with server_process(server, "-D", str(server.data_dir), under=strace) as process:
+        await_line(process, READY)
+        log = threading.Thread(target=process.stderr.read if process.stderr else None)
+        log.start()
+        work()
+        postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+        if killed:
+            kill_server(postmaster)
+        else:
+            os.kill(postmaster, signal.SIGINT)
+        process.wait(TIMEOUT)
+        log.join()
+        assert killed or process.returncode == 0, "the server did not shut down in good order"
+    return output.read_text(encoding="latin-1")
+
+
+def strace_into(output: Path, calls: str, longest: int) -> list[str | Path]:
+    """The command that notes these calls of the command behind it, and so many characters of each string."""
+    output.touch()
+    output.chmod(0o666)
+    return ["strace", "-f", "-y", "-s", str(longest), "-o", output, "-e", f"trace={calls}"]
 
 
 def calls_in(text: str) -> list[Call]:

@@ -287,7 +287,7 @@ def open_cluster(
     if archive_dir is not None:
         archive_dir.mkdir()
         give(archive_dir, server_user())
-        everything |= _archive_settings(archive_dir)
+        everything |= archive_settings(archive_dir)
     node = make_node(build.postgres, server_user(), folder)
     yield from _run(Cluster(build, node, {**everything, **(settings or {})}, archive_dir))
 
@@ -334,7 +334,8 @@ def _run(cluster: Cluster) -> Iterator[Cluster]:
             cluster.discard()
 
 
-def _archive_settings(archive_dir: Path) -> dict[str, str]:
+def archive_settings(archive_dir: Path) -> dict[str, str]:
+    """Settings that have WAL copied into that folder, unless it is there."""
     copy = f'cp "%p" "{archive_dir}/%f.part" && mv "{archive_dir}/%f.part" "{archive_dir}/%f"'
     return {"archive_mode": "on", "archive_command": f'test -f "{archive_dir}/%f" || ( {copy} )'}
 

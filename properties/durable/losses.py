@@ -30,12 +30,12 @@ CALLS = {
     "renew": "SELECT shared_backup_renew('a', '1 hour')",
 }
 MARK = "pg_replslot/shared-backup.tmp"
-"""An empty folder. Core removes it at each start, for good, and the extension leaves it."""
+"""A folder. Core removes it at each start, for good, and the extension leaves it."""
 SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shared_backup_resume'"
 
 ABSENCE = (
-    'The server has run without shared_backup, its background workers, or "shared_backup.durable" since the backup was'
-    " started."
+    'The server has run without shared_backup, its background workers, its files, or "shared_backup.durable" since the'
+    " backup was started."
 )
 CHECKSUMS = "Data checksums have been switched on or off since the backup was started."
 FULL_PAGE_WRITES = '"full_page_writes" was off for a while when the server had been restarted.'

@@ -79,7 +79,16 @@ def reset_wal(server: Cluster) -> None:
 
 def remove_mark(server: Cluster) -> None:
     """Somebody cleans up after it."""
-    (server.data_dir / MARK).rmdir()
+    shutil.rmtree(server.data_dir / MARK)
+
+
+def run_without_its_files(server: Cluster) -> None:
+    """Their folder is elsewhere while the server runs, and is put back."""
+    folder, away = server.data_dir / STATE_DIR, server.folder / "away"
+    folder.rename(away)
+    with_settings()(server)
+    shutil.rmtree(folder)
+    away.rename(folder)
 
 
 CASES = (
@@ -91,6 +100,7 @@ CASES = (
     ),
     Case("without the extension in between", with_settings(shared_preload_libraries=""), ABSENCE),
     Case("mark of the last start removed", remove_mark, ABSENCE),
+    Case("state files elsewhere in between", run_without_its_files, ABSENCE),
     Case("durable off in between", with_settings(**{"shared_backup.durable": "off"}), ABSENCE),
     Case(
         "single-user mode in between",

@@ -49,7 +49,7 @@ def test_a_start_flushes_the_removal_of_the_mark_before_it_writes_wal(
         with configured(server, FOREIGN), temporary_folder() as folder:
             calls = traced_start(server, folder, single=single)
         assert not (server.data_dir / MARK).exists(), "core has not removed the mark"
-        removed = first(calls, MARK, "rmdir")
+        removed = first(calls, f'"{MARK}"', "rmdir")
         remover = calls[removed].pid
         flushed = first(calls, f"{server.data_dir}/{Path(MARK).parent}>", "fsync", after=removed, pid=remover)
         writes = ("write", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate")
@@ -74,7 +74,7 @@ def test_a_start_with_the_extension_leaves_the_mark_anew_for_good_when_it_has_be
         server.go_down(Fall.POSTMASTER.kind)
         with temporary_folder() as folder:
             calls = traced_start(server, folder, single=False)
-        postmaster, removed = calls[0].pid, first(calls, MARK, "rmdir")
+        postmaster, removed = calls[0].pid, first(calls, f'"{MARK}"', "rmdir")
         made = [number for number, call in enumerate(calls) if call.name == "mkdir" and MARK in call.rest]
         for number in made:
             for flushed in (MARK, Path(MARK).parent):
