@@ -20,7 +20,7 @@ SHARE_OF_MEMORY = 0.7
 """Of what is free on a machine, for all processes there together."""
 THIS_BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Is another one on each machine, whatever it is called."""
-NEEDS = "a scheduler and its workers need this project in their folder, so start them there with nox -s scheduler and worker"
+NEEDS = "a scheduler and its workers need this project in their folder, so start them there"
 
 Hear = Callable[[Task, Progress | Found], None]
 """Is told how far a task is, and what it has found; from several threads."""
