@@ -150,10 +150,10 @@ typedef enum GapStart
 /* What has yet to be verified of the time before now. */
 typedef struct Continuity
 {
-	TimestampTz start;			/* when the last start with us began: its name */
 	uint64		system_identifier;
 	uint64		dir_number;		/* of the state directory on disk */
 	int64		dir_birth;		/* when it was made, 0 if nobody knows */
+	TimestampTz start;			/* when the last start with us began: its name */
 	uint32		checksum_version;	/* of data checksums, 0 if there are none */
 	bool		unarchived;		/* was WAL not archived in a time to verify? */
 	LostReason	reason;			/* why older backups are lost, if they are */
