@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.machine.postgres import SetupError
-from harness.running.workers import Client, each_as_it_ends, listening, on_each, renewing, workers
+from harness.running.workers import Client, each_as_it_ends, listening, on_each, renewing, room, workers
 from harness.schema.campaign import Shard as Recorded
 from harness.schema.campaign import Verdict
 from properties.campaign import runners
@@ -34,6 +34,7 @@ class Distribution:
     recorder: Recorder
     job: Job
     number: int
+    """Of processes at once; a scheduler has its own."""
     scheduler: str | None
     drawing: Drawing
     traces: list[bytes] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Distribution:
             raise session.Failed(session.shouldfail)
         try:
             with workers(self.number, self.scheduler, self.job.silence) as client:
+                self.number = sum(room(client).values())
                 self.run(session, client)
         except SetupError as error:
             pytest.exit(str(error), returncode=2)
