@@ -58,7 +58,7 @@ def test_a_machine_stands_still():
     run_state_machine_as_test(Machine)
 
 def test_two_things_are_found():
-    @given(number=st.integers())
+    @given(number=st.sampled_from([0, 5000, -5000]))  # none of which is missed
     def check(number):
         assert number < 1000
         assert number > -1000

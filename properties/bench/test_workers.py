@@ -95,10 +95,10 @@ def test_two_say_the_same_as_one(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mishaps(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A campaign with a test that kills its process once, one that always does, and a finding at the end."""
+    """A campaign with a test that kills its process once, and one that always does."""
     folder = tmp_path_factory.mktemp("mishaps")
     made = {how: KILLED.format(how=how, mark=str(folder / how), always=how == "always") for how in ("once", "always")}
-    return campaign(folder, TWO, test_a=HOLDING, test_b=made["always"], test_c=made["once"], test_z=LATE)
+    return campaign(folder, TWO, test_a=HOLDING, test_b=made["always"], test_c=made["once"])
 
 
 def test_a_process_that_dies_is_begun_again(mishaps: Ended) -> None:
@@ -113,8 +113,10 @@ def test_what_kills_every_process_is_named_and_does_not_hold(mishaps: Ended) -> 
     assert mishaps.status == 1
 
 
-def test_what_is_found_when_all_has_been_run_is_a_failure(mishaps: Ended) -> None:
-    assert "a server had crashed" in mishaps.one("it uses what all share")["reason"]
+def test_what_is_found_when_all_has_been_run_is_a_failure(tmp_path: Path) -> None:
+    run = campaign(tmp_path, TWO, test_late=LATE)
+    assert "a server had crashed" in run.one("it uses what all share")["reason"]
+    assert run.status == 1
 
 
 def test_a_set_up_that_fails_is_one_sentence(tmp_path: Path) -> None:
