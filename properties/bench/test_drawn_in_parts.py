@@ -19,6 +19,7 @@ NIGHTLY, PART = "--profile=nightly", PARTS["nightly"]
 EACH = 4
 """Examples in a part."""
 DRAWN = """
+import time
 from hypothesis import given, settings, strategies as st
 from properties.support.profiles import examples
 
@@ -37,6 +38,7 @@ def test_drawn_inside(tally):
             note("two", number)
             assert number % 19 != 7
 
+    time.sleep(0.1)  # so that seconds are seen that are counted twice
     check()
 
 def note(name, number):
@@ -68,6 +70,9 @@ def test_a_seed_draws_the_same_whoever_draws_it_and_another_does_not(tmp_path: P
         for name, seed, workers in (("a", 5, 1), ("b", 5, 2), ("c", 6, 2))
     ]
     assert [run.json["seed"] for run in runs] == [5, 5, 6]
+    for run in runs:
+        took = sum(shard["seconds"] for shard in run.json["shards"])
+        assert sum(one["seconds"] for one in run.json["properties"]) <= took, "some parts were counted twice"
     one, two, three = (drawn(tmp_path / name, "one") for name in "abc")
     assert len(one) == PART * EACH
     assert len(set(one)) > PART, "the parts draw different examples"

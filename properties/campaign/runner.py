@@ -24,7 +24,7 @@ from harness.machine.processes import hear_signals
 from harness.running.commandline import last_line, run_pytest
 from harness.server.alarms import raised
 from properties.campaign.shards import Alive, Began, Counted, Done, Ended, Shard
-from properties.recording.verdict import Recorder, judge
+from properties.recording.verdict import Recorder, judge, property_of
 from properties.support.profiles import drawing, force_seed
 
 ALIVE_EVERY = 1.0  # second
@@ -69,6 +69,7 @@ class Runner:
 
     def run(self, item: pytest.Item, following: pytest.Item | pytest.Session, seed: int | None) -> None:
         """Runs a test; what both it and the following one use is left standing."""
+        self.recorder.by_test[item.nodeid] = property_of(item)  # of which another part may have been run here
         self.answer(Began(item.nodeid))
         force_seed(seed)
         item.config.hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
