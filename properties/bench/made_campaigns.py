@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.machine.project import ROOT
 
 PROGRAM = (
@@ -20,6 +22,8 @@ PATIENCE = 60  # seconds for a campaign of a few made-up properties
 
 CONFTEST = "from properties.conftest import *\n"
 HOLDING = "def test_two_is_even():\n    '''Which is well known.'''\n    assert 2 % 2 == 0\n"
+FAILING = "def test_one_is_even():\n    assert 1 % 2 == 0\n"
+SLOW = "def test_it_takes_long():\n    import time\n    time.sleep(600)\n"
 
 
 @dataclass
@@ -79,3 +83,9 @@ def ended(folder: Path, program: list[str]) -> Ended:
     campaigns = max(1, sum(word.startswith("--pg-config") for word in program))
     run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE * campaigns)
     return Ended(run.returncode, run.stdout, run.stderr, folder / "out")
+
+
+def left(folder: Path) -> list[int]:
+    """Processes of campaigns over properties in this folder."""
+    running = psutil.process_iter(["pid", "cmdline"])
+    return [one.pid for one in running if any(str(folder) in word for word in one.info["cmdline"] or [])]

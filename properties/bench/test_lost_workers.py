@@ -7,13 +7,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness.machine.processes import hear_signals
 from harness.machine.project import ROOT
 from properties.bench.dask_processes import Machines, kill, machines
-from properties.bench.made_campaigns import HOLDING, PATIENCE, Ended, campaign, command, ended, written
+from properties.bench.made_campaigns import (
+    FAILING,
+    HOLDING,
+    PATIENCE,
+    SLOW,
+    Ended,
+    campaign,
+    command,
+    ended,
+    left,
+    written,
+)
 
 WAITS = """
 import pathlib, time
@@ -30,8 +40,6 @@ def test_it_is_stopped_{how}():
         pathlib.Path({mark!r}).touch()
         os.kill(os.getpid(), signal.SIGSTOP)
 """
-FAILING = "def test_one_is_even():\n    assert 1 % 2 == 0\n"
-SLOW = "def test_it_takes_long():\n    import time\n    time.sleep(600)\n"
 SILENCE = 10
 """Seconds: what is lost is noticed soon."""
 
@@ -62,12 +70,6 @@ def run_to_its_end(process: subprocess.Popen[str], folder: Path) -> Ended:
 def verdicts(run: Ended) -> list[str]:
     """Of its properties, in order."""
     return [one["verdict"] for one in run.json["properties"]]
-
-
-def left(folder: Path) -> list[int]:
-    """Processes that run properties of this folder."""
-    running = psutil.process_iter(["pid", "cmdline"])
-    return [one.pid for one in running if any(str(folder) in word for word in one.info["cmdline"] or [])]
 
 
 @pytest.fixture(scope="module")

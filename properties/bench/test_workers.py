@@ -6,12 +6,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from harness.machine.processes import hear_signals
 from harness.machine.project import ROOT
-from properties.bench.made_campaigns import HOLDING, PATIENCE, Ended, campaign, command, ended, written
+from properties.bench.made_campaigns import (
+    FAILING,
+    HOLDING,
+    PATIENCE,
+    SLOW,
+    Ended,
+    campaign,
+    command,
+    ended,
+    left,
+    written,
+)
 
 TWO = "--workers=2"
 MIXED = """
@@ -62,15 +72,6 @@ def shared():
 def test_it_uses_what_all_share(shared):
     pass
 """
-FAILING = "def test_one_is_even():\n    assert 1 % 2 == 0\n"
-WAITS = """
-import pathlib, time
-
-def test_it_waits():
-    pathlib.Path({mark!r}).touch()
-    time.sleep(2)
-"""
-SLOW = "def test_it_takes_long():\n    import time\n    time.sleep(600)\n"
 
 
 def told(run: Ended) -> Any:
@@ -154,9 +155,3 @@ def test_ctrl_c_ends_every_process(tmp_path: Path, to: str) -> None:
     while left(tmp_path):
         assert time.monotonic() < deadline, "a process goes on without its campaign"
         time.sleep(0.1)
-
-
-def left(folder: Path) -> list[int]:
-    """Processes of the campaign over the properties in this folder."""
-    running = psutil.process_iter(["pid", "cmdline"])
-    return [one.pid for one in running if any(str(folder) in word for word in one.info["cmdline"] or [])]
