@@ -11,14 +11,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness.machine.postgres import Postgres, ServerUser, identity
+from harness.machine.postgres import Postgres, ServerUser, as_user
 
 
 def may_read(path: Path, user: ServerUser | None) -> bool:
     """Whether that user (None: ourselves) can read the file or folder, all folders above it included."""
     if user is None:
         return os.access(path, os.R_OK)
-    return subprocess.run(["test", "-r", path], cwd="/", **identity(user)).returncode == 0
+    return subprocess.run(as_user(user, "test", "-r", path), cwd="/").returncode == 0
 
 
 def may_run(postgres: Postgres, user: ServerUser | None) -> bool:
@@ -30,13 +30,8 @@ def may_run(postgres: Postgres, user: ServerUser | None) -> bool:
 
 
 def _answers(postgres: Postgres, name: str, user: ServerUser) -> bool:
-    command: list[str | Path] = [postgres.binary(name), "--version"]
-    environment = postgres.environment()
-    try:
-        run = subprocess.run(command, cwd="/", env=environment, capture_output=True, **identity(user))
-    except PermissionError:
-        return False
-    return run.returncode == 0
+    command = as_user(user, postgres.binary(name), "--version")
+    return subprocess.run(command, cwd="/", env=postgres.environment(), capture_output=True).returncode == 0
 
 
 def copy_install(postgres: Postgres, destination: Path, user: ServerUser | None) -> None:

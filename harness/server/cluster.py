@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from harness.building.build import Build
 from harness.building.counters import FOLDER, write_now
-from harness.machine.postgres import SetupError, identity, server_user
+from harness.machine.postgres import SetupError, as_user, server_user
 from harness.machine.processes import await_orphans, become_subreaper, end_server, kill_server, orderly_end, wait_gone
 from harness.machine.scratch import check_socket_path, scratch_folder
 from harness.server.alarms import Watch
@@ -113,7 +113,7 @@ class Cluster:
         if self._postmaster is not None:  # someone else ended it
             self._ended(self._postmaster.pid)
             await_orphans(keep=_postmasters)
-        command: list[str | Path] = [self.build.postgres.binary("postgres"), "-D", self.data_dir]
+        command = as_user(self.user, self.build.postgres.binary("postgres"), "-D", self.data_dir)
         with self._open_log() as log:
             self._postmaster = subprocess.Popen(
                 command,
@@ -123,7 +123,6 @@ class Cluster:
                 cwd="/",
                 env=self.build.postgres.environment() | self.build.environment,
                 start_new_session=True,
-                **identity(self.user),
             )
         _postmasters.add(self._postmaster.pid)
 
@@ -359,4 +358,4 @@ def _template(build: Build) -> Path:
 def _copy_template(template: Path, folder: Path) -> None:
     folder.mkdir(mode=0o755)
     give(folder, server_user())
-    subprocess.run(["cp", "-a", template / "data", folder / "data"], check=True, cwd="/", **identity(server_user()))
+    subprocess.run(as_user(server_user(), "cp", "-a", template / "data", folder / "data"), check=True, cwd="/")

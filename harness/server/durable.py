@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.machine.postgres import identity
+from harness.machine.postgres import as_user
 from harness.server.checksums import toggle_checksums
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.probes import set_full_page_writes
@@ -102,7 +102,7 @@ def replace_by_copy(cluster: Cluster) -> None:
     """In place of the data directory, a copy of it, as a tool for the files of servers that are down would make it."""
     original = cluster.data_dir.with_name("original")
     cluster.data_dir.rename(original)
-    subprocess.run(["cp", "-a", original, cluster.data_dir], check=True, cwd="/", **identity(cluster.user))
+    subprocess.run(as_user(cluster.user, "cp", "-a", original, cluster.data_dir), check=True, cwd="/")
     subprocess.run(["rm", "-r", original], check=True, cwd="/")
 
 

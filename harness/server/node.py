@@ -14,7 +14,7 @@ from typing import Any
 from testgres import PostgresNode
 from testgres.operations.local_ops import LocalOperations, LocalProcessController
 
-from harness.machine.postgres import Postgres, ServerUser, identity
+from harness.machine.postgres import Postgres, ServerUser, as_user
 
 PORT = 5432  # only names the socket: every cluster has a socket folder of its own
 INITDB_OPTIONS = [
@@ -37,10 +37,10 @@ class ServerOperations(LocalOperations):  # type: ignore[misc]  # testgres has n
             own = self.postgres.binary(os.path.basename(cmd[0]))
             cmd = [str(own) if own.exists() else cmd[0], *cmd[1:]]
         environment = self.postgres.environment() | (options.get("exec_env") or {})
+        words = cmd if isinstance(cmd, list) else ["sh", "-c", cmd] if shell else [cmd]
         controller = LocalProcessController(cmd, encoding)
         controller._local_process = subprocess.Popen(
-            cmd,
-            shell=shell,
+            as_user(self.user, *words),
             text=encoding is not None or text,
             encoding=encoding,
             env={name: value for name, value in environment.items() if value is not None},
@@ -48,7 +48,6 @@ class ServerOperations(LocalOperations):  # type: ignore[misc]  # testgres has n
             stdin=options.get("stdin") or subprocess.PIPE,
             stdout=options.get("stdout") or subprocess.PIPE,
             stderr=options.get("stderr") or subprocess.PIPE,
-            **identity(self.user),
         )
         return controller
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.machine.postgres import identity
+from harness.machine.postgres import as_user
 from harness.machine.processes import descendants, wait_gone
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.node import give
@@ -19,13 +19,12 @@ PATIENCE = 60.0
 def run_program(cluster: Cluster, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end; its output is kept, and its exit status is for the caller to judge."""
     return subprocess.run(
-        command(cluster, name, *arguments),
+        as_user(cluster.user, *command(cluster, name, *arguments)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         cwd="/",
         env=cluster.build.postgres.environment(),
-        **identity(cluster.user),
     )
 
 
@@ -39,14 +38,13 @@ def launch(
 ) -> subprocess.Popen[str]:
     """Starts a command as the server's user."""
     return subprocess.Popen(
-        words,
+        as_user(cluster.user, *words),
         stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd="/",
         env=environment,
-        **identity(cluster.user),
     )
 
 

@@ -278,13 +278,20 @@ def test_root_does_not_step_down_to_root(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("_as_root")
 def test_root_without_the_right_to_step_down(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise subprocess.CalledProcessError(1, "setpriv", stderr="setpriv: setresuid failed: Operation not permitted")
 
     monkeypatch.setattr(subprocess, "run", refuse)
     with pytest.raises(SetupError) as raised:
         server_user.__wrapped__()
     assert "may not change to the user" in sentence(raised)
     assert "SETUID" in sentence(raised)
+
+
+@pytest.mark.usefixtures("_as_root")
+def test_root_without_the_program_to_step_down_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SetupError, match="there is no setpriv"):
+        server_user.__wrapped__()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to take away")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.building.build import Build
-from harness.machine.postgres import identity
+from harness.machine.postgres import as_user
 from harness.server.cluster import Cluster
 from harness.server.durable import resumed, state_files
 from harness.server.session import Session, SqlError
@@ -39,8 +39,8 @@ def file_size_limit(server: Cluster, session: Session, size: int) -> Iterator[No
 
 def set_limit(server: Cluster, session: Session, size: str) -> None:
     """Sets it as the user that the process runs as."""
-    command = ["prlimit", f"--pid={session.pid}", f"--fsize={size}:unlimited"]
-    subprocess.run(command, check=True, **identity(server.user))
+    command = as_user(server.user, "prlimit", f"--pid={session.pid}", f"--fsize={size}:unlimited")
+    subprocess.run(command, check=True)
 
 
 def lengths(file: Path) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.machine.postgres import Postgres, identity, server_user
+from harness.machine.postgres import Postgres, as_user, server_user
 from harness.machine.processes import end_with_parent
 from harness.machine.scratch import temporary_folder
 from harness.server.node import give_all
@@ -66,7 +66,7 @@ def answer(status: int, said: str) -> Answer:
 def running(script: Path, postgres: Postgres, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """A script that has ended when the block has, with its servers."""
     process = subprocess.Popen(
-        ["bash", script],
+        as_user(server_user(), "bash", script),
         env={
             **postgres.environment(),
             "PATH": os.environ.get("PATH", os.defpath),
@@ -81,7 +81,6 @@ def running(script: Path, postgres: Postgres, folder: Path) -> Iterator["subproc
         errors="replace",
         start_new_session=True,  # Ctrl-C is ours to pass on
         preexec_fn=end_with_parent,
-        **identity(server_user()),
     )
     try:
         yield process

@@ -15,7 +15,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import DURABLE, SHARED
-from harness.machine.postgres import identity
+from harness.machine.postgres import as_user
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.injection_points import InjectionPoints
@@ -222,8 +222,8 @@ def limit_address_space(cluster: Cluster, pid: int) -> None:
     pages = int(Path("/proc", str(pid), "statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + LITTLE
     # by the server's user: the superuser of a container may have no right to
-    command = ["prlimit", f"--pid={pid}", f"--as={limit}:"]
-    subprocess.run(command, check=True, cwd="/", **identity(cluster.user))
+    command = as_user(cluster.user, "prlimit", f"--pid={pid}", f"--as={limit}:")
+    subprocess.run(command, check=True, cwd="/")
 
 
 @pytest.mark.usefixtures("instruments", "result_limits")

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from harness.building.build import Build, Flavour, build
-from harness.machine.postgres import SetupError, find_postgres, identity, server_user
+from harness.machine.postgres import SetupError, as_user, find_postgres, server_user
 from harness.machine.processes import end_server
 from harness.machine.project import EXTENSION, ROOT, cache_folder
 from harness.machine.scratch import temporary_folder
@@ -119,7 +119,7 @@ def server_test(built: Build, name: str) -> Outcome:
         give_all(folder, user)
         places = {"BINDIR": built.postgres.bindir, "TEMP_CONFIG": settings, "TESTDIR": folder}
         process = subprocess.Popen(
-            ["sh", scripts / f"{name}.sh"],
+            as_user(user, "sh", scripts / f"{name}.sh"),
             cwd="/",
             env=built.postgres.environment() | {name: str(place) for name, place in places.items()},
             stdin=subprocess.DEVNULL,
@@ -128,7 +128,6 @@ def server_test(built: Build, name: str) -> Outcome:
             text=True,
             errors="replace",
             start_new_session=True,
-            **identity(user),
         )
         try:
             said, _ = process.communicate()
