@@ -20,6 +20,9 @@ TABLESPACES = "pg_tblspc"
 EMPTY = ("pg_wal", "pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_subtrans")
 """Folders that are empty in the copy."""
 
+KEPT_INSIDE = ("archive_status", "summaries")
+"""Folders in these that are there all the same, and empty, too."""
+
 LEFT_OUT = re.compile(
     r"postmaster\.(pid|opts)|backup_label(\.old)?|tablespace_map(\.old)?|backup_manifest|pg_internal\.init.*"
     r"|current_logfiles(\.tmp)?|postgresql\.auto\.conf\.tmp|pgsql_tmp.*|t\d+_\d+(_[a-z]+)?(\.\d+)?"
@@ -99,7 +102,7 @@ def folders_of(top: Path, copy: Path) -> list[tuple[Path, Path]]:
         inside = folder.relative_to(top)
         (copy / inside).mkdir(parents=True)
         if inside.parts and (inside.parts[0] in EMPTY or inside.parts[0] == TABLESPACES):
-            children[:] = [] if inside.parts[0] == TABLESPACES else children
+            children[:] = [name for name in children if name in KEPT_INSIDE]
         else:
             children[:] = sorted(name for name in children if not LEFT_OUT.fullmatch(name))
             found.append((folder, copy / inside))
