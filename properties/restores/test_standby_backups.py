@@ -3,12 +3,10 @@
 And what core refuses there, because the standby was promoted or the WAL lacks full pages, leaves no trace.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +16,7 @@ from harness.building.build import Build
 from harness.clients.implementation import UNFENCED, Implementation
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import temporary_folder
-from harness.restore.snapshot import Pace, Snapshot
+from harness.restore.snapshot import Pace
 from harness.restore.workload import (
     STEPS,
     Step,
@@ -27,64 +25,20 @@ from harness.restore.workload import (
     checkpoint,
     create_database,
     drop_database,
-    open_with_workload,
     pgbench,
     transfers,
 )
-from harness.server.cluster import Cluster, open_standby
-from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
-from harness.server.replay import await_restartpoint
-from harness.server.session import Session, SqlError
+from harness.server.probes import forced_full_page_writes, set_full_page_writes
+from harness.server.session import SqlError
 from harness.server.wal import lsn_to_int
 from model.operations import RestartKind
 from properties.recording.tally import Tally
 from properties.support.profiles import UNSHRUNK, examples
+from properties.support.replicated import Pair, promote, replicated
 from properties.support.restoring import TORN, check_refusal, check_restore
 from properties.support.server_lockstep import ServerLockstep, copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("multi_session")]
-PATIENCE = 30.0
-
-SETTINGS = {
-    "full_page_writes": "on",  # core refuses to back up a standby without
-    "shared_buffers": "1MB",  # so little that the server writes pages all the time
-    "wal_keep_size": "256MB",  # for a standby that is down
-}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A primary that has the workload and archives its WAL, and its standby."""
-
-    primary: Cluster
-    standby: Cluster
-    writer: Session
-    """On the primary."""
-    chance: Random
-    """Of what the steps do."""
-
-    def catch_up(self) -> None:
-        """Waits until the standby has replayed what the primary wrote, and made its last checkpoint a restartpoint."""
-        session = self.standby.connect()
-        await_restartpoint(self.standby, self.writer, session)
-        session.close()
-
-    def copy(self, folder: Path, steps: Sequence[Step], seed: int = 0) -> Snapshot:
-        """Copies the standby, while the primary is made to do these steps and the standby replays each."""
-        done = [partial(step, self.writer, self.chance) for step in steps]
-        turns = [turn for step in done for turn in (step, self.catch_up)]
-        return copy_while(self.standby, folder, turns, Pace(seed))
-
-
-@contextmanager
-def replicated(build: Build, implementation: Implementation) -> Iterator[Pair]:
-    """A fresh pair, gone when the block ends."""
-    server = {**SETTINGS, "shared_preload_libraries": implementation.preload or ""}
-    with open_with_workload(build, server, implementation) as primary:
-        writer = primary.connect()
-        prepare_probe(writer)
-        with open_standby(primary) as standby:
-            yield Pair(primary, standby, writer, Random(1))
 
 
 @pytest.fixture(scope="module")
@@ -263,11 +217,3 @@ def test_a_stop_that_core_refuses_on_a_standby_leaves_no_trace(
         scenario = f"standby: promoted after a stop refused by {cause.__name__.replace('_', ' ')}"
         taken = here.standby, snapshot, stopped.files
         check_restore(tally, scenario, *taken, restorable=stopped.restorable, timeline=2)
-
-
-def promote(standby: Cluster) -> None:
-    """Makes a standby a primary, unless it is one."""
-    session = standby.connect()
-    if session.execute("SELECT pg_is_in_recovery()")[0][0]:
-        session.execute("SELECT pg_promote(true, 60)")
-    session.close()
