@@ -57,7 +57,11 @@
  * Nor must there have been a start with us that did not have our files, because
  * the state directory was elsewhere and has been put back since.  So in the mark
  * is another folder, named after the start that left it; what is written down
- * tells which start that should be.
+ * tells which start that should be.  Nor must a single state file have been
+ * elsewhere in a start.  Starts are numbered, and files after the start that
+ * they were made in.  When a start has put all backups back, and before any file
+ * is made in it, it writes down which files there are.  So one from an earlier
+ * start must be among them.
  *
  * The mark goes in a start of our own, too, after the postmaster has looked
  * for it.  A background worker sees it go, and leaves it anew at once.  What
@@ -95,18 +99,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "access/hash_xlog.h"
-#include "access/heapam_xlog.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogreader.h"
 #include "access/xlogrecovery.h"
-#include "access/xlogutils.h"
 #include "catalog/pg_control.h"
 #include "common/controldata_utils.h"
 #include "common/file_perm.h"
 #include "common/file_utils.h"
 #include "continuity.h"
+#include "images.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "postmaster/interrupt.h"
@@ -117,19 +119,16 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "storage/relfilelocator.h"
-#else
-#include "storage/relfilenode.h"
-#define RelFileLocator RelFileNode
-#endif
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
 #endif
 
 #define SERVER_FILE		"server"
+
+/* the greater part of the number of a state file is that of the start */
+#define FILE_START_SHIFT	32
+
 #define MARK_PARENT		"pg_replslot"
 #define MARK			MARK_PARENT "/shared-backup.tmp"
 
@@ -154,9 +153,13 @@ typedef struct Continuity
 	uint64		dir_number;		/* of the state directory on disk */
 	int64		dir_birth;		/* when it was made, 0 if nobody knows */
 	TimestampTz start;			/* when the last start with us began: its name */
+	uint32		number;			/* of that start; they rise */
+	uint32		files_of;		/* the last one that has put backups back */
+	uint32		nfiles;			/* how many state files there were then */
 	uint32		checksum_version;	/* of data checksums, 0 if there are none */
 	bool		unarchived;		/* was WAL not archived in a time to verify? */
 	LostReason	reason;			/* why older backups are lost, if they are */
+	LostReason	standby_reason; /* the same for those begun in recovery */
 	GapStart	gap_start;
 	XLogRecPtr	unverified_since;	/* where the first gap starts, 0 if none */
 	bool		earlier;		/* is that the gap of an earlier start? */
@@ -164,15 +167,9 @@ typedef struct Continuity
 	/* from the control file at the last start, while that is not verified */
 	bool		was_shut_down;
 	XLogRecPtr	last_checkpoint;
-} Continuity;
 
-/* A page that the WAL of the gap has an image of. */
-typedef struct GapPage
-{
-	RelFileLocator relation;
-	ForkNumber	fork;
-	BlockNumber block;
-} GapPage;
+	/* followed by the numbers of those state files, in order */
+} Continuity;
 
 typedef struct ContinuityShared
 {
@@ -197,11 +194,35 @@ ContinuityShmemSize(void)
  * Write down what has to be verified.
  */
 static bool
-WriteDown(const Continuity *what, int elevel)
+WriteDown(const Continuity *what, const uint64 *files, int elevel)
 {
-	StateFilePart part = {what, sizeof(*what)};
+	StateFilePart parts[2];
 
-	return StateFileWrite(SERVER_FILE, &part, 1, NULL, elevel);
+	parts[0].data = what;
+	parts[0].len = sizeof(*what);
+	parts[1].data = files;
+	parts[1].len = what->nfiles * sizeof(uint64);
+	return StateFileWrite(SERVER_FILE, parts, lengthof(parts), NULL, elevel);
+}
+
+/*
+ * What was written down, and the files; NULL if that cannot be read.
+ */
+static Continuity *
+ReadRecord(uint64 **files)
+{
+	Size		len;
+	Continuity *record = (Continuity *) StateFileRead(SERVER_FILE, &len,
+													  WARNING);
+
+	if (record && (len < sizeof(*record) ||
+				   len != sizeof(*record) + record->nfiles * sizeof(uint64)))
+	{
+		StateFileSetAside(SERVER_FILE, "It has an unexpected length.", WARNING);
+		record = NULL;
+	}
+	*files = record ? (uint64 *) (record + 1) : NULL;
+	return record;
 }
 
 static bool
@@ -279,7 +300,7 @@ NothingWritten(const Continuity *before, const ControlFileData *control)
 }
 
 /*
- * What does this start of the server do to the backups from before?
+ * What does this start of the server do to all backups from before?
  */
 static LostReason
 ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
@@ -297,9 +318,25 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_ABSENCE;
 	if (before->checksum_version != control->data_checksum_version)
 		return LOST_CHECKSUMS;
-	if (control->state == DB_IN_ARCHIVE_RECOVERY ||
+	return LOST_NOT;
+}
+
+static bool
+StartsInRecovery(const ControlFileData *control)
+{
+	return control->state == DB_IN_ARCHIVE_RECOVERY ||
 		control->state == DB_SHUTDOWNED_IN_RECOVERY ||
-		FileExists(STANDBY_SIGNAL_FILE) || FileExists(RECOVERY_SIGNAL_FILE))
+		FileExists(STANDBY_SIGNAL_FILE) || FileExists(RECOVERY_SIGNAL_FILE);
+}
+
+/*
+ * What does it do to those that began on a primary, this one or what it was
+ * before?
+ */
+static LostReason
+ReasonOnPrimary(const ControlFileData *control)
+{
+	if (StartsInRecovery(control))
 		return LOST_RECOVERY;
 	if (!XLogIsNeeded())
 		return LOST_WAL_LEVEL;
@@ -342,7 +379,7 @@ static void
 BeginContinuity(void)
 {
 	Continuity *before;
-	Size		len;
+	uint64	   *files;
 	bool		crc_ok;
 	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
 	LostReason	reason;
@@ -356,28 +393,38 @@ BeginContinuity(void)
 	shared->written.was_shut_down = control->state == DB_SHUTDOWNED;
 	shared->written.last_checkpoint = control->checkPoint;
 
-	before = (Continuity *) StateFileRead(SERVER_FILE, &len, WARNING);
-	if (before && len != sizeof(*before))
+	before = ReadRecord(&files);
+	shared->written.number = 1;
+	if (before)
 	{
-		StateFileSetAside(SERVER_FILE, "It has an unexpected length.", WARNING);
-		before = NULL;
+		shared->written.number += before->number;
+		shared->written.files_of = before->files_of;
+		shared->written.nfiles = before->nfiles;
 	}
 
-	reason = ReasonOfThisStart(before, control);
+	shared->written.standby_reason = ReasonOfThisStart(before, control);
+	reason = shared->written.standby_reason;
+	if (reason == LOST_NOT)
+		reason = ReasonOnPrimary(control);
 	if (before && before->unverified_since != InvalidXLogRecPtr)
+	{
+		if (before->standby_reason != LOST_NOT &&
+			shared->written.standby_reason != LOST_COPY)
+			shared->written.standby_reason = before->standby_reason;
 		CarryOver(before, &reason, NothingWritten(before, control));
+	}
 	shared->written.reason = reason;
 	pfree(control);
-	if (before)
-		pfree(before);
 
 	/*
 	 * If it cannot be written down, a start that comes before everything is
 	 * decided must not find the file as it was; or else not find that we have
 	 * been here.
 	 */
-	shared->is_written = WriteDown(&shared->written, WARNING) ||
+	shared->is_written = WriteDown(&shared->written, files, WARNING) ||
 		StateFileRemove(SERVER_FILE, NULL, WARNING);
+	if (before)
+		pfree(before);
 	been_here = shared->is_written;
 	ContinuityLeaveMark();
 }
@@ -487,68 +534,6 @@ LookAtSettings(XLogReaderState *reader)
 }
 
 /*
- * Some records have no image of a page that they name, whatever the settings:
- * because they do not change it, but need its lock, or because they only set
- * the hint that all of it is visible.  That hint matters if there are checksums,
- * and then there is an image.
- */
-static bool
-NeedsNoImage(XLogReaderState *reader, int block_id)
-{
-	uint8		info = XLogRecGetInfo(reader) & ~XLR_INFO_MASK;
-
-	switch (XLogRecGetRmid(reader))
-	{
-		case RM_HEAP2_ID:
-			return (info & XLOG_HEAP_OPMASK) == XLOG_HEAP2_VISIBLE &&
-				block_id == 1 && !DataChecksumsEnabled();
-		case RM_HASH_ID:
-			return (info == XLOG_HASH_MOVE_PAGE_CONTENTS ||
-					info == XLOG_HASH_SQUEEZE_PAGE ||
-					info == XLOG_HASH_DELETE) && block_id == 0;
-	}
-	return false;
-}
-
-/*
- * Does the WAL of the gap have an image of each page that a record changes?
- * "pages" are those that it has one of so far.
- */
-static bool
-PagesHaveImages(XLogReaderState *reader, HTAB *pages)
-{
-	for (int id = 0; id <= XLogRecMaxBlockId(reader); id++)
-	{
-		GapPage		page;
-		bool		found;
-
-		memset(&page, 0, sizeof(page));
-		if (!XLogRecGetBlockTagExtended(reader, id, &page.relation, &page.fork,
-										&page.block, NULL))
-			continue;
-
-		if ((XLogRecHasBlockImage(reader, id) &&
-			 XLogRecBlockImageApply(reader, id)) ||
-			(XLogRecGetBlock(reader, id)->flags & BKPBLOCK_WILL_INIT) != 0)
-			(void) hash_search(pages, &page, HASH_ENTER, NULL);
-		else if (!NeedsNoImage(reader, id))
-		{
-			(void) hash_search(pages, &page, HASH_FIND, &found);
-			if (!found)
-				return false;
-		}
-	}
-	return true;
-}
-
-static bool
-EndsRecovery(XLogReaderState *reader)
-{
-	return XLogRecGetRmid(reader) == RM_XLOG_ID &&
-		(XLogRecGetInfo(reader) & ~XLR_INFO_MASK) == XLOG_CHECKPOINT_SHUTDOWN;
-}
-
-/*
  * Keep the WAL of the gap while we have yet to read it, although core takes a
  * checkpoint when it is held.  Only a replication slot can do that.
  */
@@ -593,36 +578,6 @@ LetGoOfWal(void)
 		ReplicationSlotRelease();	/* which drops it */
 }
 
-static XLogReaderState *
-AllocateReader(void)
-{
-	XLogReaderState *reader;
-
-	reader = XLogReaderAllocate(wal_segment_size, NULL,
-								XL_ROUTINE(.page_read = &read_local_xlog_page_no_wait,
-										   .segment_open = &wal_segment_open,
-										   .segment_close = &wal_segment_close),
-								palloc0(sizeof(ReadLocalXLogPageNoWaitPrivate)));
-	if (!reader)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("Failed while allocating a WAL reading processor.")));
-	return reader;
-}
-
-static HTAB *
-MakePageTable(void)
-{
-	HASHCTL		control = {0};
-
-	control.keysize = sizeof(GapPage);
-	control.entrysize = sizeof(GapPage);
-	control.hcxt = CurrentMemoryContext;
-	return hash_create("shared_backup pages", 1024, &control,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
 /*
  * Read the WAL from where the first gap starts.
  *
@@ -635,7 +590,7 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 	GapStart	start = shared->written.gap_start;
 	bool		in_gap = start != GAP_BEFORE_RECOVERY;
 	bool		first = true;
-	HTAB	   *pages = MakePageTable();
+	HTAB	   *pages = ImagesMakeTable();
 
 	XLogBeginRead(reader, shared->written.unverified_since);
 	while (first || reader->EndRecPtr < upto)
@@ -661,14 +616,14 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 		if (XLogRecGetPrev(reader) == InvalidXLogRecPtr)
 			return LOST_WAL_RESET;
 
-		if (!first && EndsRecovery(reader))
+		if (!first && ImagesShutdownCheckpoint(reader))
 			in_gap = true;
 		if (in_gap && !(first && start == GAP_AFTER_SHUTDOWN))
 		{
 			reason = LookAtSettings(reader);
 			if (reason != LOST_NOT)
 				return reason;
-			if (!PagesHaveImages(reader, pages))
+			if (!ImagesOfPages(reader, pages))
 				return LOST_FULL_PAGE_WRITES;
 		}
 		first = false;
@@ -730,14 +685,18 @@ ContinuityFindGap(void)
 		shared->written.gap_start != GAP_BEFORE_RECOVERY)
 		return;
 
-	reader = AllocateReader();
+	reader = ImagesAllocateReader();
 	redo = GetRedoRecPtr();
 	XLogBeginRead(reader, redo);
-	if (XLogReadRecord(reader, &error) && EndsRecovery(reader))
+	if (XLogReadRecord(reader, &error) && ImagesShutdownCheckpoint(reader))
 	{
+		uint64	   *files;
+		Continuity *record = ReadRecord(&files);
+
 		shared->written.gap_start = GAP_AFTER_RECOVERY;
 		shared->written.unverified_since = redo;
-		(void) WriteDown(&shared->written, WARNING);
+		if (record)
+			(void) WriteDown(&shared->written, files, WARNING);
 	}
 	XLogReaderFree(reader);
 }
@@ -757,7 +716,7 @@ ContinuityVerify(void)
 	if (shared->written.unverified_since == InvalidXLogRecPtr)
 		return LOST_NOT;
 
-	reader = AllocateReader();
+	reader = ImagesAllocateReader();
 	reason = ReadGapIfThere(reader, ContinuityHeldSince());
 	XLogReaderFree(reader);
 	LetGoOfWal();
@@ -772,6 +731,16 @@ LostReason
 ContinuityReason(void)
 {
 	return shared->written.reason;
+}
+
+/*
+ * The same for those that began in recovery; see standby.c for what else there
+ * is to say of them.
+ */
+LostReason
+ContinuityStandbyReason(void)
+{
+	return shared->written.standby_reason;
 }
 
 /*
@@ -807,12 +776,59 @@ ContinuityHeldSince(void)
 }
 
 /*
- * Everything is verified, and what came of it is in the state files.
+ * Where the numbers of state files begin in this start: beyond all of earlier
+ * ones, of which "last_file" is the greatest that there is.
+ */
+uint64
+ContinuityFirstFile(uint64 last_file)
+{
+	/* if what was written down is lost */
+	if (shared->written.number <= last_file >> FILE_START_SHIFT)
+		shared->written.number = (last_file >> FILE_START_SHIFT) + 1;
+	return (uint64) shared->written.number << FILE_START_SHIFT;
+}
+
+static int
+CompareFiles(const void *a, const void *b)
+{
+	uint64		left = *(const uint64 *) a;
+	uint64		right = *(const uint64 *) b;
+
+	return left > right ? 1 : left < right ? -1 : 0;
+}
+
+/*
+ * The state files that there were when backups were last put back, for
+ * ContinuityKnows(); palloc'd.
+ */
+uint64 *
+ContinuityFiles(int *nfiles)
+{
+	uint64	   *files;
+	Continuity *record = ReadRecord(&files);
+
+	*nfiles = record ? record->nfiles : 0;
+	return files;
+}
+
+/*
+ * Has a state file been there all the time since it was made?
+ */
+bool
+ContinuityKnows(uint64 file, const uint64 *files, int nfiles)
+{
+	return file >> FILE_START_SHIFT == shared->written.files_of ||
+		(nfiles > 0 &&
+		 bsearch(&file, files, nfiles, sizeof(uint64), CompareFiles) != NULL);
+}
+
+/*
+ * Everything is verified, and what came of it is in these state files.
  *
  * If that cannot be written down, the next reaper begins anew with the gap.
  */
 void
-ContinuityDone(void)
+ContinuityDone(uint64 *files, int nfiles)
 {
 	Continuity	verified = shared->written;
 	bool		crc_ok;
@@ -826,8 +842,12 @@ ContinuityDone(void)
 	verified.unarchived = false;
 	verified.earlier = false;
 	verified.reason = LOST_NOT;
+	verified.standby_reason = LOST_NOT;
 	verified.unverified_since = InvalidXLogRecPtr;
-	(void) WriteDown(&verified, ERROR);
+	verified.files_of = verified.number;
+	verified.nfiles = nfiles;
+	qsort(files, nfiles, sizeof(uint64), CompareFiles);
+	(void) WriteDown(&verified, files, ERROR);
 	shared->written = verified;
 	if (!shared->is_written)
 	{
@@ -868,6 +888,10 @@ LostReasonDetail(LostReason reason)
 			return _("The server has changed to another timeline since the backup was started.");
 		case LOST_COPY:
 			return _("The data directory is a copy of the one in which the backup was started.");
+		case LOST_NO_IMAGES:
+			return _("\"full_page_writes\" was off for a while on the primary.");
+		case LOST_UNSEEN:
+			return _("The WAL that this standby has replayed, which would show whether all pages were protected, could not be read.");
 	}
 	return _("It is not known why.");
 }

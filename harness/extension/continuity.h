@@ -25,6 +25,8 @@ typedef enum LostReason
 	LOST_RECOVERY,
 	LOST_TIMELINE,
 	LOST_COPY,
+	LOST_NO_IMAGES,
+	LOST_UNSEEN,
 } LostReason;
 
 extern Size ContinuityShmemSize(void);
@@ -32,12 +34,16 @@ extern void ContinuityShmemInit(void);
 extern void ContinuityLeaveMark(void);
 extern void ContinuityRenewMark(void);
 extern LostReason ContinuityReason(void);
+extern LostReason ContinuityStandbyReason(void);
 extern bool ContinuityUnarchived(void);
 extern bool ContinuityNoteHeld(XLogRecPtr startpoint);
 extern XLogRecPtr ContinuityHeldSince(void);
 extern void ContinuityFindGap(void);
 extern LostReason ContinuityVerify(void);
-extern void ContinuityDone(void);
+extern uint64 ContinuityFirstFile(uint64 last_file);
+extern uint64 *ContinuityFiles(int *nfiles);
+extern bool ContinuityKnows(uint64 file, const uint64 *files, int nfiles);
+extern void ContinuityDone(uint64 *files, int nfiles);
 extern const char *LostReasonDetail(LostReason reason);
 
 #endif							/* CONTINUITY_H */

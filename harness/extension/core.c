@@ -168,22 +168,48 @@ CoreBackupRelease(void)
  * their change.  So the control file is kept as it was at the start.
  */
 
+static ControlFileData *
+CoreReadControlFile(void)
+{
+	ControlFileData *control;
+	bool		crc_ok;
+
+	LWLockAcquire(ControlFileLock, LW_SHARED);
+	control = get_controlfile(DataDir, &crc_ok);
+	LWLockRelease(ControlFileLock);
+	if (!crc_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("calculated CRC checksum does not match value stored in file \"%s\"",
+						XLOG_CONTROL_FILE)));
+	return control;
+}
+
 /*
  * End such a backup and fill in its stop point, without lowering core's count.
  *
  * As at the end of any other backup on a primary, there is a record that tells
- * where it is, and the segment with it can be archived at once.
+ * where it is, and the segment with it can be archived at once.  On a standby
+ * it ends, as any other there, at the location that no page on disk is beyond.
  */
 void
 CoreBackupEndCarried(CoreBackup *backup)
 {
-	Assert(!RecoveryInProgress());
+	backup->stopped_in_recovery = RecoveryInProgress();
+	if (backup->stopped_in_recovery)
+	{
+		ControlFileData *control = CoreReadControlFile();
+
+		backup->stoppoint = control->minRecoveryPoint;
+		backup->stoptli = control->minRecoveryPointTLI;
+		pfree(control);
+		return;
+	}
 
 	XLogBeginInsert();
 	XLogRegisterData((char *) &backup->startpoint, sizeof(backup->startpoint));
 	backup->stoppoint = XLogInsert(RM_XLOG_ID, XLOG_BACKUP_END);
 	backup->stoptli = GetWALInsertionTimeLine();
-	backup->stopped_in_recovery = false;
 	(void) RequestXLogSwitch(false);
 }
 
@@ -196,6 +222,8 @@ CoreStandbyLabelFile(const char *labelfile)
 	const char *line = "\nBACKUP FROM: primary\n";
 	const char *found = strstr(labelfile, line);
 
+	if (strstr(labelfile, "\nBACKUP FROM: standby\n"))
+		return pstrdup(labelfile);
 	if (!found)
 		elog(ERROR, "label file does not tell where the backup is from");
 	return psprintf("%.*s\nBACKUP FROM: standby\n%s",
@@ -212,17 +240,7 @@ CoreStandbyLabelFile(const char *labelfile)
 char *
 CoreControlFileAtStart(Size *len)
 {
-	ControlFileData *control;
-	bool		crc_ok;
-
-	LWLockAcquire(ControlFileLock, LW_SHARED);
-	control = get_controlfile(DataDir, &crc_ok);
-	LWLockRelease(ControlFileLock);
-	if (!crc_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("calculated CRC checksum does not match value stored in file \"%s\"",
-						XLOG_CONTROL_FILE)));
+	ControlFileData *control = CoreReadControlFile();
 
 	if (!pg_strong_random(control->mock_authentication_nonce,
 						  sizeof(control->mock_authentication_nonce)))

@@ -31,6 +31,7 @@
 #include "registry.h"
 #include "results.h"
 #include "resume.h"
+#include "standby.h"
 #include "starter.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
@@ -327,6 +328,7 @@ ReaperRound(void)
 	round = ++shared->rounds_begun;
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 
+	StandbyLook();
 	SHARED_BACKUP_POINT("reaper-expiring", RegistryOverdueLabel(ClockNow()));
 
 	while (ReapBatch(&nfailed))
@@ -379,6 +381,8 @@ SharedBackupReaperMain(Datum main_arg)
 	LWLockRelease(SharedBackupGetLock(REAPER_LOCK));
 	NoteSettingsLoaded();
 
+	if (!shared_backup_durable)
+		StandbyForgetSlot();
 	if (!RegistryReady())
 		ResumeBackups();
 	ReaperRound();
@@ -400,11 +404,15 @@ SharedBackupReaperMain(Datum main_arg)
 
 		if (RegistryNextDue() <= ClockNow() || RoundWanted())
 			ReaperRound();
+		else if (StandbyNextLook() <= GetCurrentTimestamp())
+			StandbyLook();
 		warm_due = StarterKeepWarm();
 
 		/* tests can move the clock that backups expire by, but not the other */
 		sleep_ms = Min(MillisecondsUntil(RegistryNextDue(), ClockNow()),
 					   MillisecondsUntil(warm_due, ClockReal()));
+		sleep_ms = Min(sleep_ms, MillisecondsUntil(StandbyNextLook(),
+												   GetCurrentTimestamp()));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 sleep_ms,

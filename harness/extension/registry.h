@@ -52,6 +52,7 @@ typedef struct BackupRecord
 {
 	BackupPhase phase;
 	bool		carried;		/* over a restart, while it was live */
+	bool		as_standby;		/* stopped, and handed out with a control file */
 	bool		unarchived;		/* WAL was not archived for some of the time */
 	LostReason	lost_reason;	/* if LOST */
 	Oid			owner;			/* role that started it */

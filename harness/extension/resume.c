@@ -35,6 +35,7 @@
 #include "postmaster/interrupt.h"
 #include "results.h"
 #include "resume.h"
+#include "standby.h"
 #include "statefile.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -127,10 +128,49 @@ SharedBackupHolderMain(Datum main_arg)
 }
 
 /*
- * Have core held, unless an earlier reaper has.
+ * Why can a live backup not be vouched for?  "reason" is that of those which
+ * began on a primary.
+ */
+static LostReason
+ReasonOf(const CoreBackup *core, LostReason reason)
+{
+	if (core->started_in_recovery)
+	{
+		LostReason	on_standby = ContinuityStandbyReason();
+
+		if (on_standby == LOST_NOT)
+			on_standby = StandbyReason(core);
+		if (on_standby != LOST_NOT || RecoveryInProgress())
+			return on_standby;
+	}
+	else if (reason == LOST_NOT && core->starttli != GetWALInsertionTimeLine())
+		return LOST_TIMELINE;
+	return reason;
+}
+
+static bool
+AnyOnStandby(List *backups)
+{
+	ListCell   *cell;
+
+	foreach(cell, backups)
+	{
+		DurableBackup *backup = lfirst(cell);
+
+		if (backup->phase == BACKUP_ACTIVE &&
+			ReasonOf(&backup->record.core, LOST_RECOVERY) == LOST_NOT)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Have core held, unless an earlier reaper has.  On a standby that is not to be
+ * had if the primary has switched full_page_writes off: then there is nothing
+ * to hold core for, either.
  */
 static void
-HoldCore(void)
+HoldCore(List *backups)
 {
 	BackgroundWorker worker;
 	bool		warned = false;
@@ -151,6 +191,9 @@ HoldCore(void)
 				proc_exit(1);
 			if (ContinuityHeldSince() != InvalidXLogRecPtr)
 				break;
+			StandbyLook();
+			if (RecoveryInProgress() && !AnyOnStandby(backups))
+				return;
 		}
 		else if (!warned)
 		{
@@ -176,11 +219,12 @@ HoldCore(void)
  */
 
 /*
- * End a backup that has crossed a restart: fill in its stop point, and replace
- * its files by those that are handed out.  Core stays held.
+ * End a backup that has crossed a restart, or the promotion of its standby: fill
+ * in its stop point, and replace its files by those that are handed out.  Core
+ * stays held.
  */
 void
-ResumeEndCarried(CoreBackup *backup, BackupFiles *files)
+ResumeEndCarried(BackupRecord *record, BackupFiles *files)
 {
 	char	   *at_start = files->data[FILE_CONTROL];
 	Size		len;
@@ -189,9 +233,11 @@ ResumeEndCarried(CoreBackup *backup, BackupFiles *files)
 	files->data[FILE_LABEL] = CoreStandbyLabelFile(files->data[FILE_LABEL]);
 	files->len[FILE_LABEL] = strlen(files->data[FILE_LABEL]);
 
-	CoreBackupEndCarried(backup);
-	files->data[FILE_CONTROL] = CoreControlFileAtStop(at_start, &len, backup);
+	CoreBackupEndCarried(&record->core);
+	files->data[FILE_CONTROL] = CoreControlFileAtStop(at_start, &len,
+													  &record->core);
 	files->len[FILE_CONTROL] = len;
+	record->as_standby = true;
 }
 
 /*
@@ -243,9 +289,6 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 		(live || backup->phase == BACKUP_STOPPED);
 
 	record->unarchived |= ContinuityUnarchived();
-	if (live && reason == LOST_NOT &&
-		record->core.starttli != GetWALInsertionTimeLine())
-		reason = LOST_TIMELINE;
 
 	/* what has ended is lost only if it was another server's */
 	if (live ? reason != LOST_NOT :
@@ -260,7 +303,7 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 	if (backup->phase == BACKUP_ACTIVE && backup->ending)
 	{
 		/* the copy was complete when it was to be stopped: finish that */
-		ResumeEndCarried(&record->core, &backup->files);
+		ResumeEndCarried(record, &backup->files);
 		RegistrySetForgetTime(record);
 		backup->phase = BACKUP_STOPPED;
 		changed = true;
@@ -275,10 +318,30 @@ CarryBackup(DurableBackup *backup, LostReason reason)
 }
 
 /*
- * Can live backups be vouched for?  If so, core is held.
+ * Can live backups that began on a standby be vouched for, which this server is
+ * again?  If any can, core is held, for the case that the server is promoted.
+ */
+static void
+CheckStandby(List *backups)
+{
+	StandbyResume(backups);
+	StandbyLook();
+	if (AnyOnStandby(backups))
+	{
+		HoldCore(backups);
+		if (ContinuityHeldSince() != InvalidXLogRecPtr)
+			RegistryHoldCarried();
+		SHARED_BACKUP_POINT("resume-held", NULL);
+	}
+	if (!RecoveryInProgress())
+		StandbyGiveUp();
+}
+
+/*
+ * Can live backups be vouched for that began on a primary?  If so, core is held.
  */
 static LostReason
-CheckContinuity(void)
+CheckContinuity(List *backups)
 {
 	LostReason	reason = ContinuityReason();
 
@@ -287,8 +350,9 @@ CheckContinuity(void)
 	if (reason != LOST_NOT)
 		return reason;
 
+	StandbyFindPromotion();
 	ContinuityFindGap();
-	HoldCore();
+	HoldCore(backups);
 	RegistryHoldCarried();
 	SHARED_BACKUP_POINT("resume-held", NULL);
 	return ContinuityVerify();
@@ -340,6 +404,10 @@ ResumeBackups(void)
 	LostReason	reason = LOST_NOT;
 	bool		any_live = false;
 	uint64		last_file;
+	uint64	   *there;
+	int			nthere;
+	uint64	   *files;
+	int			nfiles = 0;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "shared_backup resume",
 									ALLOCSET_DEFAULT_SIZES);
@@ -358,25 +426,41 @@ ResumeBackups(void)
 		any_live |= backup->phase == BACKUP_ACTIVE;
 		last_file = Max(last_file, backup->record.end_number);
 	}
-	RegistryBeginResume(last_file);
+	RegistryBeginResume(Max(last_file, ContinuityFirstFile(last_file)));
+	StandbyLoad();
 	SHARED_BACKUP_POINT("resume-begun", NULL);
 
+	if (any_live && RecoveryInProgress())
+		CheckStandby(backups);
 	if (any_live)
-		reason = CheckContinuity();
+		reason = CheckContinuity(backups);
 	else if (ContinuityReason() == LOST_COPY)
 		reason = LOST_COPY;
 
+	there = ContinuityFiles(&nthere);
+	files = palloc(Max(list_length(backups), 1) * sizeof(uint64));
 	foreach(cell, backups)
 	{
+		DurableBackup *backup = lfirst(cell);
+		LostReason	lost = reason;
+
 		if (ShutdownRequestPending)
 			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
-		CarryBackup(lfirst(cell), reason);
+		files[nfiles++] = backup->record.file;
+		if (backup->phase == BACKUP_ACTIVE)
+			lost = ReasonOf(&backup->record.core, reason);
+		if (backup->phase == BACKUP_ACTIVE && lost == LOST_NOT &&
+			!ContinuityKnows(backup->record.file, there, nthere))
+			lost = LOST_ABSENCE;
+		CarryBackup(backup, lost);
 	}
 	SHARED_BACKUP_POINT("resume-decided", NULL);
-	ContinuityDone();
+	ContinuityDone(files, nfiles);
 	foreach(cell, backups)
 		PutBack(lfirst(cell));
+
+	StandbyForgetSlot();
 
 	ResultsTrim();
 

@@ -12,7 +12,7 @@
 
 extern void ResumeRegister(void);
 extern void ResumeBackups(void);
-extern void ResumeEndCarried(CoreBackup *backup, BackupFiles *files);
+extern void ResumeEndCarried(BackupRecord *record, BackupFiles *files);
 
 extern PGDLLEXPORT void SharedBackupMarkMain(Datum main_arg);
 extern PGDLLEXPORT void SharedBackupHolderMain(Datum main_arg);

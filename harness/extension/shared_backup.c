@@ -38,6 +38,7 @@
 #include "results.h"
 #include "resume.h"
 #include "shared_backup.h"
+#include "standby.h"
 #include "starter.h"
 #include "storage.h"
 #include "storage/ipc.h"
@@ -96,6 +97,7 @@ static const char *const tranche_names[NUM_TRANCHES] = {
 	[REGISTRY_LOCK] = "SharedBackupRegistry",
 	[STARTER_LOCK] = "SharedBackupStarter",
 	[REAPER_LOCK] = "SharedBackupReaper",
+	[STANDBY_LOCK] = "SharedBackupStandby",
 	[TABLE_LOCK] = "SharedBackupTable",
 	[AREA_LOCK] = "SharedBackupArea",
 	[FIRST_FILE_LOCK] = "SharedBackupFile",
@@ -134,6 +136,7 @@ SharedBackupShmemRequest(void)
 	RequestAddinShmemSpace(StarterShmemSize());
 	RequestAddinShmemSpace(ReaperShmemSize());
 	RequestAddinShmemSpace(ContinuityShmemSize());
+	RequestAddinShmemSpace(StandbyShmemSize());
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	RequestAddinShmemSpace(TestClockShmemSize());
 	RequestAddinShmemSpace(PointsShmemSize());
@@ -158,7 +161,10 @@ SharedBackupShmemStartup(void)
 	StarterShmemInit();
 	ReaperShmemInit();
 	if (shared_backup_durable)
+	{
 		ContinuityShmemInit();
+		StandbyShmemInit();
+	}
 #ifdef SHARED_BACKUP_INSTRUMENTS
 	PointsShmemInit();
 #endif
@@ -786,8 +792,24 @@ EndCounted(const BackupLabel *label, BackupSnapshot *snapshot,
 		DurableUnlock(record->file);
 }
 
+static bool
+BeganOnStandby(const BackupRecord *record)
+{
+	return record->file != 0 && record->core.started_in_recovery;
+}
+
 /*
- * End a claimed backup that has crossed a restart, and publish its result.
+ * Was the standby promoted on which a backup was started?  Core would not end it.
+ */
+static bool
+WasPromoted(const BackupRecord *record)
+{
+	return BeganOnStandby(record) && !RecoveryInProgress();
+}
+
+/*
+ * End a claimed backup that has crossed a restart or a promotion, and publish its
+ * result.
  *
  * Core is held for it until that is done, so everything may fail before.
  */
@@ -797,7 +819,7 @@ EndCarried(const BackupLabel *label, BackupSnapshot *snapshot,
 {
 	BackupRecord *record = &snapshot->record;
 
-	ResumeEndCarried(&record->core, files);
+	ResumeEndCarried(record, files);
 	SHARED_BACKUP_POINT("stop-core-ended", label);
 
 	/* what the state file says must come true, so nothing may fail after it */
@@ -847,7 +869,7 @@ EndClaimedBackup(const BackupLabel *label, BackupSnapshot *snapshot,
 
 		/* up to this time, at least, the backup covers what is copied */
 		record->stop_time = ClockNow();
-		if (record->carried)
+		if (record->carried || WasPromoted(record))
 			EndCarried(label, snapshot, files);
 		else
 			EndCounted(label, snapshot, files, &claim);
@@ -1050,6 +1072,54 @@ WaitForArchive(const char *name, const BackupRecord *record)
 			(errmsg("all required WAL segments have been archived")));
 }
 
+static void
+AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
+{
+	const BackupRecord *record = &snapshot->record;
+	BackupClaim claim = {label, snapshot->serial, record, false};
+
+	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+	{
+		HOLD_INTERRUPTS();
+		SHARED_BACKUP_POINT("abort-claimed", label);
+		if (record->file != 0)
+			DurableForgetEnded(label, record, ERROR);
+
+		/* from here on, nothing fails */
+		if (!record->carried)
+			CoreBackupRelease();
+		SHARED_BACKUP_POINT("abort-released", label);
+		if (RegistryRemove(label, snapshot->serial) && record->carried)
+			CoreBackupRelease();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
+}
+
+/*
+ * A claimed backup that was begun on a standby ends here if it cannot be vouched
+ * for.  So it does if it is core that says so.
+ */
+static void
+CheckStandbyBackup(const BackupLabel *label, const BackupSnapshot *snapshot,
+				   const char *name)
+{
+	LostReason	reason;
+
+	if (!BeganOnStandby(&snapshot->record))
+		return;
+	reason = StandbyReason(&snapshot->record.core);
+	if (reason == LOST_NOT)
+		return;
+
+	AbortClaimedBackup(label, snapshot);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("shared backup \"%s\" was lost on a standby", name),
+			 errdetail_internal("%s", LostReasonDetail(reason)),
+			 errhint("The copy cannot be used.  Start another backup.")));
+}
+
 Datum
 shared_backup_stop(PG_FUNCTION_ARGS)
 {
@@ -1059,6 +1129,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 	BackupRecord *record = &snapshot.record;
 	BackupFiles files;
 	bool		repeated = false;
+	uint64		looked_at = 0;	/* what the reaper has looked at WAL for */
 	TupleDesc	tupdesc;
 	Datum		values[6];
 	bool		nulls[6] = {0};
@@ -1092,8 +1163,15 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 		}
 
 		CheckNoOwnBackup();
+		if (BeganOnStandby(record) && looked_at != snapshot.serial)
+		{
+			ReaperAwaitRound();
+			looked_at = snapshot.serial;
+			continue;
+		}
 		if (RegistryClaim(&label, snapshot.serial))
 		{
+			CheckStandbyBackup(&label, &snapshot, name);
 			EndClaimedBackup(&label, &snapshot, &files);
 			SHARED_BACKUP_POINT("stop-published", &label);
 			break;
@@ -1114,7 +1192,7 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 													 files.len[FILE_LABEL],
 													 PG_UTF8));
 	values[2] = CStringGetTextDatum(files.data[FILE_TABLESPACE_MAP]);
-	nulls[3] = !record->carried;
+	nulls[3] = !record->as_standby;
 	values[3] = PointerGetDatum(cstring_to_text_with_len(files.data[FILE_CONTROL],
 														 files.len[FILE_CONTROL]));
 	values[4] = TimestampTzGetDatum(record->stop_time);
@@ -1127,30 +1205,6 @@ shared_backup_stop(PG_FUNCTION_ARGS)
 /*
  * Aborting and renewing
  */
-
-static void
-AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
-{
-	const BackupRecord *record = &snapshot->record;
-	BackupClaim claim = {label, snapshot->serial, record, false};
-
-	PG_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
-	{
-		HOLD_INTERRUPTS();
-		SHARED_BACKUP_POINT("abort-claimed", label);
-		if (record->file != 0)
-			DurableForgetEnded(label, record, ERROR);
-
-		/* from here on, nothing fails */
-		if (!record->carried)
-			CoreBackupRelease();
-		SHARED_BACKUP_POINT("abort-released", label);
-		if (RegistryRemove(label, snapshot->serial) && record->carried)
-			CoreBackupRelease();
-		RESUME_INTERRUPTS();
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(ReleaseClaim, PointerGetDatum(&claim));
-}
 
 Datum
 shared_backup_abort(PG_FUNCTION_ARGS)

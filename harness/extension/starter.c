@@ -990,6 +990,10 @@ StartAndPublish(void)
 
 	SHARED_BACKUP_POINT("start-taken", &slot->label);
 
+	/* the WAL from the start point on must be kept until it is looked at */
+	if (shared_backup_durable && RecoveryInProgress())
+		ReaperAwaitRound();
+
 	initStringInfo(&labelfile);
 	initStringInfo(&spcmapfile);
 	CoreBackupStart(slot->label.text, slot->fast, &work.record.core,
