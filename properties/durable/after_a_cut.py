@@ -6,11 +6,13 @@ from random import Random
 
 import pytest
 
+from harness.clients.implementation import DURABLE
 from harness.clients.labelfile import parse_label_file
 from harness.machine.scratch import temporary_folder
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace, Snapshot, take
 from harness.restore.workload import archive_all, big_update, checkpoint, transfers
+from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, archive_settings
 from harness.server.controldata import CONTROL_FILE
 from harness.server.durable import STATE_DIR, resumed, state_files
@@ -27,6 +29,9 @@ from properties.support.restoring import check_restore
 STOP = "SELECT lsn, labelfile, spcmapfile, controlfile FROM shared_backup_stop(%s, false)"
 
 PIECE = Pace().piece
+POWER_CUT = "power cut"
+"""In the report, with the kinds of restarts."""
+ACROSS = SurvivalCase(DURABLE.name, (POWER_CUT,))
 
 
 def check(server: Cluster, state: CrashState) -> None:
@@ -115,9 +120,10 @@ def check_copies(server: Cluster, state: CrashState, before: Copied, tally: Tall
         with archiving(server):
             archive_all(server, session)
         mix(before.copy, after, chance)
-        whole = check_restore(tally, "durable, across a power cut", server, after, files[before.carried])
+        carried, stopped = files[before.carried], files[before.stopped]
+        whole = check_restore(tally, "durable, across a power cut", server, after, carried, survival_case=ACROSS)
         assert whole.torn_pages > 0, "no page of the copy is torn: nothing had to be protected"
-        check_restore(tally, "durable, stopped before a power cut", server, before.copy, files[before.stopped])
+        check_restore(tally, "durable, stopped before a power cut", server, before.copy, stopped)
     session.close()
     server.crash()
 

@@ -126,8 +126,10 @@ def archive_by_hand(server: Cluster) -> None:
 class DurableLockstep(ServerLockstep):
     """Backups that survive the restarts of their server, and the model of them."""
 
-    def __init__(self, server: Cluster, tally: Tally) -> None:
+    def __init__(self, server: Cluster, tally: Tally, design: str = DURABLE.name) -> None:
         super().__init__(server, DURABLE, tally)
+        self.design = design
+        """The report's name for what is taken here."""
         self.session = resumed(server)
         """A superuser's, of the server as it is up now."""
         self.survival_cases: dict[str, SurvivalCase] = {}
@@ -135,7 +137,7 @@ class DurableLockstep(ServerLockstep):
 
     def start(self, label: str) -> str:
         """Starts a backup; returns the start point."""
-        self.survival_cases[label] = SurvivalCase(DURABLE.name)
+        self.survival_cases[label] = SurvivalCase(self.design)
         return super().start(label)
 
     def fall(
@@ -198,6 +200,12 @@ class DurableLockstep(ServerLockstep):
         for label in (label for label, backup in self.model.backups if backup.live):
             self.survival_cases[label] = self.survival_cases[label].through(fall, but)
         self.back(Restart(fall.kind, hazard), compare=compare)
+
+    def promoted(self, how: str) -> None:
+        """The server, a standby, has been promoted; to its backups that is nothing, but for the report."""
+        for label in (label for label, backup in self.model.backups if backup.live):
+            self.survival_cases[label] = self.survival_cases[label].through(how)
+        self.agreed()
 
     def back(self, restart: Restart, *, compare: bool = True) -> None:
         """The server is up again."""

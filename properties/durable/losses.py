@@ -84,10 +84,12 @@ def down_with_a_backup(server: Cluster, tally: Tally) -> DurableLockstep:
 # What is to be seen
 
 
-def check_lost(session: Session, tally: Tally, case: str, detail: str, *falls: Fall) -> None:
+def check_lost(
+    session: Session, tally: Tally, case: str, detail: str, *falls: Fall, design: str = DURABLE.name
+) -> None:
     """After these falls of the server, the view says so, and every call that needs the backup is refused with the
     reason."""
-    survival_case = SurvivalCase(DURABLE.name, falls, case)
+    survival_case = SurvivalCase(design, falls, case)
     assert session.execute("SELECT label, state FROM shared_backups") == [(LABEL, "lost")]
     for call, statement in CALLS.items():
         with pytest.raises(SqlError) as refusal:

@@ -34,7 +34,6 @@ from properties.durable.losses import (
     MARK,
     RECOVERY,
     START,
-    TIMELINE,
     WAL_RESET,
     check_going_on,
     check_lost,
@@ -238,20 +237,6 @@ def test_a_server_that_recovers_from_its_archive_loses_its_backups(instrumented:
         check_going_on(server, tally, timeline=2)
 
 
-@pytest.mark.parametrize("fall", [Fall.FAST, Fall.IMMEDIATE, Fall.POSTMASTER])
-def test_a_standby_loses_its_backups_however_it_goes_down(instrumented: Build, tally: Tally, fall: Fall) -> None:
-    with tally.example(), ExitStack() as stack:
-        primary = open_server(instrumented, stack)
-        standby = stack.enter_context(open_standby(primary))
-        session = resumed(standby)
-        session.execute(START, (None,))
-        session.close()
-        standby.restart({Fall.FAST: "fast", Fall.IMMEDIATE: "immediate", Fall.POSTMASTER: "crash"}[fall])
-        session = resumed(standby)
-        check_lost(session, tally, "a standby that was restarted", RECOVERY, fall)
-        session.close()
-
-
 def test_a_standby_has_lost_the_backups_of_its_primary(instrumented: Build, tally: Tally) -> None:
     """The primary goes on with its own."""
     with tally.example(), ExitStack() as stack:
@@ -266,24 +251,6 @@ def test_a_standby_has_lost_the_backups_of_its_primary(instrumented: Build, tall
         check_released(standby, session)
         session.close()
         assert backups.stop(LABEL).restorable
-        check_going_on(standby, tally, timeline=2)
-
-
-def test_a_backup_that_began_before_the_promotion_is_lost_in_the_next_restart(
-    instrumented: Build, tally: Tally
-) -> None:
-    with tally.example(), ExitStack() as stack:
-        primary = open_server(instrumented, stack)
-        standby = stack.enter_context(open_standby(primary))
-        session = resumed(standby)
-        session.execute(START, (None,))
-        promote(standby, session)
-        session.close()
-        standby.restart("fast")
-        session = resumed(standby)
-        check_lost(session, tally, "restarted after a promotion", TIMELINE, Fall.FAST)
-        check_released(standby, session)
-        session.close()
         check_going_on(standby, tally, timeline=2)
 
 

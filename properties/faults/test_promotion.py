@@ -6,6 +6,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.server.cluster import Cluster, open_cluster, open_standby
+from harness.server.durable import SETTINGS
 from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.replay import await_replay
@@ -24,7 +25,7 @@ DIRTY = "CREATE TABLE dirty AS SELECT n, repeat('x', 600) AS filler FROM generat
 STARTED = "SELECT state, from_standby FROM shared_backups WHERE label = 'slow'"
 
 
-def promote_at(point: str, standby: Cluster) -> str:
+def promote_at(point: str, standby: Cluster, *, durable: bool) -> str:
     """Returns what the caller was told; raises AssertionError if all is not well afterwards."""
     kind = kind_of(point)
     points, caller = InjectionPoints(standby.connect()), standby.connect()
@@ -50,14 +51,16 @@ def promote_at(point: str, standby: Cluster) -> str:
     points.session.execute("SELECT shared_backup_stop('fresh', false)")
     if state == "active":
         last = end_of(points.session.submit(WORK["stop"]))
-        assert last.sqlstate == (PROMOTED if from_standby else None), f"a backup from before ended with {last.sqlstate}"
+        refused = PROMOTED if from_standby and not durable else None
+        assert last.sqlstate == refused, f"a backup from before ended with {last.sqlstate}"
     assert not forced_full_page_writes(points.session), "core still counts a backup"
     return end.sqlstate or "ok"
 
 
-def test_a_promotion_at_every_point(instrumented: Build, tally: Tally) -> None:
-    """The next backup is good, on the new timeline."""
-    with open_cluster(instrumented) as primary:
+@pytest.mark.parametrize("durable", [False, True], ids=["not durable", "durable"])
+def test_a_promotion_at_every_point(instrumented: Build, tally: Tally, durable: bool) -> None:
+    """The next backup is good, on the new timeline; and one from before can be stopped if it is durable."""
+    with open_cluster(instrumented, settings=SETTINGS if durable else {}) as primary:
         session = primary.connect()
         session.execute("CREATE EXTENSION shared_backup")
         session.execute("CREATE EXTENSION shared_backup_instruments")
@@ -66,7 +69,9 @@ def test_a_promotion_at_every_point(instrumented: Build, tally: Tally) -> None:
         for point in POINTS:
             with open_standby(primary) as standby, tally.example():
                 try:
-                    tally.count_fault("promotion of a standby", point, partial(promote_at, point, standby))
+                    tally.count_fault(
+                        "promotion of a standby", point, partial(promote_at, point, standby, durable=durable)
+                    )
                 except (AssertionError, SqlError) as error:
                     error.add_note(f"promotion at {point}")
                     raise
