@@ -53,6 +53,7 @@ POINTS = "properties/faults/test_points.py"
 LEAKS = "properties/faults/test_leaks.py"
 PROMOTION = "properties/faults/test_promotion.py"
 STANDBYS = "properties/restores/test_standby_backups.py"
+DURABLE_STANDBYS = ("properties/durable/test_standby_losses.py", "properties/durable/test_durable_standby.py")
 LOSSES = (
     DURABLE_TOUR,
     DURABLE_CONFORMS,
@@ -84,7 +85,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     "reaper": (EXPIRY, *WALKS, RESUMING, INTERLEAVINGS, *STARTERS),
     "results": (*WALKS, RESULTS, LOOKED_AT),
     "script": (ENTRIES, README, IDENTITY, *WALKS, ERRORS, DRIVERS, "properties/walks/test_drop_extension.py"),
-    "standby": (STANDBYS, PROMOTION, ERRORS, DURABLE_CONFORMS),
+    "standby": (STANDBYS, PROMOTION, ERRORS, *DURABLE_STANDBYS, DURABLE_CONFORMS),
     "starters": (*STARTERS, POINTS, *WALKS),
     "stop": (AFTERWARDS, ARCHIVE_WAIT, *WALKS, TOKENS, ERRORS, DRIVERS, HISTORY_FILES, LOOKED_AT),
     "wakeups": (*STARTERS, EXPIRY, POINTS, INTERLEAVINGS),
@@ -97,6 +98,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "continuity": LOSSES,
     "core": WALKS,
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES),
+    "images": LOSSES,
     "injection_points": (POINTS, INTERLEAVINGS),
     "linearizability": (*LINEARIZER, INTERLEAVINGS),
     "model": (*WALKS, DURABLE_CONFORMS, DURABLE_TOUR, "properties/spec"),
@@ -105,6 +107,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "results": (*WALKS, RESULTS),
     "resume": LOSSES,
     "shared_backup": (*WALKS, ENTRIES, ERROR_ORDER, SETTINGS, ERRORS),
+    "standby": DURABLE_STANDBYS,
     "starter": (*WALKS, *STARTERS),
     "statefile": STATE_FILES,
     "storage": (FIXED,),
