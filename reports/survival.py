@@ -12,15 +12,25 @@ WHOLE, REFUSED, BROKEN = FATES = ("restored whole", "stop said no", "copy not re
 whole."""
 
 NONE, SEVERAL = "no restart", "several kinds"
-KINDS = (NONE, "fast shutdown", "immediate shutdown", "postmaster killed", "backend killed", SEVERAL)
+KINDS = (
+    NONE,
+    "fast shutdown",
+    "immediate shutdown",
+    "postmaster killed",
+    "backend killed",
+    "power cut",
+    "promotion",
+    SEVERAL,
+)
 """The order of the columns; kinds that are not known here come last."""
 
-DURABLE = "durable"
+DURABLE, STANDBY = "durable", "standby"
 DESIGNS = {
     "stock": "core's own functions",
     "shared": "shared memory",
     "catalogue": "shared memory and a catalogue table",
     DURABLE: "durable backups",
+    STANDBY: "durable backups of a standby",
 }
 """In words, and in order; others come last, under their own names."""
 
@@ -63,7 +73,7 @@ class Row:
     def name(self) -> str:
         """In the report; durable backups go without saying where something was wrong."""
         design = DESIGNS.get(self.design, self.design)
-        return design if not self.but else self.but if self.design == DURABLE else f"{design}, {self.but}"
+        return design if not self.but else self.but if self.design in (DURABLE, STANDBY) else f"{design}, {self.but}"
 
     def cell(self, kind: str) -> dict[str, int]:
         """How often which fate followed that kind of restart."""

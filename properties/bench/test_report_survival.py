@@ -15,8 +15,11 @@ from harness.clients.implementation import DURABLE, SHARED, STOCK
 from harness.schema.campaign import Campaign, SurvivalCase, Verdict
 from harness.server.session import SqlError
 from properties.bench.made_results import PANIC, a_campaign, a_folder, a_property, a_restore, words_of
+from properties.durable.after_a_cut import POWER_CUT
 from properties.durable.catalogue import CATALOGUE
 from properties.durable.lockstep import Fall
+from properties.durable.standbys import DESIGN as STANDBY
+from properties.durable.standbys import PROMOTION
 from properties.recording.results import recorded
 from properties.recording.tally import Tally, attempt
 from properties.recording.verdict import Property
@@ -113,8 +116,8 @@ def test_a_fault_stays_with_a_backup_over_later_restarts() -> None:
 
 
 def test_the_report_knows_every_design_and_every_kind_of_restart_that_properties_name() -> None:
-    assert set(DESIGNS) == {one.name for one in (STOCK, SHARED, CATALOGUE, DURABLE)}
-    assert (NONE, *Fall, SEVERAL) == KINDS
+    assert set(DESIGNS) == {STANDBY, *(one.name for one in (STOCK, SHARED, CATALOGUE, DURABLE))}
+    assert (NONE, *Fall, POWER_CUT, PROMOTION, SEVERAL) == KINDS
     assert set(FATES) == set(FATE_COLOURS) == set(FATE_SIGNS)
 
 
