@@ -40,6 +40,12 @@ def reset_wal(server: Cluster, *options: str) -> None:
     use(server, "pg_resetwal", *options, "-D", server.data_dir)
 
 
+def force_reset(server: Cluster, options: tuple[str, ...] = ()) -> None:
+    """The same, also after a crash: the lock file has to be deleted first."""
+    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
+    reset_wal(server, "-f", *options)
+
+
 def after_the_last(server: Cluster, folder: str, entries: int) -> int:
     """The first number that is in none of the files of this folder, each of which has so many."""
     return (max(int(file.name, 16) for file in (server.data_dir / folder).iterdir()) + 1) * entries

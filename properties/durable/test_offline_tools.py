@@ -15,24 +15,21 @@ from random import Random
 import pytest
 
 from harness.building.build import Build
-from harness.clients.implementation import DURABLE
 from harness.faults.foreign import postmaster_life, single_user_life
 from harness.faults.offline import (
-    WAL,
     after_the_last,
+    force_reset,
     has_program,
     make_subscriber,
     next_segment,
     remove_wal,
     reset_wal,
     rewind,
-    use,
 )
 from harness.machine.postgres import Postgres
 from harness.restore.workload import checkpoint, switch_wal, transfers
-from harness.schema.campaign import SurvivalCase
 from harness.server.checksums import toggle_checksums
-from harness.server.cluster import Cluster, ClusterError, open_standby
+from harness.server.cluster import Cluster, open_standby
 from harness.server.controldata import REDO_SEGMENT, control_data
 from harness.server.durable import resumed
 from harness.server.programs import run_program
@@ -45,7 +42,6 @@ from properties.durable.losses import (
     CHECKSUMS,
     COPY,
     LABEL,
-    RECOVERY,
     START,
     WAL_RESET,
     check_going_on,
@@ -53,6 +49,7 @@ from properties.durable.losses import (
     check_released,
     open_server,
 )
+from properties.durable.troubles import fail_to_start
 from properties.recording.tally import Tally
 from properties.support.readme import rows_of, section
 
@@ -167,12 +164,6 @@ def reset(*options: str) -> Work:
     return lambda server: reset_wal(server, *options)
 
 
-def force(server: Cluster) -> None:
-    """pg_resetwal, after a crash: it asks for the lock file to be deleted first."""
-    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
-    reset_wal(server, "-f")
-
-
 def reset_xids(server: Cluster) -> None:
     reset_wal(server, "-x", str(after_the_last(server, "pg_xact", 1 << 20)))
 
@@ -199,16 +190,6 @@ def alone(server: Cluster) -> None:
     single_user_life(server, NOTHING, killed=False)
 
 
-def fail_to_start(server: Cluster) -> None:
-    """A typo in pg_hba.conf; the extension has looked at everything before that is found."""
-    file = server.data_dir / "pg_hba.conf"
-    before = file.read_text()
-    file.write_text(f"{before}locl all all trust\n")
-    with pytest.raises(ClusterError, match="did not start"):
-        server.start()
-    file.write_text(before)
-
-
 @dataclass(frozen=True)
 class Case:
     """What is done to a server that is down, one after the other, and the detail of its stop then."""
@@ -224,8 +205,8 @@ class Case:
 
 
 ONE = (
-    Case("pg_resetwal -f after a crash", (force,), fall=Fall.POSTMASTER),
-    Case("pg_resetwal -f after an immediate shutdown", (force,), fall=Fall.IMMEDIATE),
+    Case("pg_resetwal -f after a crash", (force_reset,), fall=Fall.POSTMASTER),
+    Case("pg_resetwal -f after an immediate shutdown", (force_reset,), fall=Fall.IMMEDIATE),
     Case("pg_resetwal -c", (reset("-c", "3,3"),)),
     Case("pg_resetwal -e", (reset("-e", "1"),)),
     Case("pg_resetwal -l", (reset_to_later,)),
@@ -244,7 +225,7 @@ TWO = (
     Case("pg_resetwal, and a start that fails", (reset(), fail_to_start)),
     Case("a start that fails, and pg_resetwal", (fail_to_start, reset()), UNREADABLE),
     Case("pg_resetwal, and a life without the extension", (reset(), life), ABSENCE),
-    Case("a life without the extension, and pg_resetwal -f", (life, force), ABSENCE),
+    Case("a life without the extension, and pg_resetwal -f", (life, force_reset), ABSENCE),
     Case("pg_resetwal, and single-user mode without the extension", (reset(), alone), ABSENCE),
     Case("pg_resetwal -l, and pg_checksums", (reset_to_later, toggle_checksums), CHECKSUMS, Hazard.CHECKSUMS),
     Case("pg_checksums, and pg_resetwal -x", (toggle_checksums, reset_xids), CHECKSUMS, Hazard.CHECKSUMS),
@@ -299,7 +280,7 @@ def test_what_a_program_makes_useless_is_lost(server: Cluster, tally: Tally, cas
 
 KILLED = (
     ("pg_resetwal, and a start that is killed", reset(), None, WAL_RESET),
-    ("a start that is killed, and pg_resetwal -f", None, force, UNREADABLE),
+    ("a start that is killed, and pg_resetwal -f", None, force_reset, UNREADABLE),
     ("a start that is killed, and pg_archivecleanup", None, remove_wal, UNREADABLE),
 )
 
