@@ -63,7 +63,7 @@ UNREADABLE = (
     " could not be read."
 )
 UNKNOWN = "42704"
-ELSEWHERE = {"pg_upgrade"}
+ELSEWHERE = {"pg_basebackup", "pg_upgrade"}
 """Programs with tests in other files."""
 Work = Callable[[Cluster], object]
 

@@ -80,6 +80,7 @@ def test_an_upgrade_leaves_no_wrong_yes_in_the_old_cluster(instrumented: Build, 
             check_no_wrong_yes(here, tally, "a", snapshot, f"pg_upgrade {' '.join(options)}")
 
 
+@pytest.mark.xfail(strict=True, reason="it is not noticed that another server has written to the files")
 def test_a_life_of_the_new_cluster_leaves_no_wrong_yes_in_the_old_one(instrumented: Build, tally: Tally) -> None:
     """Both have the same files; somebody gives the old one its control file back."""
     with durable_server(instrumented, tally) as here:
@@ -118,7 +119,17 @@ def rewind_halfway(here: DurableServer, standby: Cluster) -> None:
     start_again(here)
 
 
-@pytest.mark.parametrize("preload", ["shared_backup", ""], ids=["with the extension", "without the extension"])
+@pytest.mark.parametrize(
+    "preload",
+    [
+        pytest.param("shared_backup", id="with the extension"),
+        pytest.param(
+            "",
+            id="without the extension",
+            marks=pytest.mark.xfail(strict=True, reason="the state files of the source are those of the server"),
+        ),
+    ],
+)
 def test_a_rewind_that_fails_halfway_leaves_no_wrong_yes(instrumented: Build, tally: Tally, preload: str) -> None:
     """The source has the state files of the server that it is a standby of; with the extension, it has made others."""
     with durable_server(instrumented, tally, {"wal_keep_size": "256MB"}) as here, ExitStack() as stack:

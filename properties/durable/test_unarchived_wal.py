@@ -65,6 +65,7 @@ def go_down_unarchived(here: DurableServer, *, stopped: bool) -> None:
     server.configure({"archive_command": working})
 
 
+@pytest.mark.xfail(strict=True, reason="what was removed while the server was down is not missed")
 @pytest.mark.parametrize("what", WORKS)
 def test_wal_that_was_removed_before_it_was_archived_is_told(instrumented: Build, tally: Tally, what: str) -> None:
     work, stopped = WORKS[what]
