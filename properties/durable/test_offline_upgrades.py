@@ -13,7 +13,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.clients.implementation import DURABLE, install
-from harness.faults.offline import Upgrade, new_cluster, rewind
+from harness.faults.offline import new_cluster, rewind
 from harness.restore.snapshot import Pace, Snapshot
 from harness.restore.workload import checkpoint, transfers
 from harness.server.cluster import Cluster, ClusterError, open_standby
@@ -28,6 +28,10 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
 
 VACUUM = ("VACUUM (FREEZE)", "CHECKPOINT")
 """What autovacuum does in any cluster before long: it writes pages, and no row changes."""
+WAYS = {"--link": VACUUM, "--copy": (), "--check": (), "--clone": (), "--copy-file-range": ()}
+"""Of pg_upgrade, and what the new cluster does then; with --swap there is no old cluster any more."""
+NOT_HERE = re.compile("could not clone|not supported on this platform|invalid option|unrecognized option")
+"""The file system, or this version, has no such thing."""
 EXTENSIONS = "shared_backup, shared_backup_instruments"
 
 
@@ -46,21 +50,23 @@ def start_again(here: DurableServer) -> None:
     here.backups.session = resumed(here.origin)
 
 
-def upgrade_from(here: DurableServer, options: list[str], then: Callable[[Upgrade], object]) -> None:
-    """The server goes down, is upgraded, and starts again, as it was; ``then``: done before that.
+def upgrade_from(here: DurableServer, way: str, statements: tuple[str, ...]) -> None:
+    """The server goes down, is upgraded, and starts again, as it was; before that, the new cluster does this.
 
     The extension is dropped meanwhile, as pg_upgrade finds its library only where the server's own are; that ends no
     backup.
     """
-    here.session.execute(f"DROP EXTENSION IF EXISTS {EXTENSIONS} CASCADE")
+    here.session.execute(f"DROP EXTENSION {EXTENSIONS} CASCADE")
     here.session.close()
     here.origin.stop()
     with new_cluster(here.origin) as upgrade:
-        said = upgrade.run(*options)
-        if said.returncode != 0 and re.search("could not clone|not supported on this platform", said.stdout):
-            pytest.skip(f"the file system has no {options}")
-        assert said.returncode == 0, f"{said.stdout}{said.stderr}"
-        then(upgrade)
+        said = upgrade.run(way)
+        if said.returncode != 0 and NOT_HERE.search(said.stdout):
+            here.backups.tally.notes.append(f"pg_upgrade {way}: {said.stdout.splitlines()[-2]}")
+        else:
+            assert said.returncode == 0, f"{said.stdout}{said.stderr}"
+        if statements:
+            upgrade.live(*statements)
         upgrade.put_back()
         start_again(here)
 
@@ -71,26 +77,18 @@ def begin(here: DurableServer) -> None:
     here.backups.start("a")
 
 
+@pytest.mark.xfail(strict=True, reason="it is not noticed that another server has written to the files")
 def test_an_upgrade_leaves_no_wrong_yes_in_the_old_cluster(instrumented: Build, tally: Tally, exhaustive: bool) -> None:
-    ways = [["--copy"], ["--link"], ["--check"], ["--copy-file-range"], ["--clone"]]
-    for options in ways if exhaustive else ways[:1]:
+    """Also where both have the same files, the new one has written to them, and the old one is started again."""
+    for way, statements in WAYS.items() if exhaustive else [*WAYS.items()][:1]:
         with durable_server(instrumented, tally) as here:
             begin(here)
-            snapshot = take(here, lambda: upgrade_from(here, options, lambda _: None))  # noqa: B023
-            check_no_wrong_yes(here, tally, "a", snapshot, f"pg_upgrade {' '.join(options)}")
 
+            def cross(way: str = way, statements: tuple[str, ...] = statements) -> None:
+                upgrade_from(here, way, statements)
 
-@pytest.mark.xfail(strict=True, reason="it is not noticed that another server has written to the files")
-def test_a_life_of_the_new_cluster_leaves_no_wrong_yes_in_the_old_one(instrumented: Build, tally: Tally) -> None:
-    """Both have the same files; somebody gives the old one its control file back."""
-    with durable_server(instrumented, tally) as here:
-        begin(here)
-        turns = [
-            *here.backups.does(transfers, change(0), chance=Random(1)),
-            lambda: upgrade_from(here, ["--link"], lambda upgrade: upgrade.live(*VACUUM)),
-        ]
-        snapshot = take(here, *turns)
-        check_no_wrong_yes(here, tally, "a", snapshot, "pg_upgrade --link, and a life of the new cluster")
+            snapshot = take(here, *here.backups.does(transfers, change(0), chance=Random(1)), cross)
+            check_no_wrong_yes(here, tally, "a", snapshot, f"pg_upgrade {way}")
 
 
 def part(primary: Cluster, standby: Cluster) -> None:
@@ -119,22 +117,12 @@ def rewind_halfway(here: DurableServer, standby: Cluster) -> None:
     start_again(here)
 
 
-@pytest.mark.parametrize(
-    "preload",
-    [
-        pytest.param("shared_backup", id="with the extension"),
-        pytest.param(
-            "",
-            id="without the extension",
-            marks=pytest.mark.xfail(strict=True, reason="the state files of the source are those of the server"),
-        ),
-    ],
-)
-def test_a_rewind_that_fails_halfway_leaves_no_wrong_yes(instrumented: Build, tally: Tally, preload: str) -> None:
-    """The source has the state files of the server that it is a standby of; with the extension, it has made others."""
+@pytest.mark.xfail(strict=True, reason="the state files of the source are those of the server, and say the same")
+def test_a_rewind_that_fails_halfway_leaves_no_wrong_yes(instrumented: Build, tally: Tally) -> None:
+    """The source has run without the extension."""
     with durable_server(instrumented, tally, {"wal_keep_size": "256MB"}) as here, ExitStack() as stack:
         begin(here)
-        settings = {"shared_preload_libraries": preload, "archive_mode": "off"}
+        settings = {"shared_preload_libraries": "", "archive_mode": "off"}
         standby = stack.enter_context(open_standby(here.origin, settings=settings))
         snapshot = take(here, partial(rewind_halfway, here, standby))
         check_no_wrong_yes(here, tally, "a", snapshot, "pg_rewind that failed, and a start nevertheless")
