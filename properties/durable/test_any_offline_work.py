@@ -19,12 +19,20 @@ from harness.faults.foreign import NOT_DURABLE, WITHOUT, single_user_life
 from harness.faults.offline import force_reset, remove_wal
 from harness.restore.snapshot import Pace
 from harness.restore.workload import transfers
-from harness.server.checksums import toggle_checksums
+from harness.server.checksums import set_checksums, toggle_checksums
 from harness.server.cluster import Cluster, ClusterError
 from harness.server.durable import configured, resumed
 from harness.server.session import SqlError
 from properties.durable.judged import check_no_wrong_yes
-from properties.durable.lockstep import DurableServer, Fall, change, durable_server, read_reserve
+from properties.durable.lockstep import (
+    LONG_GAP,
+    DurableServer,
+    Fall,
+    archive_by_hand,
+    change,
+    durable_server,
+    read_reserve,
+)
 from properties.durable.troubles import fail_to_start
 from properties.recording.tally import Tally
 from properties.support.profiles import UNSHRUNK, examples
@@ -50,11 +58,29 @@ def live(server: Cluster, values: dict[str, str], *, kind: str, await_backups: b
         server.go_down(kind)
 
 
+def remove_archived_wal(server: Cluster) -> None:
+    """WAL that was not archived before is for ``test_unarchived_wal.py``."""
+    archive_by_hand(server)
+    remove_wal(server)
+
+
+def fail_to_add_checksums(server: Cluster) -> None:
+    """pg_checksums comes to a file that it cannot read, and has written others; or there are checksums already."""
+    unreadable = max((server.data_dir / "base" / "1").iterdir())
+    unreadable.chmod(0)
+    try:
+        with pytest.raises(ClusterError, match=REFUSED):
+            set_checksums(server, on=True)
+    finally:
+        unreadable.chmod(0o600)
+
+
 WORKS: dict[str, Work] = {
     "pg_resetwal -f": force_reset,
     "pg_resetwal -f -e 1": partial(force_reset, options=("-e", "1")),
     "pg_checksums": toggle_checksums,
-    "pg_archivecleanup in pg_wal": remove_wal,
+    "pg_checksums that fails": fail_to_add_checksums,
+    "pg_archivecleanup in pg_wal": remove_archived_wal,
     "a start that fails": fail_to_start,
     "a life": partial(live, values={}, kind="fast", await_backups=True),
     "a life, killed at once": partial(live, values={}, kind="crash"),
@@ -66,8 +92,8 @@ WORKS: dict[str, Work] = {
     "single-user mode without the extension": partial(single_user_life, statements=REWRITE, killed=False),
     "single-user mode without the extension, killed": partial(single_user_life, statements=REWRITE, killed=True),
 }
-HARMLESS = {"pg_archivecleanup in pg_wal", "a start that fails", "a life", "a life, killed at once"} | {
-    "a life, shut down at once"
+HARMLESS = {
+    *("pg_checksums that fails", "a start that fails", "a life", "a life, killed at once", "a life, shut down at once"),
 }
 """After these alone, a backup is never refused."""
 
@@ -83,6 +109,15 @@ def go_through(here: DurableServer, fall: Fall, works: list[str]) -> None:
             if not REFUSED.match(str(error)):
                 raise
             note(f"{name} is refused")
+    here.origin.start()
+    here.backups.session = resumed(here.origin)
+
+
+def go_without_checksums(here: DurableServer) -> None:
+    """From here on, pages have none."""
+    here.session.close()
+    here.origin.stop()
+    set_checksums(here.origin, on=False)
     here.origin.start()
     here.backups.session = resumed(here.origin)
 
@@ -114,10 +149,12 @@ def test_no_work_on_a_server_that_is_down_makes_a_wrong_yes(instrumented: Build,
 
     # what takes many seconds each is not made smaller: it is small
     @settings(max_examples=examples(1 / 100, at_least=1, at_most=200), phases=UNSHRUNK)
-    @given(falls, st.lists(st.sampled_from(sorted(WORKS)), min_size=2, max_size=4))
-    def take_and_restore(fall: Fall, works: list[str]) -> None:
-        note(f"{fall}: {works}")
-        with durable_server(instrumented, tally) as here:
+    @given(falls, st.lists(st.sampled_from(sorted(WORKS)), min_size=2, max_size=4), st.booleans())
+    def take_and_restore(fall: Fall, works: list[str], checksums: bool) -> None:
+        note(f"{fall}: {works}, {checksums=}")
+        with durable_server(instrumented, tally, LONG_GAP) as here:
+            if not checksums:
+                go_without_checksums(here)
             carry_out(here, fall, works, tally, counts)
 
     take_and_restore()
