@@ -66,7 +66,7 @@ def remove_archived_wal(server: Cluster) -> None:
 
 def fail_to_add_checksums(server: Cluster) -> None:
     """pg_checksums comes to a file that it cannot read, and has written others; or there are checksums already."""
-    unreadable = max((server.data_dir / "base" / "1").iterdir())
+    unreadable = max(file for file in (server.data_dir / "base" / "1").iterdir() if file.name.isdigit())
     unreadable.chmod(0)
     try:
         with pytest.raises(ClusterError, match=REFUSED):

@@ -180,6 +180,14 @@ def reset_to_later(server: Cluster, timeline: int = 1) -> None:
     reset_wal(server, "-l", next_segment(server, timeline=timeline))
 
 
+def resize_segments(server: Cluster, megabytes: int) -> None:
+    """Segments get names that others had, which must go from the archive."""
+    reset_wal(server, f"--wal-segsize={megabytes}")
+    assert server.archive_dir is not None
+    for file in server.archive_dir.iterdir():
+        file.unlink()
+
+
 def life(server: Cluster) -> None:
     """One without the extension, at the end of which the server is killed."""
     postmaster_life(server, NOTHING)
@@ -216,8 +224,11 @@ ONE = (
     Case("pg_resetwal -u", (reset("-u", "3"),)),
     Case("pg_resetwal -x", (reset_xids,)),
     Case("pg_resetwal --char-signedness", (reset("--char-signedness=unsigned"),), since=18),
-    Case("pg_resetwal --wal-segsize", (reset("--wal-segsize=2"),)),
-    Case("pg_resetwal --wal-segsize, and back", (reset("--wal-segsize=4"), reset("--wal-segsize=1"))),
+    Case("pg_resetwal --wal-segsize", (partial(resize_segments, megabytes=2),)),
+    Case(
+        "pg_resetwal --wal-segsize, and back",
+        (partial(resize_segments, megabytes=4), partial(resize_segments, megabytes=1)),
+    ),
     Case("pg_checksums", (toggle_checksums,), CHECKSUMS, Hazard.CHECKSUMS, program="pg_checksums"),
 )
 TWO = (
