@@ -25,6 +25,7 @@ typedef enum LostReason
 	LOST_RECOVERY,
 	LOST_TIMELINE,
 	LOST_COPY,
+	LOST_UPGRADE,
 } LostReason;
 
 extern Size ContinuityShmemSize(void);

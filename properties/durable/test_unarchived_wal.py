@@ -77,7 +77,6 @@ def go_down_unarchived(server: Cluster, *, stopped: bool, copy: Path | None) -> 
     server.configure({"archive_command": working})
 
 
-@pytest.mark.xfail(strict=True, reason="what was removed while the server was down is not missed")
 @pytest.mark.parametrize("what", WORKS)
 def test_wal_that_was_removed_before_it_was_archived_is_told(
     server: Cluster, tally: Tally, copies: Path, what: str, exhaustive: bool
