@@ -95,6 +95,7 @@
  */
 #include "postgres.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,6 +132,8 @@
 
 #define MARK_PARENT		"pg_replslot"
 #define MARK			MARK_PARENT "/shared-backup.tmp"
+#define ARCHIVE_STATUS	XLOGDIR "/archive_status"
+#define READY_SUFFIX	".ready"
 
 /* how often to look whether core has removed the mark */
 #define MARK_POLL_MS	1
@@ -300,6 +303,81 @@ NothingWritten(const Continuity *before, const ControlFileData *control)
 }
 
 /*
+ * Has a server run without us since the last start with us?
+ */
+static bool
+RanWithoutUs(const Continuity *before, const ControlFileData *control)
+{
+	return !been_here && !MarkIsThere(before->start) &&
+		!NothingWritten(before, control);
+}
+
+/*
+ * Has the WAL been reset while the server was down?
+ */
+static bool
+WalWasReset(const ControlFileData *control)
+{
+	uint32		offset = XLogSegmentOffset(control->checkPoint,
+										   control->xlog_seg_size);
+	XLogSegNo	segno;
+	char		path[MAXPGPATH];
+	XLogRecord	record;
+	bool		reset;
+	int			fd;
+
+	/* pg_resetwal leaves its checkpoint at the beginning of a segment */
+	if (offset != SizeOfXLogLongPHD)
+		return false;
+	XLByteToSeg(control->checkPoint, segno, control->xlog_seg_size);
+	XLogFilePath(path, control->checkPointCopy.ThisTimeLineID, segno,
+				 control->xlog_seg_size);
+	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	if (fd < 0)
+		return false;			/* then this server does not start */
+	reset = pg_pread(fd, &record, sizeof(record), offset) == sizeof(record) &&
+		record.xl_prev == InvalidXLogRecPtr;
+	CloseTransientFile(fd);
+	return reset;
+}
+
+/*
+ * Is WAL gone that had yet to be archived?  The archiver will forget about it.
+ */
+static bool
+ReadyWalIsGone(void)
+{
+	DIR		   *dir = AllocateDir(ARCHIVE_STATUS);
+	struct dirent *de;
+	bool		gone = false;
+
+	while (!gone &&
+		   (de = ReadDirExtended(dir, ARCHIVE_STATUS, WARNING)) != NULL)
+	{
+		int			len = (int) strlen(de->d_name) - (int) strlen(READY_SUFFIX);
+		char		path[MAXPGPATH];
+
+		if (len <= 0 || strcmp(de->d_name + len, READY_SUFFIX) != 0)
+			continue;
+		snprintf(path, MAXPGPATH, XLOGDIR "/%.*s", len, de->d_name);
+		gone = !FileExists(path);
+	}
+	FreeDir(dir);
+	return gone;
+}
+
+/*
+ * May WAL be missing in the archive that was written before this start?
+ */
+static bool
+WalMayBeUnarchived(const Continuity *before, const ControlFileData *control)
+{
+	return !XLogArchivingActive() ||
+		!before || RanWithoutUs(before, control) ||
+		WalWasReset(control) || ReadyWalIsGone();
+}
+
+/*
  * What does this start of the server do to all backups from before?
  */
 static LostReason
@@ -313,9 +391,12 @@ ReasonOfThisStart(const Continuity *before, const ControlFileData *control)
 		return LOST_RECORD_UNREADABLE;
 	if (!IsPostmasterEnvironment)
 		return LOST_SINGLE_USER;
-	if (!been_here && !MarkIsThere(before->start) &&
-		!NothingWritten(before, control))
+	if (RanWithoutUs(before, control))
 		return LOST_ABSENCE;
+
+	/* the other cluster may have the same files, and have written to them */
+	if (IsBinaryUpgrade)
+		return LOST_UPGRADE;
 	if (before->checksum_version != control->data_checksum_version)
 		return LOST_CHECKSUMS;
 	return LOST_NOT;
@@ -386,7 +467,6 @@ BeginContinuity(void)
 
 	Identify(&shared->written, control);
 	shared->written.start = GetCurrentTimestamp();
-	shared->written.unarchived = !XLogArchivingActive();
 	shared->written.gap_start = control->state == DB_SHUTDOWNED ?
 		GAP_AFTER_SHUTDOWN : GAP_BEFORE_RECOVERY;
 	shared->written.unverified_since = control->checkPoint;
@@ -406,6 +486,7 @@ BeginContinuity(void)
 	reason = shared->written.standby_reason;
 	if (reason == LOST_NOT)
 		reason = ReasonOnPrimary(control);
+	shared->written.unarchived = WalMayBeUnarchived(before, control);
 	if (before && before->unverified_since != InvalidXLogRecPtr)
 	{
 		if (before->standby_reason != LOST_NOT &&
@@ -892,6 +973,8 @@ LostReasonDetail(LostReason reason)
 			return _("\"full_page_writes\" was off for a while on the primary.");
 		case LOST_UNSEEN:
 			return _("The WAL that this standby has replayed, which would show whether all pages were protected, could not be read.");
+		case LOST_UPGRADE:
+			return _("pg_upgrade has started the server since the backup was started.");
 	}
 	return _("It is not known why.");
 }

@@ -27,6 +27,7 @@ typedef enum LostReason
 	LOST_COPY,
 	LOST_NO_IMAGES,
 	LOST_UNSEEN,
+	LOST_UPGRADE,
 } LostReason;
 
 extern Size ContinuityShmemSize(void);

@@ -1053,7 +1053,7 @@ WaitForArchive(const char *name, const BackupRecord *record)
 		ereport(WARNING,
 				(errmsg("not all required WAL segments of shared backup \"%s\" are known to be archived",
 						name),
-				 errdetail("WAL archiving was not enabled all the time since the backup was started, and WAL segment \"%s\" has been removed.",
+				 errdetail("WAL archiving was not enabled all the time since the backup was started, or WAL was removed while the server was down, and WAL segment \"%s\" has been removed.",
 						   missing),
 				 errhint("Check that the archive has it and all that follow, or else start another backup.")));
 		return;
