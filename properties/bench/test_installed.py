@@ -22,7 +22,7 @@ def passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Passed:
         calls.append(list(arguments))
         return 7
 
-    monkeypatch.setattr(installed.campaign, "main", campaign)
+    monkeypatch.setattr("properties.campaign.__main__.main", campaign)
     monkeypatch.setattr(installed, "PACKAGED", [str(tmp_path / "{}" / "bin" / "pg_config")])
     monkeypatch.setattr(installed, "WHEEL", ("no_such_package", ""))
     return calls
