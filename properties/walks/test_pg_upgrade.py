@@ -4,6 +4,7 @@ From a version to itself: what it does is the same, and one PostgreSQL is enough
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,20 @@ def upgrade(old: Cluster, new: Cluster) -> None:
     folder.mkdir()
     give(folder, new.user)
     bindir = new.build.postgres.bindir
-    options = ["-b", bindir, "-B", bindir, "-d", old.data_dir, "-D", new.data_dir, "-U", "postgres", "-s", folder]
+    options: list[str | Path] = [
+        "-b",
+        bindir,
+        "-B",
+        bindir,
+        "-d",
+        old.data_dir,
+        "-D",
+        new.data_dir,
+        "-U",
+        "postgres",
+        "-s",
+        folder,
+    ]
     done = run_program(new, "pg_upgrade", *options, "-p", "5432", "-P", "5432", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
