@@ -2,7 +2,9 @@
 
     nox -s verify     the main job: the campaign against a real server, with a verdict
     nox -s cassert    the same on a PostgreSQL with assertions, built from a source that you name
+    nox -s versions   the same on every version of PostgreSQL that is here, side by side
     nox -s tests      the bench itself, and a short pass of everything
+    nox -s package    the extension's Debian packages: built, installed beside the system, used, removed
     nox -s mutants    planted bugs: which property finds each, and how fast
     nox -s replay     a counterexample that verify has found, tried again
     nox -s bench      the benchmarks: the quick set, or --full
@@ -48,6 +50,20 @@ def cassert(session: nox.Session) -> None:
     """The campaign on a PostgreSQL with assertions: --source TREE_OR_TARBALL, and what verify takes."""
     install(session, servers=True)
     run(session, "python", "-m", "properties.campaign.cassert", *session.posargs)
+
+
+@nox.session
+def versions(session: nox.Session) -> None:
+    """The campaign on every PostgreSQL from 15 to 18 that is here: --source TREE_OR_TARBALL, and what verify takes."""
+    install(session, "versions", servers=True)
+    run(session, "python", "-m", "properties.campaign.installed", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The extension's Debian packages, built and tried: --output FOLDER keeps them."""
+    install(session, servers=True)
+    run(session, "python", "-m", "properties.packaging", *session.posargs)
 
 
 @nox.session

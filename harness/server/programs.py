@@ -16,14 +16,16 @@ from harness.server.node import give
 PATIENCE = 60.0
 
 
-def run_program(cluster: Cluster, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end; its output is kept, and its exit status is for the caller to judge."""
+def run_program(
+    cluster: Cluster, name: str, *arguments: str | Path, folder: str | Path = "/"
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, in that folder; its output is kept, and its exit status is for the caller to judge."""
     return subprocess.run(
         as_user(cluster.user, *command(cluster, name, *arguments)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        cwd="/",
+        cwd=folder,
         env=cluster.build.postgres.environment(),
     )
 

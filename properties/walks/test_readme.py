@@ -1,14 +1,11 @@
 """What the extension's README tells people to run does what it says: a shell runs the lines, taken out of its text."""
 
-import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from textwrap import dedent
 
 import pytest
 
@@ -21,33 +18,23 @@ from harness.restore.workload import archive_all, big_update, checkpoint, open_w
 from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from properties.recording.tally import Tally
-from properties.support.readme import rows_of, section
+from properties.support.hooks import Hooks, hooks, run_in_shell
+from properties.support.readme import rows_of
 from properties.support.restoring import check_restore
 from properties.support.server_lockstep import copy_while
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
-SECTION = "A snapshot with two hooks"
 STRAY = "SELECT shared_backup_stop('nightly', token => (SELECT token FROM shared_backups))"
 REPEATED = 'shared backup "nightly" had already been stopped'
 RELEASED = without_instruments(SHARED)
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
 
 
-@dataclass(frozen=True)
-class Lines:
-    """Those of the section, in its order."""
-
-    before: str
-    after: str
-    abort: str
-    renew: str
-
-
 @pytest.fixture
-def lines() -> Lines:
+def lines() -> Hooks:
     """The pieces of the section that are to be run."""
-    return Lines(*map(dedent, re.findall(r"(?:^ {4}.*\n)+", section(SECTION), re.MULTILINE)))
+    return hooks()
 
 
 class ShellBesideServer:
@@ -61,19 +48,7 @@ class ShellBesideServer:
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Runs lines in a shell, as a hook is run."""
-        postgres, parameters = self.server.build.postgres, self.server.parameters()
-        environment = {
-            **postgres.environment(),
-            "PATH": f"{postgres.binary('psql').parent}:{os.environ['PATH']}",
-            "PGHOST": parameters["host"],
-            "PGPORT": str(parameters["port"]),
-            "PGUSER": parameters["user"],
-            "PGDATABASE": parameters["dbname"],
-            "COPY": str(self.copy / "data"),
-        }
-        return subprocess.run(
-            ["sh", "-c", script], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
+        return run_in_shell(self.server, script, self.folder, {"COPY": str(self.copy / "data")})
 
     def succeed(self, script: str) -> str:
         """Runs lines that must do without an error; returns what they have said nevertheless."""
@@ -113,7 +88,7 @@ def shell_beside_server(
 
 @pytest.mark.parametrize("settings", [None, durable.SETTINGS], ids=["no restart", "across a restart"])
 def test_a_copy_made_between_the_two_hooks_is_restored(
-    instrumented: Build, tally: Tally, lines: Lines, settings: dict[str, str] | None
+    instrumented: Build, tally: Tally, lines: Hooks, settings: dict[str, str] | None
 ) -> None:
     """With the files as the second hook has put them into it; it is renewed in between."""
     with shell_beside_server(instrumented, tally, settings) as here:
@@ -141,7 +116,7 @@ def test_a_copy_made_between_the_two_hooks_is_restored(
         tally.steps += 2
 
 
-def test_the_second_hook_fails_after_a_stop_in_mid_copy(instrumented: Build, tally: Tally, lines: Lines) -> None:
+def test_the_second_hook_fails_after_a_stop_in_mid_copy(instrumented: Build, tally: Tally, lines: Hooks) -> None:
     """... loudly, and leaves no label file in the copy."""
     with shell_beside_server(instrumented, tally) as here:
         here.succeed(lines.before)
@@ -155,7 +130,7 @@ def test_the_second_hook_fails_after_a_stop_in_mid_copy(instrumented: Build, tal
 
 
 def test_a_hook_that_comes_late_does_nothing_to_the_next_backup(
-    instrumented: Build, tally: Tally, lines: Lines
+    instrumented: Build, tally: Tally, lines: Hooks
 ) -> None:
     """What one job gives up, it gives up; but by none of its lines does it touch the backup of another one."""
     with shell_beside_server(instrumented, tally) as here:
@@ -173,7 +148,7 @@ def test_a_hook_that_comes_late_does_nothing_to_the_next_backup(
         tally.steps += 5
 
 
-def test_the_hooks_fail_without_a_server(instrumented: Build, tally: Tally, lines: Lines) -> None:
+def test_the_hooks_fail_without_a_server(instrumented: Build, tally: Tally, lines: Hooks) -> None:
     with shell_beside_server(instrumented, tally) as here:
         here.succeed(lines.before)
         (here.copy / "data").mkdir(parents=True)

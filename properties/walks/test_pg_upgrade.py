@@ -1,0 +1,102 @@
+"""pg_upgrade takes the extension along, and who may use it; backups belong to the old server, and stay there.
+
+From a version to itself: what it does is the same, and one PostgreSQL is enough.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.building.build import Build, Special
+from harness.clients.labelfile import parse_label_file
+from harness.machine.install import copy_install, link_tree, relocated
+from harness.machine.postgres import server_user
+from harness.machine.scratch import program_folder
+from harness.server import durable
+from harness.server.cluster import Cluster, open_cluster
+from harness.server.node import give
+from harness.server.programs import run_program
+from properties.recording.tally import Tally
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "durable_backups")]
+
+SETTINGS = {"shared_preload_libraries": "shared_backup", **durable.SETTINGS}
+START = "SELECT token FROM shared_backup_start('{}', true)"
+STOP = "SELECT labelfile, controlfile IS NULL, repeated FROM shared_backup_stop('{}', false)"
+SHOWN = "SELECT label, state, token FROM shared_backups"
+MAY = (
+    "SELECT has_function_privilege('my_backup_role', oid, 'execute') FROM pg_proc WHERE proname = 'shared_backup_start'"
+)
+
+
+@pytest.fixture(scope="module")
+def installed(release: Build, special: Special | None) -> Build:
+    """The extension among the server's own libraries: pg_upgrade does not look where extension_control_path leads."""
+    if special is not None:
+        pytest.skip(f"pg_upgrade starts servers by itself, which lack what {special} need")
+    if not release.postgres.binary("pg_upgrade").is_file():
+        pytest.skip("this PostgreSQL comes without pg_upgrade")
+    folder, user = program_folder() / "installed", server_user()
+    copy_install(release.postgres, folder, user)
+    copy = relocated(release.postgres, folder, user)
+    link_tree(release.stage / "lib", copy.pkglibdir)
+    link_tree(release.stage / "share" / "extension", copy.sharedir / "extension")
+    return replace(release, postgres=copy, settings={})
+
+
+def upgrade(old: Cluster, new: Cluster) -> None:
+    """Runs pg_upgrade, both servers being down."""
+    folder = new.folder / "upgrade"
+    folder.mkdir()
+    give(folder, new.user)
+    bindir = new.build.postgres.bindir
+    options: list[str | Path] = [
+        "-b",
+        bindir,
+        "-B",
+        bindir,
+        "-d",
+        old.data_dir,
+        "-D",
+        new.data_dir,
+        "-U",
+        "postgres",
+        "-s",
+        folder,
+    ]
+    done = run_program(new, "pg_upgrade", *options, "-p", "5432", "-P", "5432", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_new_server_has_the_extension_and_the_old_one_its_backups(installed: Build, tally: Tally) -> None:
+    """The old one is started for it, and goes on with what is open if it is not given up."""
+    with (
+        tally.example(),
+        open_cluster(installed, settings=SETTINGS) as old,
+        open_cluster(installed, settings=SETTINGS) as new,
+    ):
+        session = old.connect()
+        for statement in (
+            "CREATE EXTENSION shared_backup",
+            "CREATE ROLE my_backup_role",
+            "GRANT EXECUTE ON FUNCTION shared_backup_start TO my_backup_role",
+        ):
+            session.execute(statement)
+        ((token,),) = session.execute(START.format("open"))
+        session.close()
+        old.stop()
+        new.stop()
+        upgrade(old, new)
+        session = durable.start(new)
+        assert session.execute(SHOWN) == []
+        assert session.execute(MAY) == [(True,)]
+        session.execute(START.format("new"))
+        assert session.execute(STOP.format("new"))[0][1:] == (True, False)
+        session.close()
+        session = durable.start(old)
+        assert session.execute(SHOWN) == [("open", "active", token)]
+        ((text, no_control_file, repeated),) = session.execute(STOP.format("open"))
+        assert (parse_label_file(text).label, no_control_file, repeated) == ("open", False, False)
+        session.close()
+        tally.steps += 4
