@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.machine.postgres import identity
+from harness.machine.postgres import as_user
 from harness.machine.processes import end_with_parent
 from harness.server.cluster import Cluster
 from harness.server.node import PORT, give
@@ -67,12 +67,11 @@ def open_pool(program: str, server: Cluster, size: int, **settings: str) -> Iter
     (folder / "ini").write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in everything.items())]))
     give(folder, server.user)
     process = subprocess.Popen(
-        [program, "-q", folder / "ini"],
+        as_user(server.user, program, "-q", folder / "ini"),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=end_with_parent,
-        **identity(server.user),
     )
     try:
         pool = Pool(server, folder)

@@ -1,4 +1,4 @@
-"""pg_upgrade takes the extension along, and who may use it; backups belong to the old server, and stay there.
+"""pg_upgrade takes the extension along, and who may use it; what is open in the old server is lost, and it says why.
 
 From a version to itself: what it does is the same, and one PostgreSQL is enough.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness.building.build import Build, Special
-from harness.clients.labelfile import parse_label_file
 from harness.machine.install import copy_install, link_tree, relocated
 from harness.machine.postgres import server_user
 from harness.machine.scratch import program_folder
@@ -17,6 +16,7 @@ from harness.server import durable
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.node import give
 from harness.server.programs import run_program
+from harness.server.session import SqlError
 from properties.recording.tally import Tally
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension", "durable_backups")]
@@ -25,6 +25,7 @@ SETTINGS = {"shared_preload_libraries": "shared_backup", **durable.SETTINGS}
 START = "SELECT token FROM shared_backup_start('{}', true)"
 STOP = "SELECT labelfile, controlfile IS NULL, repeated FROM shared_backup_stop('{}', false)"
 SHOWN = "SELECT label, state, token FROM shared_backups"
+UPGRADED = "pg_upgrade has started the server since the backup was started."
 MAY = (
     "SELECT has_function_privilege('my_backup_role', oid, 'execute') FROM pg_proc WHERE proname = 'shared_backup_start'"
 )
@@ -69,8 +70,8 @@ def upgrade(old: Cluster, new: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_new_server_has_the_extension_and_the_old_one_its_backups(installed: Build, tally: Tally) -> None:
-    """The old one is started for it, and goes on with what is open if it is not given up."""
+def test_the_new_server_has_the_extension_and_the_old_one_has_lost_its_backups(installed: Build, tally: Tally) -> None:
+    """The new one may have the files of the old one, and have written to them."""
     with (
         tally.example(),
         open_cluster(installed, settings=SETTINGS) as old,
@@ -95,8 +96,9 @@ def test_the_new_server_has_the_extension_and_the_old_one_its_backups(installed:
         assert session.execute(STOP.format("new"))[0][1:] == (True, False)
         session.close()
         session = durable.start(old)
-        assert session.execute(SHOWN) == [("open", "active", token)]
-        ((text, no_control_file, repeated),) = session.execute(STOP.format("open"))
-        assert (parse_label_file(text).label, no_control_file, repeated) == ("open", False, False)
+        assert session.execute(SHOWN) == [("open", "lost", token)]
+        with pytest.raises(SqlError) as refusal:
+            session.execute(STOP.format("open"))
+        assert refusal.value.detail == UPGRADED, refusal.value
         session.close()
         tally.steps += 4
