@@ -48,6 +48,8 @@ class Example:
     arguments: str = ""
     before: str = ""
     """What makes a repository, once."""
+    quick: bool = True
+    """It takes no seconds of the processor for its keys and indexes: such a one is tried over restarts alone."""
     steady: bool = False
     """The tool does not take it that files vanish: the server works when it is done, and the copy is not."""
 
@@ -64,8 +66,8 @@ class Example:
 TOOLS = (
     Example("rsync.sh", "rsync", "--exclude-from", '"$FOLDER"'),
     Example("tar.sh", "tar", "--exclude-from", '"$FOLDER"'),
-    Example("restic.sh", "restic", "backup", before="restic init"),
-    Example("borg.sh", "borg", "create", before="borg init --encryption none"),
+    Example("restic.sh", "restic", "backup", before="restic init", quick=False),
+    Example("borg.sh", "borg", "create", before="borg init --encryption none", quick=False),
     Example("snapshot.sh", "cp", "", "take-snapshot", steady=True),
 )
 

@@ -18,11 +18,14 @@ from properties.support.shell import ShellBesideServer, shell_beside_server
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 
-RESTARTS = ((), ("fast", "immediate"))
+RUNS = [
+    (example, restarts) for example in TOOLS for restarts in ((), ("fast", "immediate")) if restarts or example.quick
+]
 
 
-@pytest.mark.parametrize("restarts", RESTARTS, ids=["no restart", "two restarts"])
-@pytest.mark.parametrize("example", TOOLS, ids=lambda example: example.script)
+@pytest.mark.parametrize(
+    ("example", "restarts"), RUNS, ids=[f"{one.script} {'over restarts' * bool(two)}" for one, two in RUNS]
+)
 def test_what_an_example_copies_is_restored(
     instrumented: Build, tally: Tally, example: Example, restarts: tuple[str, ...]
 ) -> None:

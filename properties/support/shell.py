@@ -25,7 +25,7 @@ SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", 
 
 
 class ShellBesideServer:
-    """A server with the workload and a tablespace, its WAL archived, and somebody who runs lines beside it."""
+    """A server with the workload (and a tablespace), its WAL archived, and somebody who runs lines beside it."""
 
     def __init__(self, server: Cluster, folder: Path) -> None:
         self.server = server
@@ -114,12 +114,12 @@ class ShellBesideServer:
 
 @contextmanager
 def shell_beside_server(
-    build: Build, tally: Tally, settings: Mapping[str, str] | None = None
+    build: Build, tally: Tally, settings: Mapping[str, str] | None = None, *, tablespace: bool = True
 ) -> Iterator[ShellBesideServer]:
     """A fresh one; all is gone when the block ends."""
     with (
         tally.example(),
         temporary_folder() as folder,
-        open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=True) as server,
+        open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=tablespace) as server,
     ):
         yield ShellBesideServer(server, folder)

@@ -19,9 +19,9 @@ leave_out=$(dirname "$0")/leave-out.txt
 label=nightly-restic
 FILES=${FILES:-/var/lib/shared-backup/restic-files}
 
-# Some files could not be read (3): no loss if they have vanished meanwhile, as recovery drops or makes them again.
+# Every file, as times tell too little. Some could not be read (3): no loss if they have vanished meanwhile, as recovery drops or makes them again.
 copy() {
-    said=$(restic backup --quiet --tag data --exclude-file "$leave_out" "$@" 2>&1) && return
+    said=$(restic backup --quiet --force --tag data --exclude-file "$leave_out" "$@" 2>&1) && return
     status=$?
     printf '%s\n' "$said" >&2
     [ "$status" -eq 3 ] && ! printf '%s\n' "$said" | grep '^error:' | grep -qv 'no such file or directory$'
