@@ -154,7 +154,7 @@ def test_the_tables_tell_what_there_is(instrumented: Build) -> None:
         session.execute("CREATE EXTENSION shared_backup")
         functions = {in_its_words(declared) for (declared,) in session.execute(DECLARED)}
         assert functions == {names_in(row[0])[0] for row in rows_of("Functions")}
-        for view in ("shared_backups", "shared_backup_starters"):
+        for view in ("shared_backups", "shared_backup_stats", "shared_backup_starters"):
             columns = [(name, in_its_words(kind)) for name, kind in session.execute(COLUMNS, (view,))]
             told = [pair for row in rows_of(f"The view `{view}`") for pair in zip(*map(names_in, row[:2]), strict=True)]
             assert columns == told
