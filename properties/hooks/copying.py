@@ -23,7 +23,7 @@ mkdir {folder}/held 2> /dev/null || exec {tool} "$@"
 {sooner}
 {tool} "$@"
 status=$?
-touch {folder}/begun
+touch {folder}/begun {folder}/ended
 while [ ! -e {folder}/go ]; do sleep 0.05; done
 exit $status
 """
@@ -93,7 +93,7 @@ def variables(here: ShellBesideServer) -> dict[str, str]:
 
 
 def run_while(here: ShellBesideServer, example: Example, meanwhile: Callable[[], object]) -> CompletedProcess[str]:
-    """Runs the example, and does something while its tool copies."""
+    """Runs the example, and does something while its tool copies; then the server works, before the backup is stopped."""
     folder, tool, name = here.folder, find_tool(example), example.tool
     if example.steady:
         here.put_program("snapshot", SNAPSHOT)
@@ -102,10 +102,16 @@ def run_while(here: ShellBesideServer, example: Example, meanwhile: Callable[[],
     sooner = "" if example.steady else f"touch {words['folder']}/begun"
     here.put_program(name, HELD.format(**words, sooner=sooner))
     process = here.begin(f"{example.script} {example.arguments}", **variables(here))
-    begun = folder / "begun"
-    here.server.wait_until(lambda: begun.exists() or process.poll() is not None, PATIENCE, "the copy to begin")
-    if begun.exists():
+
+    def reached(moment: str) -> bool:
+        file = folder / moment
+        here.server.wait_until(lambda: file.exists() or process.poll() is not None, PATIENCE, f"{moment}: the copy")
+        return file.exists()
+
+    if reached("begun"):
         meanwhile()
+    if reached("ended"):
+        here.work()
     (folder / "go").touch()
     said, complaints = process.communicate()
     return CompletedProcess(example.script, process.returncode, said, complaints)

@@ -40,6 +40,7 @@ def check_restored(here: ShellBesideServer, tally: Tally, scenario: str, new: Pa
     tablespaces = Path(f"{new}.tablespaces")
     torn = torn_pages_of(here.server, Snapshot(new, {place.name: place for place in tablespaces.iterdir()}))
     with started(here.server, new) as copy:
+        assert {link.resolve().parent for link in (new / "pg_tblspc").iterdir()} == {tablespaces}, "not its own ones"
         said = "; ".join(flaws(here.server, copy, None))
     tally.restores.append(attempt(scenario, True, said, torn, time.perf_counter() - began))
     assert not said, f"{scenario}: {said}"

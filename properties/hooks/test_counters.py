@@ -36,6 +36,7 @@ class Bookkeeper:
         self.server = server
         self.tally = tally
         self.session = server.connect()
+        self.is_durable = durable.SETTINGS.items() <= server.settings.items()
         self.live: dict[str, bool] = {}
         """The labels of live backups, and whether they have a deadline."""
         self.counted: Counter[str] = Counter()
@@ -46,8 +47,10 @@ class Bookkeeper:
         hazard = how if isinstance(how, Hazard) else None
         self.session.close()
         self.session = durable.restart(self.server, "fast" if hazard else how, hazard)
-        self.counted = Counter({"lost" if hazard else "carried": len(self.live)})
-        if hazard:
+        self.counted = Counter()
+        if self.is_durable:
+            self.counted["lost" if hazard else "carried"] = len(self.live)
+        if hazard or not self.is_durable:
             self.live = {}
         self.check()
 
@@ -112,10 +115,9 @@ def stats(session: Session) -> dict[str, Any]:
     return dict(zip((*COUNTERS, "since"), row, strict=True))
 
 
-@pytest.fixture(scope="module")
-def server(instrumented: Build) -> Iterator[Cluster]:
-    settings = {**durable.SETTINGS, "shared_preload_libraries": "shared_backup"}
-    with open_cluster(instrumented, settings=settings) as server:
+@pytest.fixture(scope="module", params=[{}, durable.SETTINGS], ids=["in memory", "durable"])
+def server(request: pytest.FixtureRequest, instrumented: Build) -> Iterator[Cluster]:
+    with open_cluster(instrumented, settings={**request.param, "shared_preload_libraries": "shared_backup"}) as server:
         session = server.connect()
         for extension in ("shared_backup", "shared_backup_instruments"):
             session.execute(f"CREATE EXTENSION {extension}")
@@ -124,7 +126,7 @@ def server(instrumented: Build) -> Iterator[Cluster]:
 
 
 def test_the_counters_count_what_was_done(server: Cluster, tally: Tally) -> None:
-    """Over restarts, in which backups are carried or lost, too."""
+    """Over restarts, too, in which durable backups are carried or lost, and others are forgotten."""
 
     @settings(max_examples=examples(1 / 20, at_least=2))
     @given(WALKS, st.lists(st.sampled_from(RESTARTS), min_size=3, max_size=3))

@@ -160,6 +160,14 @@ def test_without_the_server_all_fail_and_keep_what_they_know(here: ShellBesideSe
     here.succeed(STOP)
 
 
+def test_who_may_not_abort_keeps_the_token(here: ShellBesideServer) -> None:
+    here.session.execute("CREATE ROLE stranger LOGIN")
+    here.succeed(START)
+    refused(here, ABORT, "permission denied", PGUSER="stranger")
+    assert here.states() == ["active"]
+    here.succeed(STOP)
+
+
 def test_a_database_without_the_extension_is_named(here: ShellBesideServer) -> None:
     refused(
         here, START, 'database "template1" does not have the extension.*\nHINT: .*PGDATABASE', PGDATABASE="template1"
