@@ -93,7 +93,7 @@ def variables(here: ShellBesideServer) -> dict[str, str]:
 
 
 def run_while(here: ShellBesideServer, example: Example, meanwhile: Callable[[], object]) -> CompletedProcess[str]:
-    """Runs the example, and does something while its tool copies; then the server works, before the backup is stopped."""
+    """Runs the example, and does something while its tool copies; then the server works until the stop."""
     folder, tool, name = here.folder, find_tool(example), example.tool
     if example.steady:
         here.put_program("snapshot", SNAPSHOT)

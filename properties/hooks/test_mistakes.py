@@ -163,7 +163,9 @@ def test_a_backup_that_came_along_is_no_reason_to_worry(copies: Copies, tally: T
         copies.here.succeed('cp -a data/pg_shared_backup "$NEW"', NEW=new)
         assert list((new / durable.STATE_DIR).glob("*.backup"))
         with started(copies.here.server, new) as server:
-            durable.resumed(server).close()
+            session = durable.resumed(server)
+            assert session.execute("SELECT lost FROM shared_backup_stats") == [(0,)]
+            session.close()
             log = server.log_since(0)
         for words in re.findall("`(.*?)`", PAGE.partition("What is no mistake")[2].partition("While WAL")[0])[1:]:
             assert words in log, words
