@@ -159,6 +159,7 @@ typedef struct RegistryHeader
 								 * while "held" */
 	bool		held;			/* is core, until they are all back? */
 	bool		ready;			/* are they? */
+	BackupStats stats;
 
 	ResultList	kept;
 	ResultList	doomed;
@@ -926,6 +927,17 @@ LowerLive(const BackupRecord *record)
 }
 
 /*
+ * Count something that has happened to an entry, which is locked for a change.
+ */
+static void
+Count(uint64 *counter)
+{
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_EXCLUSIVE);
+	(*counter)++;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+}
+
+/*
  * Add a span, which PG_INT64_MAX makes endless, to a finite time.  A finite
  * result stays within the range of the type.
  */
@@ -1059,6 +1071,19 @@ RegistryList(int *nitems)
 }
 
 /*
+ * What has happened until one moment, at which no entry is being changed.
+ */
+void
+RegistryGetStats(BackupStats *stats)
+{
+	LWLockAcquire(SharedBackupGetLock(CHANGE_LOCK), LW_EXCLUSIVE);
+	LWLockAcquire(SharedBackupGetLock(REGISTRY_LOCK), LW_SHARED);
+	*stats = header->stats;
+	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
+	LWLockRelease(SharedBackupGetLock(CHANGE_LOCK));
+}
+
+/*
  * Reserve a label for a backup about to be started.
  *
  * "expected" is the serial number of the finished backup that is to be
@@ -1185,6 +1210,7 @@ RegistryPublishStart(const BackupLabel *label, uint64 serial, int64 ttl,
 	entry->record = *record;
 	entry->phase = BACKUP_ACTIVE;
 	RegistryNoteDue(record->expires_at);
+	Count(&header->stats.started);
 	UnlockEntry(entry);
 	return record->replaces;
 }
@@ -1282,6 +1308,7 @@ RegistryPublishStop(const BackupLabel *label, uint64 serial,
 	release = LowerLive(record);
 	RegistryNoteDue(record->forget_at);
 	AddResult(entry, record->end_time);
+	Count(&header->stats.stopped);
 	UnlockEntry(entry);
 	return release;
 }
@@ -1310,8 +1337,22 @@ RegistryRemove(const BackupLabel *label, uint64 serial)
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
 	bool		release = LowerLive(&entry->record);
 
+	Count(&header->stats.aborted);
 	DeleteEntry(entry);
 	return release;
+}
+
+/*
+ * Remove a claimed backup whose stop has failed when core had ended it.
+ */
+void
+RegistryRemoveFailed(const BackupLabel *label, uint64 serial)
+{
+	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
+
+	(void) LowerLive(&entry->record);
+	Count(&header->stats.failed);
+	DeleteEntry(entry);
 }
 
 /*
@@ -1551,6 +1592,7 @@ RegistryReap(TimestampTz now, int skip, DueBackup *due, int max_due,
 				(*nreleases)++;
 			if (phase == BACKUP_EXPIRED)
 				AddResult(entry, now);
+			Count(&header->stats.expired);
 		}
 
 		if (phase == BACKUP_ABSENT)
@@ -1603,6 +1645,7 @@ RegistryExpire(const BackupLabel *label, uint64 serial, TimestampTz forget_at,
 	*release = LowerLive(&entry->record);
 	RegistryNoteDue(forget_at);
 	AddResult(entry, ClockNow());
+	Count(&header->stats.expired);
 	UnlockEntry(entry);
 	return true;
 }
@@ -1664,7 +1707,11 @@ RegistryAdopt(const BackupLabel *label, BackupPhase phase,
 	{
 		AdjustLive(1);
 		header->carried++;
+		header->stats.carried++;
 	}
+	else if (phase == BACKUP_LOST && record->end_time == header->since &&
+			 record->lost_reason != LOST_COPY)
+		header->stats.lost++;	/* at this start, and ours */
 	LWLockRelease(SharedBackupGetLock(REGISTRY_LOCK));
 	if (phase != BACKUP_ACTIVE)
 		AddResult(entry, ClockNow());

@@ -98,6 +98,21 @@ typedef enum ResultLimit
 	RESULT_LIMIT_SIZE,
 } ResultLimit;
 
+/*
+ * What has happened since the server was started.  Backups that were started,
+ * or carried over that start, are live, or have ended in one of the other ways.
+ */
+typedef struct BackupStats
+{
+	uint64		started;
+	uint64		carried;
+	uint64		stopped;
+	uint64		aborted;
+	uint64		expired;
+	uint64		failed;			/* core had no result for them */
+	uint64		lost;			/* live before that start, and not carried */
+} BackupStats;
+
 typedef struct BackupListItem
 {
 	char	   *label;			/* UTF-8 */
@@ -126,6 +141,7 @@ extern int	RegistryMaxBackups(void);
 extern bool RegistryLookup(const BackupLabel *label, TimestampTz now,
 						   BackupSnapshot *snapshot);
 extern BackupListItem *RegistryList(int *nitems);
+extern void RegistryGetStats(BackupStats *stats);
 
 /* start */
 extern ReserveResult RegistryReserve(const BackupLabel *label, uint64 expected,
@@ -144,6 +160,7 @@ extern bool RegistryPublishStop(const BackupLabel *label, uint64 serial,
 								BackupRecord *record);
 extern void RegistryNoteSaved(const BackupLabel *label, uint64 serial);
 extern bool RegistryRemove(const BackupLabel *label, uint64 serial);
+extern void RegistryRemoveFailed(const BackupLabel *label, uint64 serial);
 extern bool RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 						  TimestampTz *expires_at);
 

@@ -256,15 +256,17 @@ CompareBackups(const ListCell *a, const ListCell *b)
 
 /*
  * Keep a backup that cannot be vouched for, so that whoever asks for it is told
- * why.
+ * why.  In a copy nothing is wrong with that: it may well be the copy that this
+ * very backup was for, and the backup goes on in the original.
  */
 static void
 LoseBackup(DurableBackup *backup, LostReason reason)
 {
-	ereport(WARNING,
+	ereport(reason == LOST_COPY ? LOG : WARNING,
 			(errmsg("shared backup \"%s\" was lost in a restart of the server",
 					backup->label.text),
 			 errdetail_internal("%s", LostReasonDetail(reason)),
+			 reason == LOST_COPY ? 0 :
 			 errhint("The copy cannot be used.  Start another backup.")));
 
 	backup->phase = BACKUP_LOST;

@@ -55,6 +55,25 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 CREATE VIEW shared_backups AS
     SELECT * FROM shared_backup_list();
 
+CREATE FUNCTION shared_backup_stats_list(OUT started bigint,
+    OUT carried bigint,
+    OUT stopped bigint,
+    OUT aborted bigint,
+    OUT expired bigint,
+    OUT failed bigint,
+    OUT lost bigint,
+    OUT since timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'shared_backup_stats_list'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE VIEW shared_backup_stats AS
+    SELECT * FROM shared_backup_stats_list();
+
+REVOKE ALL ON FUNCTION shared_backup_stats_list() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shared_backup_stats_list() TO pg_monitor;
+GRANT SELECT ON shared_backup_stats TO pg_monitor;
+
 CREATE FUNCTION shared_backup_starter_list(OUT pid int,
     OUT state text,
     OUT label text,

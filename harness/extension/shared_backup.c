@@ -67,6 +67,7 @@ PG_FUNCTION_INFO_V1(shared_backup_abort);
 PG_FUNCTION_INFO_V1(shared_backup_renew);
 PG_FUNCTION_INFO_V1(shared_backup_list);
 PG_FUNCTION_INFO_V1(shared_backup_starter_list);
+PG_FUNCTION_INFO_V1(shared_backup_stats_list);
 
 static const struct config_enum_entry stop_policy_options[] = {
 	{"any", STOP_POLICY_ANY, false},
@@ -639,7 +640,7 @@ ReleaseClaim(int code, Datum arg)
 	{
 		if (claim->record->file != 0)
 			DurableForgetEnded(claim->label, claim->record, WARNING);
-		(void) RegistryRemove(claim->label, claim->serial);
+		RegistryRemoveFailed(claim->label, claim->serial);
 	}
 	else
 		RegistryUnclaim(claim->label, claim->serial);
@@ -1475,4 +1476,33 @@ shared_backup_starter_list(PG_FUNCTION_ARGS)
 	}
 
 	return (Datum) 0;
+}
+
+/*
+ * The counters
+ */
+Datum
+shared_backup_stats_list(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	BackupStats stats;
+	Datum		values[8];
+	bool		nulls[8] = {0};
+
+	CheckRegistry();
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	RegistryGetStats(&stats);
+	values[0] = Int64GetDatum((int64) stats.started);
+	values[1] = Int64GetDatum((int64) stats.carried);
+	values[2] = Int64GetDatum((int64) stats.stopped);
+	values[3] = Int64GetDatum((int64) stats.aborted);
+	values[4] = Int64GetDatum((int64) stats.expired);
+	values[5] = Int64GetDatum((int64) stats.failed);
+	values[6] = Int64GetDatum((int64) stats.lost);
+	values[7] = TimestampTzGetDatum(RegistrySince());
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
 }

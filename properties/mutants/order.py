@@ -43,6 +43,7 @@ DRIVERS = "properties/walks/test_drivers.py"
 CLOCK = "properties/walks/test_clock_jumps.py"
 INTERLEAVINGS = "properties/concurrency/test_interleavings.py"
 CROWDS = "properties/concurrency/test_free_running.py"
+COUNTERS = "properties/hooks/test_counters.py"
 LINEARIZER = ("properties/concurrency/test_linearize.py", "properties/concurrency/test_checkers.py")
 STARTERS = ("properties/limits/test_starters.py", "properties/limits/test_warm_worker.py")
 RESULTS = "properties/limits/test_results.py"
@@ -71,6 +72,7 @@ STATE_FILES = (
 AREAS: Mapping[str, Sequence[str]] = {
     "abort": (AFTERWARDS, *WALKS, TOKENS, LOOKED_AT, POINTS, INTERLEAVINGS),
     "core": (*WALKS, POINTS, HISTORY_FILES, EXPIRY, DURABLE_CONFORMS, STANDBYS),
+    "counters": (COUNTERS, ENTRIES, "properties/hooks/test_mistakes.py", README, DRIVERS),
     "defaults": (SETTINGS, DURATIONS, README, ERRORS, TTL, LABELS, DRIVERS, RESULTS),
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
     "errors": (ERRORS, ERROR_ORDER, *WALKS),

@@ -9,7 +9,7 @@ INSTRUMENTS = ("instruments", "injection_points")
 """Sources that go into an instrumented library alone."""
 TRACES = (b"injection_point", b"clock_advance", b"shared_backup_counts")
 """Of the instruments, in a library that has them."""
-DOCUMENTS = ("README.md.gz", "changelog.gz", "copyright")
+DOCUMENTS = ("README.md.gz", "RESTORE.md.gz", "changelog.gz", "copyright")
 
 
 def expected(package: Package) -> set[str]:
@@ -21,6 +21,7 @@ def expected(package: Package) -> set[str]:
         extension / "shared_backup.control",
         *(extension / script.name for script in data),
         *(Path("/usr/share/doc", package.name, document) for document in DOCUMENTS),
+        *(Path("/usr/share/doc", package.name, "examples", one.name) for one in (EXTENSION / "examples").iterdir()),
     ]
     return {str(file) for file in files} | bitcode(package)
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from harness.machine.project import EXTENSION
 from harness.server.cluster import Cluster
 from properties.support.readme import section
+
+EXAMPLES = EXTENSION / "examples"
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Hooks:
     after: str
     abort: str
     renew: str
+    sql: str
 
 
 def hooks() -> Hooks:
@@ -52,11 +56,12 @@ def run_in_shell(
     postgres, parameters = server.build.postgres, server.parameters()
     environment = {
         **postgres.environment(),
-        "PATH": f"{postgres.binary('psql').parent}:{os.environ['PATH']}",
+        "PATH": f"{EXAMPLES}:{postgres.binary('psql').parent}:{os.environ['PATH']}",
         "PGHOST": parameters["host"],
         "PGPORT": str(parameters["port"]),
         "PGUSER": parameters["user"],
         "PGDATABASE": parameters["dbname"],
+        "SHARED_BACKUP_STATE": str(folder / "state"),
         **(more or {}),
     }
     return subprocess.run(

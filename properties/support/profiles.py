@@ -23,7 +23,7 @@ COMMON: dict[str, Any] = {
 }
 WHOLE = {"bench"}
 """Of these folders the short pass has everything: nothing else runs them."""
-LONG = {"durable", "limits", "restores", "findings", "test_tour.py", "test_free_running.py", "test_nemesis.py"}
+LONG = {"durable", "limits", "restores", "hooks", "findings", "test_tour.py", "test_free_running.py", "test_nemesis.py"}
 """Of these, which restart and restore servers and take long ways, it has the first property of each file."""
 
 PROFILES = ("short", "dev", "gate", "nightly")

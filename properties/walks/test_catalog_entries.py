@@ -22,19 +22,20 @@ MEMBERS = (
 ENTRY = "SELECT proname::text, provolatile, proparallel, prosecdef, proleakproof, proconfig IS NULL FROM pg_proc"
 TYPES = {
     "text": "text", "name": "name", "uuid": "uuid", "lsn": "pg_lsn", "time": "timestamp with time zone",
-    "flag": "boolean", "bytes": "bytea", "number": "integer",
+    "flag": "boolean", "bytes": "bytea", "number": "integer", "count": "bigint",
 }  # fmt: skip
 """What columns hold, by what they are about."""
 KINDS = {
     "label": "text", "state": "text", "owner": "name", "token": "uuid", "start_lsn": "lsn", "stop_lsn": "lsn",
     "lsn": "lsn", "start_time": "time", "stop_time": "time", "expires_at": "time", "since": "time",
     "from_standby": "flag", "repeated": "flag", "labelfile": "text", "spcmapfile": "text", "controlfile": "bytes",
-    "pid": "number",
+    "pid": "number", "started": "count", "carried": "count", "stopped": "count", "aborted": "count", "expired": "count",
+    "failed": "count", "lost": "count",
 }  # fmt: skip
 """What each column is about, wherever it is: those that are core's, too, have the types that they have there."""
 
 
-VIEWS = ("shared_backups", "shared_backup_starters")
+VIEWS = ("shared_backups", "shared_backup_starters", "shared_backup_stats")
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,8 @@ Read = Callable[[Cluster, str], list[Line]]
 LEASE = timedelta(hours=2)
 VIEW = "SELECT * FROM shared_backups"
 STARTERS = "SELECT * FROM shared_backup_starters"
+STATS = "SELECT * FROM shared_backup_stats"
+COUNTERS = ("started", "carried", "stopped", "aborted", "expired", "failed", "lost")
 DISTANT = "9000 years"
 """A time to live that ends after the year 9999, with which the dates of many clients end."""
 CONTROL_FILE_SIZE = 8192
@@ -150,7 +152,7 @@ MEANINGS: dict[str, Callable[[Any], object]] = {
     **dict.fromkeys(("from_standby", "repeated"), boolean),
     "token": identifier,
     "controlfile": content,
-    "pid": number,
+    **dict.fromkeys(("pid", *COUNTERS), number),
 }
 """By column."""
 
@@ -228,6 +230,15 @@ def test_the_view(cluster: Cluster, admin: Session, read: Read) -> None:
 
     found = view(read, cluster)
     assert found == {line["label"]: line for line in (endless, distant, expired, stopped, leased)}
+
+
+def test_the_counters(cluster: Cluster, admin: Session, read: Read) -> None:
+    before = one(read, cluster, STATS)
+    start(admin, "aborted")
+    admin.execute("SELECT shared_backup_abort('aborted')")
+    after = one(read, cluster, STATS)
+    assert {name for name in after if after[name] != before[name]} == {"started", "aborted"}
+    assert after.keys() == {*COUNTERS, "since"}
 
 
 def test_the_views_during_a_start(cluster: Cluster, admin: Session, read: Read) -> None:
