@@ -1328,31 +1328,19 @@ RegistryNoteSaved(const BackupLabel *label, uint64 serial)
 }
 
 /*
- * Remove a claimed backup.  Returns whether core has to be released, if it has
- * not been released from this very backup.
+ * Remove a claimed backup, because it was aborted or because its stop has failed
+ * when it had come to nothing.  Returns whether core has to be released, if it
+ * has not been released from this very backup.
  */
 bool
-RegistryRemove(const BackupLabel *label, uint64 serial)
+RegistryRemove(const BackupLabel *label, uint64 serial, bool failed)
 {
 	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
 	bool		release = LowerLive(&entry->record);
 
-	Count(&header->stats.aborted);
+	Count(failed ? &header->stats.failed : &header->stats.aborted);
 	DeleteEntry(entry);
 	return release;
-}
-
-/*
- * Remove a claimed backup whose stop has failed when core had ended it.
- */
-void
-RegistryRemoveFailed(const BackupLabel *label, uint64 serial)
-{
-	BackupEntry *entry = FindOwnEntry(label, serial, BACKUP_STOPPING);
-
-	(void) LowerLive(&entry->record);
-	Count(&header->stats.failed);
-	DeleteEntry(entry);
 }
 
 /*

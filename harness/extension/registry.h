@@ -159,8 +159,8 @@ extern void RegistrySetForgetTime(BackupRecord *record);
 extern bool RegistryPublishStop(const BackupLabel *label, uint64 serial,
 								BackupRecord *record);
 extern void RegistryNoteSaved(const BackupLabel *label, uint64 serial);
-extern bool RegistryRemove(const BackupLabel *label, uint64 serial);
-extern void RegistryRemoveFailed(const BackupLabel *label, uint64 serial);
+extern bool RegistryRemove(const BackupLabel *label, uint64 serial,
+						   bool failed);
 extern bool RegistryRenew(const BackupLabel *label, uint64 serial, int64 ttl,
 						  TimestampTz *expires_at);
 

@@ -640,7 +640,7 @@ ReleaseClaim(int code, Datum arg)
 	{
 		if (claim->record->file != 0)
 			DurableForgetEnded(claim->label, claim->record, WARNING);
-		RegistryRemoveFailed(claim->label, claim->serial);
+		(void) RegistryRemove(claim->label, claim->serial, true);
 	}
 	else
 		RegistryUnclaim(claim->label, claim->serial);
@@ -1074,7 +1074,8 @@ WaitForArchive(const char *name, const BackupRecord *record)
 }
 
 static void
-AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
+AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot,
+				   bool failed)
 {
 	const BackupRecord *record = &snapshot->record;
 	BackupClaim claim = {label, snapshot->serial, record, false};
@@ -1090,7 +1091,7 @@ AbortClaimedBackup(const BackupLabel *label, const BackupSnapshot *snapshot)
 		if (!record->carried)
 			CoreBackupRelease();
 		SHARED_BACKUP_POINT("abort-released", label);
-		if (RegistryRemove(label, snapshot->serial) && record->carried)
+		if (RegistryRemove(label, snapshot->serial, failed) && record->carried)
 			CoreBackupRelease();
 		RESUME_INTERRUPTS();
 	}
@@ -1113,7 +1114,7 @@ CheckStandbyBackup(const BackupLabel *label, const BackupSnapshot *snapshot,
 	if (reason == LOST_NOT)
 		return;
 
-	AbortClaimedBackup(label, snapshot);
+	AbortClaimedBackup(label, snapshot, true);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("shared backup \"%s\" was lost on a standby", name),
@@ -1232,7 +1233,7 @@ shared_backup_abort(PG_FUNCTION_ARGS)
 		CheckNoOwnBackup();
 		if (RegistryClaim(&label, snapshot.serial))
 		{
-			AbortClaimedBackup(&label, &snapshot);
+			AbortClaimedBackup(&label, &snapshot, false);
 			PG_RETURN_VOID();
 		}
 	}
