@@ -63,7 +63,6 @@ def changes_of_full_page_writes(server: Cluster, since: str) -> int:
 
 def restarted_without(here: DurableStandby) -> None:
     """No record says so; the next checkpoint does."""
-    here.pair.writer.execute("VACUUM")  # so that whoever connects finds no page to prune
     with configured(here.pair.primary, {"full_page_writes": "off"}):
         reconnect(here)
         checkpoint(here.pair.writer, here.pair.chance)
@@ -106,6 +105,7 @@ def test_a_primary_that_wrote_without_full_pages_is_found_out(
     with durable_standby(instrumented, tally) as here:
         here.backups.start(LABEL)
         here.write()
+        here.pair.writer.execute("VACUUM")  # so that whoever connects finds no page to prune
         if when == DOWN:
             here.backups.session.close()
             here.pair.standby.stop()
@@ -134,6 +134,7 @@ def test_core_hands_out_a_torn_copy_if_the_primary_was_restarted_without_full_pa
 ) -> None:
     """The negative control: what the backup would have been that is refused."""
     with durable_standby(instrumented, tally) as here:
+        here.pair.writer.execute("VACUUM")
         read_reserve(here.pair.writer)
         here.pair.catch_up()
         session = here.pair.standby.connect()

@@ -67,11 +67,20 @@ def server(instrumented: Build, durable_backups: None) -> Iterator[Cluster]:
 # Where nothing can be written
 
 
+def next_names(server: Cluster) -> list[str]:
+    """What the files of the next backups may be called: they are numbered on within a start of the server."""
+    session = server.connect()
+    session.execute("SELECT shared_backup_start('number', true)")
+    newest = max(int(file.stem, 16) for file in state_files(server))
+    session.execute("SELECT shared_backup_abort('number')")
+    session.close()
+    return [f"{newest + number:016X}.backup" for number in range(1, NEXT)]
+
+
 @contextmanager
 def full_for_new_files(server: Cluster) -> Iterator[None]:
     """While the block runs, there is no space for the file of another backup."""
-    newest = max((int(file.stem, 16) for file in state_files(server)), default=0)
-    names = [f"{newest + number:016X}.backup" for number in range(1, NEXT)]
+    names = next_names(server)
     for name in names:
         fill(server.data_dir / STATE_DIR / name)
     yield
@@ -82,8 +91,7 @@ def full_for_new_files(server: Cluster) -> Iterator[None]:
 @contextmanager
 def taken_names(server: Cluster) -> Iterator[None]:
     """While the block runs, there are folders where the file of another backup is to be."""
-    newest = max((int(file.stem, 16) for file in state_files(server)), default=0)
-    folders = [server.data_dir / STATE_DIR / f"{newest + number:016X}.backup" for number in range(1, NEXT)]
+    folders = [server.data_dir / STATE_DIR / name for name in next_names(server)]
     for folder in folders:
         folder.mkdir()
     yield
