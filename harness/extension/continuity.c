@@ -697,7 +697,7 @@ ReadGap(XLogReaderState *reader, XLogRecPtr upto)
 		if (XLogRecGetPrev(reader) == InvalidXLogRecPtr)
 			return LOST_WAL_RESET;
 
-		if (!first && ImagesShutdownCheckpoint(reader))
+		if (!first && ImagesShutdownRecord(reader))
 			in_gap = true;
 		if (in_gap && !(first && start == GAP_AFTER_SHUTDOWN))
 		{
@@ -769,7 +769,7 @@ ContinuityFindGap(void)
 	reader = ImagesAllocateReader();
 	redo = GetRedoRecPtr();
 	XLogBeginRead(reader, redo);
-	if (XLogReadRecord(reader, &error) && ImagesShutdownCheckpoint(reader))
+	if (XLogReadRecord(reader, &error) && ImagesShutdownRecord(reader))
 	{
 		uint64	   *files;
 		Continuity *record = ReadRecord(&files);

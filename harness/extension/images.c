@@ -93,7 +93,7 @@ ImagesOfPages(XLogReaderState *reader, HTAB *pages)
  * is written, no pages are changed.
  */
 bool
-ImagesShutdownCheckpoint(XLogReaderState *reader)
+ImagesShutdownRecord(XLogReaderState *reader)
 {
 	return XLogRecGetRmid(reader) == RM_XLOG_ID &&
 		(XLogRecGetInfo(reader) & ~XLR_INFO_MASK) == XLOG_CHECKPOINT_SHUTDOWN;

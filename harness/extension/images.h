@@ -14,6 +14,6 @@
 extern XLogReaderState *ImagesAllocateReader(void);
 extern HTAB *ImagesMakeTable(void);
 extern bool ImagesOfPages(XLogReaderState *reader, HTAB *pages);
-extern bool ImagesShutdownCheckpoint(XLogReaderState *reader);
+extern bool ImagesShutdownRecord(XLogReaderState *reader);
 
 #endif							/* IMAGES_H */

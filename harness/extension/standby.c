@@ -310,7 +310,7 @@ BeginsTimeline(XLogReaderState *record, TimeLineID *previous)
 {
 	if (XLogRecGetRmid(record) != RM_XLOG_ID)
 		return 0;
-	if (ImagesShutdownCheckpoint(record))
+	if (ImagesShutdownRecord(record))
 	{
 		CheckPoint	checkpoint;
 
@@ -405,7 +405,7 @@ LookAt(StandbyCheck *check, XLogReaderState *record)
 		NoteUnprotected(check, record->ReadRecPtr, reason);
 
 	/* a restart of the primary has to be looked at as a whole */
-	if (ImagesShutdownCheckpoint(record))
+	if (ImagesShutdownRecord(record))
 	{
 		check->looked_upto = record->ReadRecPtr;
 		RememberPages();

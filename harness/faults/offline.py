@@ -102,13 +102,14 @@ class Upgrade:
         postgres = self.old.build.postgres
         clusters: list[str | Path] = ["-d", self.old.data_dir, "-D", self.data_dir, "-s", self.folder, "-U", "postgres"]
         programs: list[str | Path] = ["-b", postgres.bindir, "-B", postgres.bindir]
+        words = [postgres.binary("pg_upgrade"), *clusters, *programs, *options]
         return subprocess.run(
-            as_user(self.old.user, postgres.binary("pg_upgrade"), *clusters, *programs, *options),
+            as_user(self.old.user, *words, environment=self.old.build.environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=postgres.environment() | self.old.build.environment,
+            env=postgres.environment(),
         )
 
     def live(self, *statements: str) -> None:

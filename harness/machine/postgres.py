@@ -7,6 +7,7 @@ import pwd
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,12 +154,18 @@ class ServerUser:
     gid: int
 
 
-def as_user(user: ServerUser | None, *words: str | Path) -> list[str | Path]:
+def as_user(
+    user: ServerUser | None, *words: str | Path, environment: Mapping[str, str] | None = None
+) -> list[str | Path]:
     """The command line that runs a command as that user, in the process that is started; None: as ourselves.
+
+    ``environment``: what it finds besides. A library that is to be loaded before others must not be loaded by us.
 
     Python could change the user of a subprocess itself, but would then copy all its page tables for each: on a process
     of the campaign that takes ten times as long.
     """
+    if environment:
+        words = ("env", *(f"{name}={value}" for name, value in environment.items()), *words)
     if user is None:
         return [*words]
     identity = (f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", "--pdeathsig=keep")

@@ -113,7 +113,8 @@ class Cluster:
         if self._postmaster is not None:  # someone else ended it
             self._ended(self._postmaster.pid)
             await_orphans(keep=_postmasters)
-        command = as_user(self.user, self.build.postgres.binary("postgres"), "-D", self.data_dir)
+        server = self.build.postgres.binary("postgres")
+        command = as_user(self.user, server, "-D", self.data_dir, environment=self.build.environment)
         with self._open_log() as log:
             self._postmaster = subprocess.Popen(
                 command,
@@ -121,7 +122,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=self.build.postgres.environment() | self.build.environment,
+                env=self.build.postgres.environment(),
                 start_new_session=True,
             )
         _postmasters.add(self._postmaster.pid)

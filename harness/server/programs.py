@@ -32,21 +32,21 @@ def run_program(
 
 def start_program(cluster: Cluster, name: str, *arguments: str | Path) -> subprocess.Popen[str]:
     """Starts a program as the server's user; what it writes to stderr can be read."""
-    return launch(cluster, command(cluster, name, *arguments), cluster.build.postgres.environment())
+    return launch(cluster, command(cluster, name, *arguments), {})
 
 
 def launch(
     cluster: Cluster, words: Sequence[str | Path], environment: Mapping[str, str], stdin: int = subprocess.DEVNULL
 ) -> subprocess.Popen[str]:
-    """Starts a command as the server's user."""
+    """Starts a command as the server's user, with this environment besides that of PostgreSQL's programs."""
     return subprocess.Popen(
-        as_user(cluster.user, *words),
+        as_user(cluster.user, *words, environment=environment),
         stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd="/",
-        env=environment,
+        env=cluster.build.postgres.environment(),
     )
 
 
@@ -82,8 +82,8 @@ def server_process(
 
     It can be written to, and its log read from stderr. ``under``: the command that runs it.
     """
-    environment = cluster.build.postgres.environment() | cluster.build.environment
-    process = launch(cluster, [*under, *command(cluster, "postgres", *options)], environment, subprocess.PIPE)
+    words = [*under, *command(cluster, "postgres", *options)]
+    process = launch(cluster, words, cluster.build.environment, subprocess.PIPE)
     try:
         yield process
     finally:
