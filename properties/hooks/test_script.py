@@ -42,11 +42,11 @@ def here(server: ShellBesideServer, tally: Tally) -> Iterator[ShellBesideServer]
     """With the folder of a copy, and no backups."""
     with tally.example():
         make_copy(server)
+        tally.steps += 1
         yield server
         server.succeed(f"{ABORT}; rm -rf state files lost commands {server.copy}")
         server.session.execute("SELECT shared_backup_abort(label) FROM shared_backups WHERE state = 'active'")
         assert server.states().count("active") == 0
-        tally.steps += 1
 
 
 def make_copy(here: ShellBesideServer) -> Path:
