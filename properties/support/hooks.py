@@ -49,18 +49,26 @@ def pieces(title: str) -> list[str]:
     return [dedent(piece) for piece in re.findall(r"(?:^ {4}.*\n)+", section(title), re.MULTILINE)]
 
 
-def run_in_shell(
-    server: Cluster, script: str, folder: Path, more: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Runs lines in that folder, as a hook is run, with psql and its variables set for the server."""
-    postgres, parameters = server.build.postgres, server.parameters()
-    environment = {
-        **postgres.environment(),
-        "PATH": f"{EXAMPLES}:{postgres.binary('psql').parent}:{os.environ['PATH']}",
+def connection(server: Cluster) -> dict[str, str]:
+    """The variables that lead psql to the server, as a superuser."""
+    parameters = server.parameters()
+    return {
         "PGHOST": parameters["host"],
         "PGPORT": str(parameters["port"]),
         "PGUSER": parameters["user"],
         "PGDATABASE": parameters["dbname"],
+    }
+
+
+def run_in_shell(
+    server: Cluster, script: str, folder: Path, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs lines in that folder, as a hook is run, with psql and its variables set for the server."""
+    postgres = server.build.postgres
+    environment = {
+        **postgres.environment(),
+        "PATH": f"{EXAMPLES}:{postgres.binary('psql').parent}:{os.environ['PATH']}",
+        **connection(server),
         "SHARED_BACKUP_STATE": str(folder / "state"),
         **(more or {}),
     }

@@ -16,7 +16,7 @@ from harness.restore.workload import big_update, checkpoint, open_with_workload,
 from harness.server import durable
 from harness.server.cluster import Cluster
 from properties.recording.tally import Tally
-from properties.support.hooks import EXAMPLES
+from properties.support.hooks import EXAMPLES, connection
 from properties.support.server_lockstep import copy_while
 
 RELEASED = without_instruments(SHARED)
@@ -49,16 +49,12 @@ class ShellBesideServer:
 
     def environment(self) -> dict[str, str]:
         """What the lines find set."""
-        parameters = self.server.parameters()
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
             "PATH": f"{self.programs}:{EXAMPLES}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "LC_ALL": "C",
-            "PGHOST": parameters["host"],
-            "PGPORT": str(parameters["port"]),
-            "PGUSER": parameters["user"],
-            "PGDATABASE": parameters["dbname"],
+            **connection(self.server),
             "PGDATA": str(self.server.data_dir),
             "SHARED_BACKUP_STATE": str(self.folder / "state"),
             "COPY": str(self.copy / "data"),
