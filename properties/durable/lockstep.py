@@ -191,21 +191,23 @@ class DurableLockstep(ServerLockstep):
         in_the_gap(points.session)
         points.session.close()
         bring_down_and_up(self.server, Fall.POSTMASTER, while_down_again)
-        for label in (label for label, backup in self.model.backups if backup.live):
-            self.survival_cases[label] = self.survival_cases[label].through(fall)
+        self.went_through(fall)
         self.crossed(Fall.POSTMASTER, hazard, but, compare=compare)
 
     def crossed(self, fall: Fall, hazard: Hazard | None = None, but: str = "", *, compare: bool = True) -> None:
         """The server has fallen and is up again, however that came to be: see ``fall``."""
-        for label in (label for label, backup in self.model.backups if backup.live):
-            self.survival_cases[label] = self.survival_cases[label].through(fall, but)
+        self.went_through(fall, but)
         self.back(Restart(fall.kind, hazard), compare=compare)
 
     def promoted(self, how: str) -> None:
         """The server, a standby, has been promoted; to its backups that is nothing, but for the report."""
-        for label in (label for label, backup in self.model.backups if backup.live):
-            self.survival_cases[label] = self.survival_cases[label].through(how)
+        self.went_through(how)
         self.agreed()
+
+    def went_through(self, what: str, but: str = "") -> None:
+        """What is live has, in the words of the report; ``but``: what is wrong with it afterwards."""
+        for label in (label for label, backup in self.model.backups if backup.live):
+            self.survival_cases[label] = self.survival_cases[label].through(what, but)
 
     def back(self, restart: Restart, *, compare: bool = True) -> None:
         """The server is up again."""

@@ -14,7 +14,7 @@ from harness.building.build import Build
 from harness.clients.implementation import DURABLE, STOCK
 from harness.restore.restore import BackupFiles
 from harness.restore.snapshot import Pace
-from harness.restore.workload import archive_all, checkpoint, switch_wal, transfers
+from harness.restore.workload import checkpoint, switch_wal, transfers
 from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import STATE_DIR, configured, resumed
@@ -24,11 +24,11 @@ from harness.server.probes import set_full_page_writes
 from harness.server.programs import run_program
 from harness.server.replay import await_replay
 from harness.server.session import SqlError
-from properties.durable.lockstep import PARTS, REFUSED, Fall, change, read_reserve
+from properties.durable.lockstep import PARTS, REFUSED, DurableLockstep, Fall, change, read_reserve
 from properties.durable.losses import ABSENCE, CALLS, LABEL, START, TIMELINE, check_lost
 from properties.durable.standbys import DESIGN, PROMOTION, DurableStandby, durable_standby
 from properties.recording.tally import Tally
-from properties.support.restoring import TORN, check_refusal, check_restore
+from properties.support.restoring import TORN, check_refusal
 from properties.support.server_lockstep import copy_while, live
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("durable_backups")]
@@ -347,20 +347,12 @@ def test_core_protects_the_pages_of_a_promoted_server(instrumented: Build, tally
 def going_on(here: DurableStandby) -> None:
     """Another backup, under the same label, is taken and restored."""
     here.write(checkpoint)
-    label = LABEL
-    here.backups.model = type(here.backups)(here.pair.standby, here.backups.tally, DESIGN).model
-    here.backups.start(label)
+    here.backups = DurableLockstep(here.pair.standby, here.backups.tally, DESIGN)
+    here.backups.start(LABEL)
     snapshot = here.copy([], Pace(rounds=1))
-    stopped = here.backups.stop(label)
-    archive_all(here.pair.primary, here.pair.writer)
-    check_restore(
-        here.backups.tally,
-        "standby, durable, begun anew after a loss",
-        here.pair.primary,
-        snapshot,
-        stopped.files,
-        restorable=stopped.restorable,
-    )
+    stopped = here.backups.stop(LABEL)
+    here.archive()
+    here.check(LABEL, snapshot, stopped)
 
 
 def name_of(careless: Callable[[DurableStandby], None]) -> str:
