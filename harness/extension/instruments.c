@@ -99,7 +99,7 @@ HoldRecovery(void)
 void
 RegisterRecoveryHold(void)
 {
-	static const RmgrData hold = {
+	static RmgrData hold = {
 		.rm_name = "shared_backup recovery hold",
 		.rm_startup = HoldRecovery,
 	};
