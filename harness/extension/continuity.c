@@ -109,6 +109,7 @@
 #include "common/file_perm.h"
 #include "common/file_utils.h"
 #include "continuity.h"
+#include "core.h"
 #include "images.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -625,12 +626,7 @@ KeepWal(void)
 
 	PG_TRY();
 	{
-#if PG_VERSION_NUM >= 170000
-		ReplicationSlotCreate(SLOT_NAME, false, RS_EPHEMERAL, false, false,
-							  false);
-#else
-		ReplicationSlotCreate(SLOT_NAME, false, RS_EPHEMERAL, false);
-#endif
+		CoreCreateSlot(SLOT_NAME, RS_EPHEMERAL);
 		ReplicationSlotReserveWal();
 	}
 	PG_CATCH();

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * core.c
- *	  What we ask of PostgreSQL's own backup code, in one shape for all the
- *	  versions we support.
+ *	  What we ask of PostgreSQL's own code for backups and replication slots,
+ *	  in one shape for all the versions we support.
  *
  *-------------------------------------------------------------------------
  */
@@ -276,4 +276,19 @@ CoreControlFileAtStop(const char *at_start, Size *len, const CoreBackup *backup)
 
 	*len = PG_CONTROL_FILE_SIZE;
 	return contents;
+}
+
+/*
+ * Make a physical replication slot, which is this process's until it releases it.
+ */
+void
+CoreCreateSlot(const char *name, ReplicationSlotPersistency persistency)
+{
+#if PG_VERSION_NUM >= 190000
+	ReplicationSlotCreate(name, false, persistency, false, false, false, false);
+#elif PG_VERSION_NUM >= 170000
+	ReplicationSlotCreate(name, false, persistency, false, false, false);
+#else
+	ReplicationSlotCreate(name, false, persistency, false);
+#endif
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * core.h
- *	  What we ask of PostgreSQL's own backup code, in one shape for all the
- *	  versions we support.
+ *	  What we ask of PostgreSQL's own code for backups and replication slots,
+ *	  in one shape for all the versions we support.
  *
  * Core counts the running backups in shared memory and forces full-page
  * writes while there is one.  CoreBackupStart() raises that count; exactly one
@@ -18,6 +18,7 @@
 #include "access/xlogdefs.h"
 #include "lib/stringinfo.h"
 #include "pgtime.h"
+#include "replication/slot.h"
 
 /*
  * What core needs to know to end a backup.  Like core's BackupState, but
@@ -49,5 +50,8 @@ extern char *CoreStandbyLabelFile(const char *labelfile);
 extern char *CoreControlFileAtStart(Size *len);
 extern char *CoreControlFileAtStop(const char *at_start, Size *len,
 								   const CoreBackup *backup);
+
+extern void CoreCreateSlot(const char *name,
+						   ReplicationSlotPersistency persistency);
 
 #endif							/* CORE_H */

@@ -34,6 +34,34 @@ typedef struct ImagePage
 } ImagePage;
 
 /*
+ * Does a record of changes to a heap do no more to this page than to set the hint
+ * that all of it is visible?
+ */
+static bool
+SetsVisibleHint(XLogReaderState *reader, int block_id)
+{
+	uint8		operation = XLogRecGetInfo(reader) & XLOG_HEAP_OPMASK;
+
+#if PG_VERSION_NUM >= 190000
+	xl_heap_prune prune;
+
+	/* what else such a record may do */
+	const int	changes = XLHP_HAS_FREEZE_PLANS | XLHP_HAS_REDIRECTIONS |
+		XLHP_HAS_DEAD_ITEMS | XLHP_HAS_NOW_UNUSED_ITEMS;
+
+	if (block_id != 0 || (operation != XLOG_HEAP2_PRUNE_ON_ACCESS &&
+						  operation != XLOG_HEAP2_PRUNE_VACUUM_SCAN &&
+						  operation != XLOG_HEAP2_PRUNE_VACUUM_CLEANUP))
+		return false;
+	memcpy(&prune, XLogRecGetData(reader), SizeOfHeapPrune);
+	return (prune.flags & XLHP_VM_ALL_VISIBLE) != 0 &&
+		(prune.flags & changes) == 0;
+#else
+	return block_id == 1 && operation == XLOG_HEAP2_VISIBLE;
+#endif
+}
+
+/*
  * Some records have no image of a page that they name, whatever the settings:
  * because they do not change it, but need its lock, or because they only set
  * the hint that all of it is visible.  That hint matters if there are checksums,
@@ -47,8 +75,8 @@ NeedsNoImage(XLogReaderState *reader, int block_id)
 	switch (XLogRecGetRmid(reader))
 	{
 		case RM_HEAP2_ID:
-			return (info & XLOG_HEAP_OPMASK) == XLOG_HEAP2_VISIBLE &&
-				block_id == 1 && !DataChecksumsEnabled();
+			return SetsVisibleHint(reader, block_id) &&
+				!DataChecksumsEnabled();
 		case RM_HASH_ID:
 			return (info == XLOG_HASH_MOVE_PAGE_CONTENTS ||
 					info == XLOG_HASH_SQUEEZE_PAGE ||

@@ -40,6 +40,7 @@
 #include "storage/shmem.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 #define MAX_ATTACHMENTS		64
 #define ATTACHMENTS_FILE	"points"

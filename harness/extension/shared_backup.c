@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogarchive.h"
@@ -50,6 +51,7 @@
 #include "utils/guc.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 #include "utils/uuid.h"
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"

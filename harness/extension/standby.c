@@ -53,6 +53,7 @@
 #include "access/xlogrecovery.h"
 #include "access/xlogutils.h"
 #include "catalog/pg_control.h"
+#include "core.h"
 #include "durable.h"
 #include "images.h"
 #include "miscadmin.h"
@@ -153,12 +154,7 @@ CreateSlot(void)
 {
 	if (SearchNamedReplicationSlot(STANDBY_SLOT, true))
 		ReplicationSlotDrop(STANDBY_SLOT, true);
-#if PG_VERSION_NUM >= 170000
-	ReplicationSlotCreate(STANDBY_SLOT, false, RS_PERSISTENT, false, false,
-						  false);
-#else
-	ReplicationSlotCreate(STANDBY_SLOT, false, RS_PERSISTENT, false);
-#endif
+	CoreCreateSlot(STANDBY_SLOT, RS_PERSISTENT);
 	ReplicationSlotReserveWal();
 	ReplicationSlotMarkDirty();
 	ReplicationSlotSave();
