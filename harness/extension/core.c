@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #if PG_VERSION_NUM >= 160000
 #include "access/xlogbackup.h"
 #endif
@@ -21,11 +23,26 @@
 #include "storage/lwlock.h"
 
 /*
+ * Touch in advance what CoreBackupStart() needs to write a label file.
+ */
+void
+CoreRehearse(void)
+{
+	char		text[MAXFNAMELEN];
+	pg_time_t	now = (pg_time_t) time(NULL);
+
+	(void) pg_strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z",
+					   pg_localtime(&now, log_timezone));
+	(void) snprintf(text, sizeof(text), "%X/%X",
+					LSN_FORMAT_ARGS(GetXLogInsertRecPtr()));
+}
+
+/*
  * Start a backup.
  *
  * This leaves core's session-level state RUNNING in the calling process, which
- * must therefore be one that ends soon and runs no backup functions: see
- * starter.c.  If the state is RUNNING after an error, the backup was started
+ * must therefore be one that ends soon and runs no backup functions, or call
+ * CoreBackupDetach(): see starter.c.  If the state is RUNNING after an error, the backup was started
  * and CoreBackupUndoStart() must be called.
  */
 void
@@ -71,6 +88,20 @@ void
 CoreBackupUndoStart(void)
 {
 	do_pg_abort_backup(0, BoolGetDatum(false));
+}
+
+/*
+ * Make the backup that CoreBackupStart() has started nobody's, so that this
+ * process may go on.
+ */
+void
+CoreBackupDetach(void)
+{
+#ifdef HAVE_DO_PG_BACKUP_DETACH
+	do_pg_backup_detach();
+#else
+	elog(ERROR, "core cannot detach a backup");
+#endif
 }
 
 /*

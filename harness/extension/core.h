@@ -9,6 +9,9 @@
  * call of CoreBackupStop(), CoreBackupRelease() or CoreBackupUndoStart() must
  * follow to lower it.  CoreBackupEndCarried() does not.
  *
+ * Core also takes a backup for that of the process that started it, which must
+ * end before it may run backup functions: unless it can be detached.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef CORE_H
@@ -19,6 +22,13 @@
 #include "lib/stringinfo.h"
 #include "pgtime.h"
 #include "replication/slot.h"
+
+/* Stock PostgreSQL has no such function yet; see patches/. */
+#ifdef HAVE_DO_PG_BACKUP_DETACH
+#define CORE_CAN_DETACH	true
+#else
+#define CORE_CAN_DETACH	false
+#endif
 
 /*
  * What core needs to know to end a backup.  Like core's BackupState, but
@@ -38,9 +48,11 @@ typedef struct CoreBackup
 	XLogRecPtr	stoppoint;
 } CoreBackup;
 
+extern void CoreRehearse(void);
 extern void CoreBackupStart(const char *label, bool fast, CoreBackup *backup,
 							StringInfo labelfile, StringInfo spcmapfile);
 extern void CoreBackupUndoStart(void);
+extern void CoreBackupDetach(void);
 extern void CoreBackupStop(CoreBackup *backup, const char *label,
 						   const char *labelfile);
 extern void CoreBackupRelease(void);

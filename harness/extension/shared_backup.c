@@ -723,10 +723,8 @@ ReserveLabel(const BackupLabel *label, const char *name)
 Datum
 shared_backup_start(PG_FUNCTION_ARGS)
 {
-	BackupLabel label;
+	StarterRequest request;
 	char	   *name;
-	int64		ttl;
-	uint64		serial;
 	pg_uuid_t  *token;
 	TupleDesc	tupdesc;
 	Datum		values[2];
@@ -735,8 +733,10 @@ shared_backup_start(PG_FUNCTION_ARGS)
 	CheckServer();
 	CheckLabelNotNull(fcinfo);
 	CheckOptionNotNull(fcinfo, 1, "fast");
-	GetLabel(fcinfo, 0, &label);
-	ttl = GetTimeToLive(fcinfo, 2, ClockNow());
+	GetLabel(fcinfo, 0, &request.label);
+	request.fast = PG_GETARG_BOOL(1);
+	request.ttl = GetTimeToLive(fcinfo, 2, ClockNow());
+	request.owner = GetUserId();
 
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -744,10 +744,10 @@ shared_backup_start(PG_FUNCTION_ARGS)
 
 	/* made while nothing has to be undone if there are no random numbers */
 	token = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+	request.token = *token;
 
-	serial = ReserveLabel(&label, name);
-	values[0] = LSNGetDatum(StarterRun(&label, serial, PG_GETARG_BOOL(1), ttl,
-									   GetUserId(), token));
+	request.serial = ReserveLabel(&request.label, name);
+	values[0] = LSNGetDatum(StarterRun(&request));
 	values[1] = UUIDPGetDatum(token);
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),

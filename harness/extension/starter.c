@@ -5,7 +5,9 @@
  *
  * Core remembers in the process that started a backup that it did, and would
  * confuse that backup with the process's own one.  So we start backups in
- * background workers, which end afterwards.
+ * background workers, which end afterwards.  Where core can forget it, see
+ * patches/, the caller starts its backup itself, unless it runs one of its own;
+ * then there is no warm worker, and little of what follows is needed.
  *
  * Launching a worker can take longer than all the rest of a start, so the
  * reaper keeps a warm one, launched in advance, that waits for a request.  It
@@ -33,8 +35,8 @@
  *	 DECLINED	the reaper's worker has died, or could not be launched, before it
  *				took the request; the caller frees the slot and tries another
  *	 RUNNING	a worker has taken the request, and the reservation with it
- *	 DONE		the backup is ACTIVE, and the worker ends; the caller takes the
- *				start point and frees the slot
+ *	 DONE		the backup is ACTIVE, and the worker ends soon; the caller takes
+ *				the start point and frees the slot
  *	 FAILED		the worker has undone everything and ends; the caller takes the
  *				error and frees the slot
  *
@@ -103,6 +105,9 @@
 #define STARTER_RELAUNCH_MS		1000	/* if the last one died unused */
 #define STARTER_NO_ROOM_MS		10000	/* if there was no room for it */
 
+/* for how long a worker that has told its caller of the start point stays */
+#define STARTER_LINGER_MS		2
+
 /* how often, and for how long, a start tries to launch a worker in vain */
 #define STARTER_ROOM_POLL_MS		10
 #define STARTER_NO_ROOM_PATIENCE_MS	1000
@@ -142,13 +147,7 @@ typedef struct StarterSlot
 	pid_t		worker_pid;		/* 0 until the worker is here */
 	Latch	   *worker;			/* valid if worker_pid is not 0 */
 
-	/* request */
-	BackupLabel label;
-	uint64		serial;			/* of the reservation */
-	bool		fast;
-	int64		ttl;			/* in microseconds, or PG_INT64_MAX */
-	Oid			owner;
-	pg_uuid_t	token;
+	StarterRequest request;
 
 	/* result */
 	XLogRecPtr	startpoint;
@@ -176,18 +175,18 @@ typedef struct StarterShared
 /* What a caller has to undo when it fails. */
 typedef struct StarterCall
 {
-	const BackupLabel *label;
-	uint64		serial;
+	const StarterRequest *request;
 	StarterSlot *slot;			/* NULL if none yet */
 	BackgroundWorkerHandle *handle; /* NULL if we launched none */
 	StarterWaiter *waiter;		/* NULL if not in the queue */
 } StarterCall;
 
-/* What a worker has to undo when it fails. */
+/* What a worker, or a caller that needs none, has to undo when it fails. */
 typedef struct StarterWork
 {
 	StarterSlot *slot;			/* NULL if none */
-	bool		taken;			/* the request in the slot? */
+	const StarterRequest *request;	/* NULL until it is taken */
+	bool		detached;		/* does core not take the backup for ours? */
 	bool		published;
 	BackupRecord record;
 	StarterError error;
@@ -210,6 +209,7 @@ static StarterLaunch launch;
 static uint32 wait_event_start = 0;
 static uint32 wait_event_turn = 0;
 static uint32 wait_event_warm = 0;
+static uint32 wait_event_linger = 0;
 static uint32 wait_event_undo = 0;
 
 static Size
@@ -373,8 +373,9 @@ LaunchWorker(StarterSlot *slot, BackgroundWorkerHandle **handle)
  * its turn already, before all others.
  */
 static void
-EnterQueue(StarterCall *call, bool fast, bool again)
+EnterQueue(StarterCall *call, bool again)
 {
+	bool		fast = call->request->fast;
 	StarterWaiter *waiter;
 	dlist_node *before = &shared->queue.head;
 	dlist_iter	iter;
@@ -445,7 +446,7 @@ SlowStartAtWork(void)
 		StarterSlot *slot = &shared->slots[i];
 
 		if ((slot->state == SLOT_REQUESTED || slot->state == SLOT_RUNNING) &&
-			!slot->fast)
+			!slot->request.fast)
 			return true;
 	}
 	return false;
@@ -459,18 +460,15 @@ SlowStartAtWork(void)
  * by something that an immediate checkpoint would end.
  */
 static StarterSlot *
-PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
-		   const pg_uuid_t *token, bool *need_worker, bool *hasten)
+PutRequest(StarterCall *call, bool *need_worker, bool *hasten)
 {
-	const BackupLabel *label = call->label;
-	uint64		serial = call->serial;
 	StarterSlot *slot = NULL;
 	Latch	   *worker = NULL;
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	*hasten = false;
 	if (!IsMyTurn(call))
-		*hasten = fast && SlowStartAtWork();
+		*hasten = call->request->fast && SlowStartAtWork();
 	else
 	{
 		LeaveQueue(call);
@@ -482,12 +480,7 @@ PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
 			slot = FindSlot(SLOT_FREE);
 		SetSlotState(slot, SLOT_REQUESTED);
 		slot->caller = MyLatch;
-		slot->label = *label;
-		slot->serial = serial;
-		slot->fast = fast;
-		slot->ttl = ttl;
-		slot->owner = owner;
-		slot->token = *token;
+		slot->request = *call->request;
 		if (*need_worker)
 			shared->cold_starts++;
 		else
@@ -506,8 +499,7 @@ PutRequest(StarterCall *call, bool fast, int64 ttl, Oid owner,
  * Wait for our turn, and put the request into a slot.
  */
 static StarterSlot *
-AwaitTurn(StarterCall *call, bool fast, int64 ttl, Oid owner,
-		  const pg_uuid_t *token, bool *need_worker)
+AwaitTurn(StarterCall *call, bool *need_worker)
 {
 	for (;;)
 	{
@@ -516,7 +508,7 @@ AwaitTurn(StarterCall *call, bool fast, int64 ttl, Oid owner,
 
 		CHECK_FOR_INTERRUPTS();
 
-		slot = PutRequest(call, fast, ttl, owner, token, need_worker, &hasten);
+		slot = PutRequest(call, need_worker, &hasten);
 		if (slot)
 			return slot;
 
@@ -627,7 +619,7 @@ StarterCallCleanup(int code, Datum arg)
 
 	if (mine)
 	{
-		RegistryCancelReservation(call->label, call->serial);
+		RegistryCancelReservation(&call->request->label, call->request->serial);
 		ResultsTrim();
 		if (call->handle)
 			TerminateBackgroundWorker(call->handle);
@@ -727,7 +719,7 @@ AwaitWorker(StarterSlot *slot, BackgroundWorkerHandle *handle,
 		if (state == SLOT_DONE || state == SLOT_FAILED ||
 			state == SLOT_DECLINED)
 			return state;
-		SHARED_BACKUP_POINT("start-looked", &slot->label);
+		SHARED_BACKUP_POINT("start-looked", &slot->request.label);
 
 		/* a worker that had taken the request would not leave it like that */
 		if (state == SLOT_REQUESTED && status == BGWH_STOPPED)
@@ -778,14 +770,12 @@ AwaitRoom(StarterCall *call, TimestampTz *since)
 }
 
 /*
- * Start the backup for which the caller holds a reservation.  Returns the
- * start point.  If this fails, the reservation is gone.
+ * Have a worker start the backup.
  */
-XLogRecPtr
-StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
-		   Oid owner, const pg_uuid_t *token)
+static XLogRecPtr
+RunInWorker(const StarterRequest *request)
 {
-	StarterCall call = {label, serial, NULL, NULL, NULL};
+	StarterCall call = {request, NULL, NULL, NULL};
 	StarterError error;
 	XLogRecPtr	startpoint;
 	SlotState	end = SLOT_FREE;
@@ -793,7 +783,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 
 	PG_ENSURE_ERROR_CLEANUP(StarterCallCleanup, PointerGetDatum(&call));
 	{
-		SHARED_BACKUP_POINT("start-reserved", label);
+		SHARED_BACKUP_POINT("start-reserved", &request->label);
 
 		if (max_worker_processes == 0)
 			ReportNoWorker();
@@ -802,8 +792,8 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 		{
 			bool		need_worker;
 
-			EnterQueue(&call, fast, end == SLOT_DECLINED);
-			call.slot = AwaitTurn(&call, fast, ttl, owner, token, &need_worker);
+			EnterQueue(&call, end == SLOT_DECLINED);
+			call.slot = AwaitTurn(&call, &need_worker);
 			if (need_worker && !LaunchWorker(call.slot, &call.handle))
 			{
 				AwaitRoom(&call, &no_room_since);
@@ -811,7 +801,7 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 				continue;
 			}
 
-			SHARED_BACKUP_POINT("start-requested", label);
+			SHARED_BACKUP_POINT("start-requested", &request->label);
 			end = AwaitWorker(call.slot, call.handle, &startpoint, &error);
 			call.slot = NULL;
 		} while (end == SLOT_DECLINED);
@@ -820,7 +810,6 @@ StarterRun(const BackupLabel *label, uint64 serial, bool fast, int64 ttl,
 
 	if (end == SLOT_FAILED)
 		ReportWorkerError(&error);
-	SHARED_BACKUP_POINT("start-accepted", label);
 	return startpoint;
 }
 
@@ -848,17 +837,19 @@ ForgetStateFile(const BackupLabel *label, uint64 file)
 static void
 StarterExitUndo(int code, Datum arg)
 {
-	StarterSlot *slot = work.slot;
+	const StarterRequest *request = work.request;
 
-	if (!work.taken || work.published)
+	if (!request || work.published)
 		return;
 
 	/* in this order, so that core never counts fewer backups than are live */
-	RegistryCancelReservation(&slot->label, slot->serial);
+	RegistryCancelReservation(&request->label, request->serial);
 	RegistryFreeFiles(&work.record);
-	ForgetStateFile(&slot->label, work.record.file);
+	ForgetStateFile(&request->label, work.record.file);
 	if (get_backup_status() == SESSION_BACKUP_RUNNING)
 		CoreBackupUndoStart();
+	else if (work.detached)
+		CoreBackupRelease();
 	ResultsTrim();
 }
 
@@ -869,6 +860,7 @@ static void
 LeaveSlot(void)
 {
 	StarterSlot *slot = work.slot;
+	Latch	   *caller = NULL;
 
 	LWLockAcquire(SharedBackupGetLock(STARTER_LOCK), LW_EXCLUSIVE);
 	slot->worker_pid = 0;
@@ -886,10 +878,14 @@ LeaveSlot(void)
 		slot->error = work.error;
 		SetSlotState(slot, SLOT_FAILED);
 	}
-	if (work.taken || slot->state == SLOT_DECLINED)
-		SetLatch(slot->caller);
+	if (work.request || slot->state == SLOT_DECLINED)
+		caller = slot->caller;
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 	work.slot = NULL;
+
+	/* only now, or it would wait for the lock next */
+	if (caller)
+		SetLatch(caller);
 }
 
 static void
@@ -914,10 +910,11 @@ EnterSlot(StarterSlot *slot, uint32 generation)
 		(slot->state == SLOT_LAUNCHING || slot->state == SLOT_REQUESTED))
 	{
 		work.slot = slot;
-		work.taken = slot->state == SLOT_REQUESTED;
+		if (slot->state == SLOT_REQUESTED)
+			work.request = &slot->request;
 		slot->worker_pid = MyProcPid;
 		slot->worker = MyLatch;
-		SetSlotState(slot, work.taken ? SLOT_RUNNING : SLOT_WARM);
+		SetSlotState(slot, work.request ? SLOT_RUNNING : SLOT_WARM);
 	}
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
 }
@@ -934,6 +931,7 @@ Rehearse(void)
 
 	(void) RegistryLookup(&label, 0, &snapshot);	/* no label is empty */
 	RegistryRehearseStore(256); /* about as long as a label file */
+	CoreRehearse();
 }
 
 /*
@@ -966,10 +964,10 @@ AwaitRequest(void)
 		if (slot->state == SLOT_REQUESTED)
 		{
 			SetSlotState(slot, SLOT_RUNNING);
-			work.taken = true;
+			work.request = &slot->request;
 		}
 		LWLockRelease(SharedBackupGetLock(STARTER_LOCK));
-		if (work.taken)
+		if (work.request)
 			break;
 		SHARED_BACKUP_POINT("starter-looked", NULL);
 
@@ -985,14 +983,14 @@ AwaitRequest(void)
 static void
 StartAndPublish(void)
 {
-	StarterSlot *slot = work.slot;
+	const StarterRequest *request = work.request;
 	StringInfoData labelfile;
 	StringInfoData spcmapfile;
 	BackupFiles files = {0};
 	BackupLabel label;
 	uint64		replaced_file;
 
-	SHARED_BACKUP_POINT("start-taken", &slot->label);
+	SHARED_BACKUP_POINT("start-taken", &request->label);
 
 	/* the WAL from the start point on must be kept until it is looked at */
 	if (shared_backup_durable && RecoveryInProgress())
@@ -1000,10 +998,15 @@ StartAndPublish(void)
 
 	initStringInfo(&labelfile);
 	initStringInfo(&spcmapfile);
-	CoreBackupStart(slot->label.text, slot->fast, &work.record.core,
+	CoreBackupStart(request->label.text, request->fast, &work.record.core,
 					&labelfile, &spcmapfile);
+	if (!work.slot)
+	{
+		CoreBackupDetach();
+		work.detached = true;
+	}
 
-	SHARED_BACKUP_POINT("start-point-taken", &slot->label);
+	SHARED_BACKUP_POINT("start-point-taken", &request->label);
 	files.data[FILE_LABEL] = labelfile.data;
 	files.len[FILE_LABEL] = labelfile.len;
 	files.data[FILE_TABLESPACE_MAP] = spcmapfile.data;
@@ -1016,8 +1019,8 @@ StartAndPublish(void)
 		files.len[FILE_CONTROL] = len;
 	}
 	RegistryStoreFiles(&work.record, &files);
-	work.record.owner = slot->owner;
-	work.record.token = slot->token;
+	work.record.owner = request->owner;
+	work.record.token = request->token;
 	work.record.unarchived = !XLogArchivingActive();
 
 	/* From here until it is published, only errors can stop us, then nothing. */
@@ -1025,20 +1028,21 @@ StartAndPublish(void)
 	HOLD_INTERRUPTS();
 	if (shared_backup_durable)
 	{
-		work.record.file = slot->serial;
+		work.record.file = request->serial;
 		DurableLock(work.record.file);
-		RegistrySetStartTime(&work.record, slot->ttl);
-		(void) DurableSave(&slot->label, &work.record, BACKUP_ACTIVE, false,
+		RegistrySetStartTime(&work.record, request->ttl);
+		(void) DurableSave(&request->label, &work.record, BACKUP_ACTIVE, false,
 						   &files, ERROR);
 	}
-	replaced_file = RegistryPublishStart(&slot->label, slot->serial, slot->ttl,
-										 &work.record);
+	replaced_file = RegistryPublishStart(&request->label, request->serial,
+										 request->ttl, &work.record);
 	work.published = true;
 	if (shared_backup_durable)
 		DurableUnlock(work.record.file);
-	SHARED_BACKUP_POINT("start-published", &slot->label);
-	label = slot->label;
-	LeaveSlot();
+	SHARED_BACKUP_POINT("start-published", &request->label);
+	label = request->label;		/* which may be in the slot */
+	if (work.slot)
+		LeaveSlot();
 	ForgetStateFile(&label, replaced_file);
 	RESUME_INTERRUPTS();
 }
@@ -1053,6 +1057,23 @@ SetStarterError(const ErrorData *edata)
 			STARTER_MESSAGE_SIZE);
 	strlcpy(work.error.hint, edata->hint ? edata->hint : "",
 			STARTER_MESSAGE_SIZE);
+}
+
+/*
+ * Let the caller answer first.  The end of this process, and the launch of the
+ * next, take longer than a start, and where there are few processors the caller
+ * would have to wait for them.
+ */
+static void
+Linger(void)
+{
+	ResetLatch(MyLatch);
+	if (!ProcDiePending)
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 STARTER_LINGER_MS,
+						 SharedBackupWaitEvent(&wait_event_linger,
+											   "SharedBackupStarterLinger"));
 }
 
 void
@@ -1076,7 +1097,7 @@ SharedBackupStarterMain(Datum main_arg)
 	EnterSlot(slot, generation);
 	if (!work.slot)
 		proc_exit(0);
-	if (!work.taken)
+	if (!work.request)
 		AwaitRequest();
 
 	PG_TRY();
@@ -1098,7 +1119,58 @@ SharedBackupStarterMain(Datum main_arg)
 	}
 	PG_END_TRY();
 
+	Linger();
 	proc_exit(0);
+}
+
+/*
+ * Without a worker
+ */
+
+static void
+StartHereCleanup(int code, Datum arg)
+{
+	HOLD_INTERRUPTS();
+	LWLockReleaseAll();			/* that of the state file may be held */
+	StarterExitUndo(code, arg);
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * Start the backup in this process, which must not run one of its own.
+ */
+static XLogRecPtr
+StartHere(const StarterRequest *request)
+{
+	memset(&work, 0, sizeof(work));
+	work.request = request;
+
+	PG_ENSURE_ERROR_CLEANUP(StartHereCleanup, (Datum) 0);
+	{
+		SHARED_BACKUP_POINT("start-reserved", &request->label);
+		StartAndPublish();
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(StartHereCleanup, (Datum) 0);
+
+	return work.record.core.startpoint;
+}
+
+/*
+ * Start the backup for which the caller holds a reservation.  Returns the
+ * start point.  If this fails, the reservation is gone.
+ */
+XLogRecPtr
+StarterRun(const StarterRequest *request)
+{
+	XLogRecPtr	startpoint;
+
+	if (CORE_CAN_DETACH && get_backup_status() == SESSION_BACKUP_NONE)
+		startpoint = StartHere(request);
+	else
+		startpoint = RunInWorker(request);
+
+	SHARED_BACKUP_POINT("start-accepted", &request->label);
+	return startpoint;
 }
 
 /*
@@ -1213,7 +1285,7 @@ StarterKeepWarm(void)
 	warm = FindSlot(SLOT_WARM);
 	if (warm && busy + idle > shared->max_starters)
 		kill(warm->worker_pid, SIGTERM);
-	else if (idle == 0 && busy < shared->max_starters)
+	else if (!CORE_CAN_DETACH && idle == 0 && busy < shared->max_starters)
 	{
 		/* do not spin if something ends every worker */
 		if (launch.warm_starts == shared->warm_starts &&
@@ -1300,7 +1372,7 @@ StarterList(int *nstarters)
 		starter->pid = slot->worker_pid;
 		starter->since = slot->since;
 		if (slot->state == SLOT_REQUESTED || slot->state == SLOT_RUNNING)
-			starter->label = slot->label;
+			starter->label = slot->request.label;
 		n++;
 	}
 	LWLockRelease(SharedBackupGetLock(STARTER_LOCK));

@@ -20,6 +20,17 @@ typedef struct StarterStatus
 	uint64		cold_starts;	/* requests for which a worker was launched */
 } StarterStatus;
 
+/* What a caller asks for who holds a reservation. */
+typedef struct StarterRequest
+{
+	BackupLabel label;
+	uint64		serial;			/* of the reservation */
+	bool		fast;
+	int64		ttl;			/* in microseconds, or PG_INT64_MAX */
+	Oid			owner;
+	pg_uuid_t	token;
+} StarterRequest;
+
 /* A background worker that starts backups, as the view shows it. */
 typedef struct StarterInfo
 {
@@ -31,9 +42,7 @@ typedef struct StarterInfo
 
 extern Size StarterShmemSize(void);
 extern void StarterShmemInit(void);
-extern XLogRecPtr StarterRun(const BackupLabel *label, uint64 serial,
-							 bool fast, int64 ttl, Oid owner,
-							 const pg_uuid_t *token);
+extern XLogRecPtr StarterRun(const StarterRequest *request);
 extern TimestampTz StarterKeepWarm(void);
 extern void StarterLoadSettings(void);
 extern StarterInfo *StarterList(int *nstarters);

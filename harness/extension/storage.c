@@ -54,8 +54,12 @@
 #include "utils/dsa.h"
 #include "utils/freepage.h"
 
-/* the part of an area that can grow which is inside the main segment */
-#define INITIAL_AREA_SIZE	(256 * 1024)
+/*
+ * The part of an area that can grow which is inside the main segment: there a
+ * few backups find room, so that no process has to attach to another segment,
+ * which takes as long as all the rest of keeping a backup.
+ */
+#define INITIAL_AREA_SIZE	(512 * 1024)
 
 /* more than that is a slip of the pen, and would overflow where Size is short */
 #define MAX_FIXED			1000000
