@@ -81,7 +81,7 @@ def test_a_source_is_built_and_goes_before_what_is_installed(
         sources.append(source)
         return built
 
-    monkeypatch.setattr(installed, "assert_build", build)
+    monkeypatch.setattr(installed, "source_build", build)
     main(["--source", "some.tar.gz"])
     assert sources == [Path("some.tar.gz")]
     assert passed == [[f"--pg-config={built}", "--pg-config=bundled"]]

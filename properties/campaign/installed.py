@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.building.assert_build import assert_build
+from harness.building.source_build import source_build
 from harness.machine.postgres import BUNDLED, Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
 from harness.running.commandline import exit_status
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 def verify(sources: Sequence[Path], options: Sequence[str]) -> int:
     """Finds them, says what there is, and verifies; raises SetupError if a source cannot be built."""
-    built = [find_postgres(assert_build(source, cache_folder())) for source in sources]
+    built = [find_postgres(source_build(source, cache_folder())) for source in sources]
     found = here(built)
     for line in told(found):
         print(line, flush=True)

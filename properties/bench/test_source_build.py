@@ -1,4 +1,4 @@
-"""PostgreSQL is built with assertions from whatever source is named, once, and whatever is wrong with it is told."""
+"""PostgreSQL is built from whatever source is named, once, and whatever is wrong with it is told."""
 
 import bz2
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.building import assert_build as module
-from harness.building.assert_build import GENERATED, assert_build
+from harness.building import source_build as module
+from harness.building.source_build import GENERATED, source_build
 from harness.machine.postgres import SetupError
 from harness.machine.project import ROOT
 from properties.campaign.cassert import main
@@ -64,7 +64,7 @@ def content(folder: Path) -> dict[Path, int]:
 def refused(source: Path, cache: Path) -> str:
     """Why it cannot be built: one sentence, and perhaps the end of a log; nothing may be left of it."""
     with pytest.raises(SetupError) as raised:
-        assert_build(source, cache, say=lambda _: None)
+        source_build(source, cache, say=lambda _: None)
     assert not cache.exists() or list(cache.iterdir()) == []
     sentence, _, _ = str(raised.value).partition("\n")
     assert ". " not in sentence
@@ -74,24 +74,24 @@ def refused(source: Path, cache: Path) -> str:
 
 def test_a_tree_is_built_beside_itself_and_once(tree: Path, cache: Path) -> None:
     before, said = content(tree), list[str]()
-    pg_config = assert_build(tree, cache, said.append)
+    pg_config = source_build(tree, cache, said.append)
     assert "--enable-cassert" in pg_config.read_text()
     assert said == ["Building PostgreSQL 18.6 with assertions, which takes some minutes ..."]
-    assert assert_build(tree, cache, said.append) == pg_config
+    assert source_build(tree, cache, said.append) == pg_config
     assert len(said) == 1
     assert content(tree) == before
     assert list(cache.iterdir()) == [pg_config.parent.parent]
 
 
 def test_a_source_that_changed_is_built_anew(tree: Path, cache: Path) -> None:
-    first = assert_build(tree, cache)
+    first = source_build(tree, cache)
     (tree / GENERATED).write_text("/* changed */\n")
-    assert assert_build(tree, cache) != first
+    assert source_build(tree, cache) != first
 
 
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
 def test_a_tarball_is_unpacked(tree: Path, cache: Path, kind: str) -> None:
-    assert assert_build(packed(tree, kind), cache).is_file()
+    assert source_build(packed(tree, kind), cache).is_file()
     assert len(list(cache.iterdir())) == 1
 
 
@@ -121,10 +121,10 @@ def test_configured_in_its_place(tree: Path, cache: Path, left: str) -> None:
 
 def test_generators_missing(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GENERATORS", ("bison-of-nobody", "sh"))
-    assert assert_build(tree, cache).is_file()
+    assert source_build(tree, cache).is_file()
     (tree / GENERATED).unlink()
     with pytest.raises(SetupError, match=r"install bison-of-nobody\.$"):
-        assert_build(tree, cache)
+        source_build(tree, cache)
 
 
 @pytest.mark.parametrize("content", [b"no tarball at all", bz2.compress(b"x" * 9999)[:40], b""])
@@ -159,3 +159,52 @@ def test_what_is_not_the_builds_goes_to_the_campaign(tree: Path, cache: Path) ->
     assert run.returncode == 2
     assert run.stderr.startswith(f"{cache}/cassert-")
     assert "name another pg_config" in run.stderr
+
+
+# Patches
+
+
+@pytest.fixture
+def patch(tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one patch that there is: it changes a file of the tree."""
+    (tree / GENERATED).write_text("plain\n")
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    monkeypatch.setattr(module, "PATCHES", patches)
+    (patches / "0001-one.patch").write_text(
+        f"Why.\n\n--- a/{GENERATED}\n+++ b/{GENERATED}\n@@ -1 +1 @@\n-plain\n+patched\n"
+    )
+    return patches / "0001-one.patch"
+
+
+def test_a_patched_build_is_another_one_and_leaves_the_source_as_it_is(tree: Path, cache: Path, patch: Path) -> None:
+    with (tree / "configure").open("a") as configure:
+        configure.write(f'cp "$(dirname "$0")/{GENERATED}" seen; mkdir -p $prefix && cp seen $prefix-seen\n')
+    before, said = content(tree), list[str]()
+    plain = source_build(tree, cache, said.append)
+    assert source_build(tree, cache, said.append, patched=True) != plain
+    assert said[1] == "Building PostgreSQL 18.6 with assertions and with our patches, which takes some minutes ..."
+    assert content(tree) == before
+    seen = sorted(path.read_text() for path in cache.glob("*-seen"))
+    assert seen == ["patched\n", "plain\n"]
+
+
+def test_a_patch_that_changed_makes_another_build(tree: Path, cache: Path, patch: Path) -> None:
+    first = source_build(tree, cache, patched=True)
+    patch.write_text(patch.read_text().replace("+patched", "+patched anew"))
+    assert source_build(tree, cache, patched=True) != first
+
+
+def test_without_assertions_it_is_built_to_be_fast(tree: Path, cache: Path) -> None:
+    said = list[str]()
+    words = source_build(tree, cache, said.append, assertions=False).read_text()
+    assert "-O2" in words
+    assert "--enable-cassert" not in words
+    assert said == ["Building PostgreSQL 18.6 as it is, which takes some minutes ..."]
+
+
+def test_a_patch_that_does_not_apply_is_told(tree: Path, cache: Path, patch: Path) -> None:
+    (tree / GENERATED).write_text("something else\n")
+    with pytest.raises(SetupError, match=r"0001-one\.patch does not apply to PostgreSQL 18\.6, name another source"):
+        source_build(tree, cache, patched=True)
+    assert list(cache.iterdir()) == []

@@ -1,7 +1,7 @@
-"""PostgreSQL with its assertions, built from a source tree or a tarball; neither is ever written to.
+"""PostgreSQL built from a source tree or a tarball, with assertions or with our patches; the source is not written to.
 
-A build is kept in the cache under a key made of everything that went into it: the content of the source, the options
-and the compiler. It gets its name in one step, when it is whole.
+A build is kept in the cache under a key made of everything that went into it: the content of the source, the patches,
+the options and the compiler. It gets its name in one step, when it is whole.
 """
 
 import contextlib
@@ -19,12 +19,14 @@ from pathlib import Path
 from harness.building.build import make_cache
 from harness.building.compiler import find_compiler, find_make, make_environment
 from harness.machine.postgres import OLDEST_MAJOR, SetupError
+from harness.machine.project import EXTENSION
 
-OPTIONS = [
-    *("--enable-cassert", "--enable-debug"),
-    *("--without-icu", "--without-readline", "--without-zlib"),  # what the bench can do without need not be installed
-    "CFLAGS=-O1 -g",  # in half of the time that -O2 takes to compile
-]
+OPTIONS = ["--without-icu", "--without-readline", "--without-zlib"]
+"""Those of every build: what the bench can do without need not be installed."""
+WITH_ASSERTIONS = ["--enable-cassert", "--enable-debug", "CFLAGS=-O1 -g"]  # -O2 takes twice the time to compile
+FAST = ["CFLAGS=-O2 -g"]
+PATCHES = EXTENSION / "patches"
+"""What PostgreSQL would have to offer the extension, each change as a file."""
 PARTS = [".", "contrib/amcheck"]
 """The folders to make: the server with its programs, and what ``harness.restore.soundness`` needs."""
 GENERATED = "src/backend/parser/gram.c"
@@ -34,22 +36,35 @@ LAST_LINES = 12
 HOW = "name a source tree or a tarball of PostgreSQL with --source (Debian and Ubuntu: apt-get source postgresql-15)"
 
 
-def assert_build(source: Path, workdir: Path, say: Callable[[str], None] = print) -> Path:
+def source_build(
+    source: Path, workdir: Path, say: Callable[[str], None] = print, *, assertions: bool = True, patched: bool = False
+) -> Path:
     """The ``pg_config`` of a build of that source, made now or found in the cache folder ``workdir``.
 
-    ``say`` is told when it will take minutes. Raises SetupError.
+    ``assertions``: with them, else as fast as it can be. ``patched``: with all of ``PATCHES``. ``say`` is told when it
+    will take minutes. Raises SetupError.
     """
     make, compiler = find_make(), find_compiler()
-    kept = workdir.absolute() / f"cassert-{_key(source, compiler)}"
+    options = [*OPTIONS, *(WITH_ASSERTIONS if assertions else FAST)]
+    patches = sorted(PATCHES.glob("*.patch")) if patched else []
+    kinds = [word for word, chosen in (("cassert", assertions), ("patched", patched)) if chosen]
+    kept = workdir.absolute() / "-".join([*kinds, _key(source, compiler, options, patches)])
     if not kept.is_dir():
         make_cache(workdir)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent, ignore_cleanup_errors=True) as folder:
             tree = source.absolute() if source.is_dir() else _unpacked(source, Path(folder, "source"))
-            say(f"Building PostgreSQL {check_source(tree)} with assertions, which takes some minutes ...")
-            _build(tree, Path(folder), kept, make, compiler)
+            version, described = check_source(tree), " and ".join(_described(assertions, patched)) or "as it is"
+            if patches:
+                tree = _patched(tree, version, patches, Path(folder, "patched"))
+            say(f"Building PostgreSQL {version} {described}, which takes some minutes ...")
+            _build(tree, Path(folder), kept, [make, compiler], options)
     with contextlib.suppress(PermissionError):  # another user's build serves as well
         os.utime(kept)
     return kept / "bin" / "pg_config"
+
+
+def _described(assertions: bool, patched: bool) -> list[str]:
+    return [f"with {what}" for what, chosen in (("assertions", assertions), ("our patches", patched)) if chosen]
 
 
 def check_source(tree: Path) -> str:
@@ -68,11 +83,13 @@ def check_source(tree: Path) -> str:
     return version[1] + version[2]
 
 
-def _key(source: Path, compiler: str) -> str:
+def _key(source: Path, compiler: str, options: list[str], patches: list[Path]) -> str:
     compiler_version = subprocess.run([*shlex.split(compiler), "--version"], capture_output=True).stdout
-    digest = hashlib.sha256(repr((OPTIONS, PARTS, compiler, compiler_version)).encode())
+    digest = hashlib.sha256(repr((options, PARTS, compiler, compiler_version)).encode())
     for path in _files(source):
         digest.update(repr((path.relative_to(source), path.stat().st_size)).encode())
+        digest.update(path.read_bytes())
+    for path in patches:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -102,11 +119,28 @@ def _unpacked(tarball: Path, folder: Path) -> Path:
     return trees[0]
 
 
-def _build(tree: Path, folder: Path, kept: Path, make: str, compiler: str) -> None:
+def _patched(tree: Path, version: str, patches: list[Path], folder: Path) -> Path:
+    """A copy of the source tree with those patches, in a new folder."""
+    patch = shutil.which("patch")
+    if patch is None:
+        raise SetupError("There is no program patch to change PostgreSQL with: install patch.")
+    shutil.copytree(tree, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    for path in patches:
+        run = subprocess.run(
+            [patch, "-p1", "--force", f"--input={path}"], cwd=folder, capture_output=True, text=True, errors="replace"
+        )
+        if run.returncode != 0:
+            said = " ".join(run.stdout.split())
+            raise SetupError(f"{path.name} does not apply to PostgreSQL {version}, name another source ({said}).")
+    return folder
+
+
+def _build(tree: Path, folder: Path, kept: Path, tools: list[str], options: list[str]) -> None:
+    make, compiler = tools
     objects, root, log = folder / "objects", folder / "root", folder / "build.log"
     objects.mkdir()
     jobs = f"-j{os.cpu_count() or 1}"
-    _run([tree / "configure", f"--prefix={kept}", f"CC={compiler}", *OPTIONS], objects, log)
+    _run([tree / "configure", f"--prefix={kept}", f"CC={compiler}", *options], objects, log)
     for part in PARTS:
         _run([make, jobs, "-C", part], objects, log)
         _run([make, "-C", part, "install", f"DESTDIR={root}"], objects, log)
