@@ -1,6 +1,7 @@
 """The benchmarks: paired comparisons, with progress, a table, a results folder, and a gate.
 
     nox -s bench -- [--full] [--gate] [--pg-config PATH] [--implementation shared|stock|FILE.toml] [--results FOLDER]
+                    [--source TREE_OR_TARBALL]
 
 Exit status: 0 all was measured (and, with --gate, is as it should be); 1 a benchmark broke down, or the gate is shut;
 2 the bench could not be set up, and one sentence says why; 130 interrupted. What is in the results folder is described
@@ -71,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--save-baseline", action="store_true", help="store the ratios as the baseline")
     add_common_options(result, "benchmarks")
     result.add_argument(
+        "--source",
+        metavar="PATH",
+        type=Path,
+        help="a source tree or a tarball of PostgreSQL: starts are measured on a patched one, too, built from it",
+    )
+    result.add_argument(
         "--baseline", metavar="FILE", type=Path, default=BASELINE, help="default: benchmarks/baseline.json"
     )
     return result
@@ -108,6 +115,8 @@ def measure(recorder: Recorder, chosen: argparse.Namespace, folder: Path) -> Non
     """Runs the benchmarks; raises SetupError if nothing was set up."""
     suites = [str(BENCHMARKS / f"test_{suite}.py") for suite in SUITES]
     how = ["--benchmark-disable-gc", *common_options(chosen), *["--full"] * chosen.full]
+    if chosen.source is not None:
+        how.append(f"--source={chosen.source.absolute()}")
     status, words = run_pytest([recorder], chosen.selection, [*suites, *how])
     if status is None:
         recorder.interrupted = True

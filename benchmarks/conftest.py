@@ -1,7 +1,8 @@
 """What the benchmarks share: the server and implementation to measure, how much to measure, and where it is kept."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,10 @@ from benchmarks.fleet import Fleet
 from benchmarks.recorder import Recorder
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers import server
-from harness.building.build import Build
+from harness.building.build import Build, Flavour, build
+from harness.building.source_build import source_build
 from harness.clients.implementation import Implementation, without_instruments
+from harness.machine.postgres import find_postgres
 from harness.schema.benchmarks import Benchmark
 from properties.support import profiles
 from properties.support.profiles import pytest_configure  # noqa: F401
@@ -32,7 +35,9 @@ VARIED = ("callers", "tablespaces", "open_backups", "operations")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     profiles.pytest_addoption(parser)
-    parser.getgroup("bench").addoption("--full", action="store_true", help="measure all, not only the quick set")
+    group = parser.getgroup("bench")
+    group.addoption("--full", action="store_true", help="measure all, not only the quick set")
+    group.addoption("--source", type=Path, help="measure starts on a patched PostgreSQL, too, built from this source")
 
 
 def scale_of(config: pytest.Config) -> Scale:
@@ -44,6 +49,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in VARIED:
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, getattr(scale_of(metafunc.config), name))
+    if "core" in metafunc.fixturenames:
+        cores = ["stock", *["patched"] * (metafunc.config.getoption("--source") is not None)]
+        metafunc.parametrize("core", cores, indirect=True, scope="session")
+
+
+@dataclass(frozen=True)
+class Core:
+    """The PostgreSQL that the implementation runs in: the one that was chosen, or one with our patches."""
+
+    prefix: str
+    """Of the names of what is measured on it."""
+    words: str
+    build: Build
+
+
+@pytest.fixture(scope="session")
+def core(request: pytest.FixtureRequest, release: Build, workdir: Path) -> Core:  # noqa: F811
+    """One of them; the patched one is built from the source that was named."""
+    if request.param == "stock":
+        return Core("", "", release)
+    with setting_up():
+        pg_config = source_build(request.config.getoption("--source"), workdir, assertions=False, patched=True)
+        patched = build(find_postgres(pg_config), Flavour.RELEASE, workdir)
+    return Core("patched_", " on a patched PostgreSQL", patched)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import all_at_once, connections, literal, rest, start_parameters, stop_parameters
+from benchmarks.conftest import Core
 from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import server
 from benchmarks.turns import take_turns
-from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
 from harness.schema.benchmarks import Benchmark
 
@@ -47,9 +47,9 @@ def crowd(callers: list[psycopg.Connection], by: Implementation) -> Crowd:
 
 
 @pytest.fixture(scope="module")
-def crowds(release: Build, measured_implementation: Implementation, scale: Scale) -> Iterator[dict[str, Crowd]]:
+def crowds(core: Core, measured_implementation: Implementation, scale: Scale) -> Iterator[dict[str, Crowd]]:
     """Enough callers for each candidate, on one server; the sessions are the same for both."""
-    with server(release, measured_implementation, ROOM) as cluster:
+    with server(core.build, measured_implementation, ROOM) as cluster:
         callers = connections(cluster, max(scale.callers))
         yield {"shared": crowd(callers, measured_implementation), "stock": crowd(callers, STOCK)}
         for caller in callers:
@@ -58,6 +58,7 @@ def crowds(release: Build, measured_implementation: Implementation, scale: Scale
 
 def test_concurrent_starts(
     callers: int,
+    core: Core,
     crowds: dict[str, Crowd],
     scale: Scale,
     recorder: Recorder,
@@ -69,8 +70,8 @@ def test_concurrent_starts(
     for what in ("starts", "stops"):
         keep(
             measured(
-                f"concurrent_{what}",
-                f"Time until the last of many {what} at once is done",
+                f"{core.prefix}concurrent_{what}",
+                f"Time until the last of many {what} at once is done{core.words}",
                 samples[what],
                 compare=[("shared", "stock")],
                 parameters={"callers": callers},

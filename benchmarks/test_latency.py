@@ -7,12 +7,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.callers import Caller, Floor, Starts, start_and_stop
+from benchmarks.conftest import Core
 from benchmarks.measurement import measured
 from benchmarks.recorder import Recorder
 from benchmarks.scale import Scale
 from benchmarks.servers import disk, filesystem, server
 from benchmarks.turns import take_turns
-from harness.building.build import Build
 from harness.clients.implementation import STOCK, Implementation
 from harness.schema.benchmarks import Benchmark
 from harness.server.cluster import Cluster
@@ -23,7 +23,7 @@ COMPARED = (("shared", "stock"), ("shared", "floor"), ("stock", "floor"))
 @pytest.mark.parametrize("fsync", [False, True], ids=["fsync off", "fsync on"])
 def test_start_and_stop_latency(
     fsync: bool,
-    release: Build,
+    core: Core,
     measured_implementation: Implementation,
     scale: Scale,
     recorder: Recorder,
@@ -34,7 +34,7 @@ def test_start_and_stop_latency(
     if fsync and folder is None:
         pytest.skip("there is no disk to flush to: name a folder on one with the variable BENCH_SCRATCH")
     settings = {"fsync": "on" if fsync else "off"}
-    with server(release, measured_implementation, settings, on=folder) as cluster:
+    with server(core.build, measured_implementation, settings, on=folder) as cluster:
         on = f"the cluster lies on {filesystem(cluster.data_dir)}"
         callers = candidates(cluster, measured_implementation)
         turns = {name: partial(start_and_stop, caller) for name, caller in callers.items()}
@@ -42,8 +42,8 @@ def test_start_and_stop_latency(
     for what in ("start", "stop"):
         keep(
             measured(
-                f"{what}_latency",
-                f"Latency of a {what}",
+                f"{core.prefix}{what}_latency",
+                f"Latency of a {what}{core.words}",
                 samples[what],
                 compare=COMPARED,
                 parameters={"fsync": fsync},
