@@ -25,7 +25,7 @@ from harness.server import durable
 from harness.server.cluster import Cluster
 from harness.server.probes import prepare_probe
 from harness.server.session import CONNECTION_FAILURE, Parameters, Row, Session, SqlError
-from harness.server.wal import lsn_to_int, segment_name
+from harness.server.wal import lsn_to_int, plain_lsn, segment_name
 from model.design import Design, Room, Settings, Storage
 from model.numbers import StartPoint, Time
 from model.operations import (
@@ -343,6 +343,7 @@ class Client:
 
     def learn_token(self, lsn: str, token: str) -> None:
         """The start with that LSN has this token; raises Violation if it has another, or another start has it."""
+        lsn = plain_lsn(lsn)
         if self.tokens.setdefault(lsn, token) != token or self.starts.setdefault(token, lsn) != lsn:
             known = f"that one has {self.tokens[lsn]}, and this is that of {self.starts.get(token)}"
             raise Violation(f"the token of the start at {lsn} is said to be {token}; {known}")

@@ -5,7 +5,7 @@ and ``AsLsns`` are for starts at once, whose order nobody knows when they return
 """
 
 from harness.clients.violation import Violation
-from harness.server.wal import int_to_lsn, lsn_to_int
+from harness.server.wal import int_to_lsn, lsn_to_int, plain_lsn
 from model.numbers import StartPoint
 
 LONG_AGO = "0/1"
@@ -17,7 +17,7 @@ class StartPoints:
 
     def __init__(self) -> None:
         self.lsns: list[str] = [LONG_AGO]
-        """By their numbers, which begin with 1."""
+        """By their numbers, which begin with 1; in their shortest spelling."""
         self.last = 0
         """The highest ever, in bytes."""
 
@@ -30,7 +30,7 @@ class StartPoints:
         if lsn_to_int(lsn) <= self.last:
             raise Violation(f"the start point {lsn} does not lie after that of an earlier backup")
         self.last = lsn_to_int(lsn)
-        self.lsns.append(lsn)
+        self.lsns.append(plain_lsn(lsn))
         return StartPoint(len(self.lsns) - 1)
 
     def untold(self, last: int) -> None:
@@ -43,9 +43,9 @@ class StartPoints:
 
     def number(self, lsn: str) -> StartPoint:
         """The number of a start point; raises Violation if no start returned it."""
-        if lsn not in self.lsns:
+        if (plain := plain_lsn(lsn)) not in self.lsns:
             raise Violation(f"no start of this example returned the start point {lsn}")
-        return StartPoint(self.lsns.index(lsn))
+        return StartPoint(self.lsns.index(plain))
 
 
 class NumberedLater(StartPoints):

@@ -16,18 +16,33 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "clock.h"
-#include "portability/instr_time.h"
 #include "storage/shmem.h"
 
 /* set at startup, then constant */
 typedef struct ClockShared
 {
 	TimestampTz base;			/* by the system's clock */
-	instr_time	began;			/* the same moment, by the other clock */
+	int64		began;			/* the same moment, by the other clock */
 } ClockShared;
 
 static ClockShared *shared = NULL;
+
+/*
+ * The clock that is never set, in microseconds.
+ *
+ * Since PostgreSQL 19 each session chooses the clock that instr_time.h reads.
+ */
+static int64
+Monotonic(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * USECS_PER_SEC + now.tv_nsec / 1000;
+}
 
 Size
 ClockShmemSize(void)
@@ -45,16 +60,14 @@ ClockShmemInit(void)
 	if (!found)
 	{
 		shared->base = GetCurrentTimestamp();
-		INSTR_TIME_SET_CURRENT(shared->began);
+		shared->began = Monotonic();
 	}
 }
 
 TimestampTz
 ClockReal(void)
 {
-	instr_time	elapsed;
+	int64		elapsed = Monotonic() - shared->began;
 
-	INSTR_TIME_SET_CURRENT(elapsed);
-	INSTR_TIME_SUBTRACT(elapsed, shared->began);
-	return shared->base + (int64) INSTR_TIME_GET_MICROSEC(elapsed);
+	return shared->base + elapsed;
 }

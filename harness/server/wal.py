@@ -11,8 +11,13 @@ def lsn_to_int(lsn: str) -> int:
 
 
 def int_to_lsn(position: int) -> str:
-    """The LSN of a byte position in the WAL."""
+    """The LSN of a byte position in the WAL, in its shortest spelling."""
     return f"{position // FILE:X}/{position % FILE:X}"
+
+
+def plain_lsn(lsn: str) -> str:
+    """The same LSN in the shortest spelling: since 19, PostgreSQL fills the second half up with zeros."""
+    return int_to_lsn(lsn_to_int(lsn))
 
 
 def segment_name(timeline: int, number: int, size: int) -> str:

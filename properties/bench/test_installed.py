@@ -88,6 +88,18 @@ def test_a_source_is_built_and_goes_before_what_is_installed(
     assert find_postgres(built).major == 17
 
 
+def test_a_beta_of_the_next_version_is_tried_beside_them_and_not_promised(
+    tmp_path: Path, passed: Passed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beta = made_install(tmp_path / "19", "PostgreSQL 19beta2")
+    made_install(tmp_path / "20", "PostgreSQL 20devel")
+    main([])
+    assert passed == [["--pg-config=bundled", f"--pg-config={beta}"]]
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"PostgreSQL 19: 19beta2, {beta}; tried, not promised: the extension is for 15 to 18"
+    )
+
+
 def test_a_source_that_cannot_be_built_is_told_before_anything_runs(
     tmp_path: Path, passed: Passed, capsys: pytest.CaptureFixture[str]
 ) -> None:

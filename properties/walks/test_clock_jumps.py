@@ -162,3 +162,29 @@ def test_a_server_that_has_been_up_for_long_goes_by_the_same_clock(
         assert abs(second - first - days * DAY) < DAY / 24
         cluster.wait_until(lambda: states(session).get("over") != "active", PATIENCE, "the backup to expire")
         session.close()
+
+
+def test_all_sessions_go_by_one_clock_whatever_each_measures_time_with(
+    release: Build, only_the_extension: None
+) -> None:
+    """Since PostgreSQL 19 each session may choose: the system's monotonic clock, or a counter of the processor."""
+    with open_cluster(release) as cluster:
+        session = cluster.connect()
+        sources = session.execute("SELECT unnest(enumvals) FROM pg_settings WHERE name = 'timing_clock_source'")
+        if not sources:
+            pytest.skip(f"PostgreSQL {release.postgres.major} leaves its sessions no choice")
+        session.execute("CREATE EXTENSION shared_backup")
+        session.execute("SELECT shared_backup_start('a', true)")
+        began, first = time.monotonic(), renewed(session)
+        for (source,) in sources:
+            session.execute(f"SET timing_clock_source = {source}")
+            passed, most = renewed(session) - first, timedelta(seconds=time.monotonic() - began)
+            assert timedelta(0) <= passed <= most, f"{passed} have passed, says a session that goes by {source}"
+        session.close()
+
+
+def renewed(session: Session) -> datetime:
+    """The new deadline of the backup, which is as far away as it was the last time."""
+    ((deadline,),) = session.execute(f"SELECT shared_backup_renew('a', interval '{LONG}')")
+    assert isinstance(deadline, datetime)
+    return deadline
