@@ -119,18 +119,18 @@ def test_every_target_bounds_either_a_ratio_or_a_value() -> None:
 
 
 def test_the_gate_names_each_target_that_is_missed() -> None:
-    found = complaints([starts([1.2], [1.0]), starts([1.04], [1.0], fsync=True), starts([2.0], [1.0], fsync=True)], {})
+    found = complaints([starts([1.6], [1.0]), starts([1.1], [1.0], fsync=True), starts([2.0], [1.0], fsync=True)], {})
     assert found == [
-        "start_latency, fsync off: 1.2 (1.2 to 1.2) × stock, at most 1.15 is the target",
-        "start_latency, fsync on: 2 (2 to 2) × stock, at most 1.05 is the target",
+        "start_latency, fsync off: 1.6 (1.6 to 1.6) × stock, at most 1.5 is the target",
+        "start_latency, fsync on: 2 (2 to 2) × stock, at most 1.2 is the target",
     ]
 
 
 def test_the_gate_stays_open_and_says_so_when_the_pairs_cannot_tell() -> None:
-    noisy = starts([0.5 + 0.01 * number for number in range(140)], [1.0] * 140)
+    noisy = starts([0.85 + 0.01 * number for number in range(140)], [1.0] * 140)
     assert noisy.ratios[0].verdict is Verdict.MISSED
     assert complaints([noisy], {}) == []
-    assert doubts([noisy]) == ["start_latency, fsync off: 1.195 (1.07 to 1.32) × stock, at most 1.15 is the target"]
+    assert doubts([noisy]) == ["start_latency, fsync off: 1.545 (1.42 to 1.67) × stock, at most 1.5 is the target"]
 
 
 def test_the_gate_names_each_value_that_is_missed() -> None:
