@@ -2,7 +2,8 @@
 SELECT name, setting, unit, context, vartype, min_val, enumvals FROM pg_settings
   WHERE name LIKE 'shared\_backup.%' ORDER BY name COLLATE "C";
 SELECT string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position) FROM information_schema.columns
-  WHERE table_name IN ('shared_backups', 'shared_backup_starters') GROUP BY table_name;
+  WHERE table_name IN ('shared_backups', 'shared_backup_starters', 'shared_backup_stats') GROUP BY table_name
+  ORDER BY table_name COLLATE "C";
 
 -- A session sees what has been reloaded in the statement after the one in which it is told.
 CREATE PROCEDURE nap_unless(setting text, value text) LANGUAGE plpgsql AS $$
