@@ -9,7 +9,6 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.building.build import Flavour, build
 from harness.machine.postgres import find_postgres
@@ -19,8 +18,9 @@ from harness.running.commandline import exit_status
 from harness.server.cluster import open_cluster
 from properties.installcheck.agreement import disagreements
 from properties.installcheck.catalogue import specs
-from properties.mutants.pg_regress import ISOLATION, find_test_programs, regress
+from properties.installcheck.files import expected_of, file_of
 from properties.installcheck.writing import Spec
+from properties.mutants.pg_regress import ISOLATION, find_test_programs, regress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,16 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for spec in every:
         file_of(spec).write_text(spec.text(), encoding="utf-8")
     return exit_status(lambda: expect(every, chosen.pg_config)) if chosen.expected else 0
-
-
-def file_of(spec: Spec) -> Path:
-    """Where a specification is."""
-    return EXTENSION / "specs" / f"{spec.name}.spec"
-
-
-def expected_of(spec: Spec) -> Path:
-    """Where what is expected of it is."""
-    return EXTENSION / "expected" / f"{spec.name}.out"
 
 
 def expect(every: Sequence[Spec], pg_config: str | None) -> int:

@@ -131,7 +131,7 @@ def _while_starting(among: Sequence[Scope], *, limited: bool) -> Iterator[Histor
 
 
 def moves(phases: Sequence[tuple[Hashable, Operation]]) -> Iterator[Move]:
-    """Phases, each with the key of its call: those of a call that follow each other are one move; raises UnheldError."""
+    """Phases, each with its call's key: those of a call that follow each other are one move; raises UnheldError."""
     keys = [key for key, _ in phases]
     for place, (key, operation) in enumerate(phases):
         first, last, number = keys.index(key), len(keys) - 1 - keys[::-1].index(key), keys.count(key)
@@ -144,5 +144,5 @@ def moves(phases: Sequence[tuple[Hashable, Operation]]) -> Iterator[Move]:
             yield Move(operation, Part.BEGINS)
         elif keys[place - 1] != key:
             if last - place != number - 2:
-                raise UnheldError(f"nothing holds it a second time: {operation}")
+                raise UnheldError(f"nothing holds it at its second phase: {operation}")
             yield Move(operation, Part.ENDS)

@@ -1,12 +1,12 @@
 """What a move says in SQL, with what is the same each time: numbers for start points and tokens, hours for seconds."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from model.design import StopPolicy
 from model.numbers import StartPoint
 from model.operations import (
     Abort,
-    Operation,
     Renew,
     SetLimit,
     SetPolicy,
@@ -16,6 +16,9 @@ from model.operations import (
     Stop,
 )
 from properties.recording.scripts import literal
+
+Sent = Start | Stop | Abort | Renew | StockStart | StockStop
+"""What a session sends about backups."""
 
 PREFIX = "iso_"
 """Of labels, so that they are nobody else's."""
@@ -28,8 +31,8 @@ class UnspeakableError(Exception):
     """These tests do not have the operation."""
 
 
-def statement(operation: Operation, *, held: bool = False) -> str:
-    """An operation on backups, as its session sends it; raises UnspeakableError."""
+def statement(operation: Sent, *, held: bool = False) -> str:
+    """An operation on backups, as its session sends it."""
     match operation:
         case Start(label=label, ttl=ttl):
             options = f"fast => {'false' if held else 'true'}" + (f", ttl => {hours(ttl)}" if ttl is not None else "")
@@ -52,13 +55,14 @@ def statement(operation: Operation, *, held: bool = False) -> str:
             return f"SELECT {in_hours('deadline')} AS hours\nFROM {call} AS deadline"
         case StockStart(label=label):
             return (
-                f"INSERT INTO {STARTS} SELECT (SELECT count(*) + 1 FROM {STARTS}), NULL, pg_backup_start({named(label)}, true)\n"
+                f"INSERT INTO {STARTS} SELECT (SELECT count(*) + 1 FROM {STARTS}), NULL,\n"
+                f"  pg_backup_start({named(label)}, true)\n"
                 "RETURNING number AS start"
             )
         case StockStop():
             return "SELECT lsn IS NOT NULL AS stopped FROM pg_backup_stop(false)"
         case _:
-            raise UnspeakableError(f"there is no statement for {operation}")
+            assert_never(operation)
 
 
 def setting(operation: SetLimit | SetPolicy) -> tuple[str, str]:
@@ -83,11 +87,6 @@ def look(labels: Sequence[str]) -> str:
         f"  token IS NULL AS no_token, {in_hours('expires_at')} AS hours\n"
         f"FROM shared_backups b WHERE label IN ({names}) ORDER BY label"
     )
-
-
-def speaks(operation: Operation) -> bool:
-    """Is it something that a session sends about backups?"""
-    return isinstance(operation, Start | Stop | Abort | Renew | StockStart | StockStop)
 
 
 def named(label: str | None) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from model.operations import Connect, Operation, SetLimit, SetPolicy, Start
 from properties.installcheck.histories import Foretold, History, Move, Part
-from properties.installcheck.statements import UnspeakableError, clearing, look, named, setting, speaks, statement
+from properties.installcheck.statements import Sent, UnspeakableError, clearing, look, named, setting, statement
 from properties.recording.scripts import literal
 
 ADMINISTRATOR = "admin"
@@ -57,7 +57,7 @@ def steps_of(history: History, labels: Sequence[str]) -> list[Taken]:
 def taking(told: Foretold, sessions: dict[int, str]) -> Iterator[Taken]:
     """The steps of a move."""
     move, operation = told.move, told.move.operation
-    if not speaks(operation):
+    if not isinstance(operation, Sent):
         raise UnspeakableError(f"there is no statement for {operation}")
     session = sessions[operation.session]
     step = Step(step_name(session, move), session, statement(operation, held=move.part is not Part.WHOLE))
@@ -96,7 +96,8 @@ def arriving(operation: Operation) -> Step:
     assert isinstance(operation, Start)
     sql = (
         "DO $$ BEGIN\n"
-        f"  WHILE NOT EXISTS (SELECT FROM shared_backups WHERE label = {named(operation.label)} AND state = 'starting')\n"
+        "  WHILE NOT EXISTS (SELECT FROM shared_backups\n"
+        f"    WHERE label = {named(operation.label)} AND state = 'starting')\n"
         "  LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
     )
     return Step(f"starting_{operation.label}", ADMINISTRATOR, sql)

@@ -9,7 +9,7 @@ from harness.clients.implementation import SHARED
 from harness.clients.roles import creating, granted
 from model.operations import Connect, SetLimit, SetPolicy, StockStart, StockStop
 from model.state import Role
-from properties.installcheck.histories import History
+from properties.installcheck.histories import History, Move
 from properties.installcheck.statements import STARTS, clearing
 from properties.installcheck.steps import ADMINISTRATOR, Step, Taken, role_of, steps_of
 from properties.recording.scripts import literal
@@ -63,6 +63,8 @@ class Spec:
     about: tuple[str, ...]
     """Paragraphs for its head."""
     histories: tuple[History, ...]
+    bugs: tuple[str, ...]
+    """Mutants that it finds."""
 
     @cached_property
     def permutations(self) -> list[list[Taken]]:
@@ -100,7 +102,7 @@ class Spec:
         """Is a setting changed?"""
         return any(isinstance(one.operation, SetLimit | SetPolicy) for one in self._moves())
 
-    def _moves(self):
+    def _moves(self) -> list[Move]:
         return [move for history in self.histories for move in history.moves]
 
     def text(self) -> str:
