@@ -1,6 +1,7 @@
 """The extension's own tests, as PostgreSQL has them: they hold for it as it is, and what they find is told right."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import EXTENSION, ROOT
 from harness.schema.mutants import Suite
+from properties.installcheck.catalogue import specs
 from properties.mutants.__main__ import main
 from properties.mutants.attempt import Ended, Plan
 from properties.mutants.catalogue import HERE, read_patch
-from properties.mutants.example_suite import EXAMPLES, SQL, all_examples, examples, first_failure
+from properties.mutants.example_suite import EXAMPLES, LISTS, SPECS, SQL, all_examples, examples, first_failure
 from properties.mutants.pg_regress import Outcome, find_test_programs, read_outcomes
 from properties.mutants.trials import PROGRAMS, Trials, copied_tree
 
@@ -69,10 +71,21 @@ def test_a_server_test_passes_only_with_its_plan(said: str, status: int, reason:
 
 def test_every_example_is_run() -> None:
     tests = examples(EXTENSION)
+    written = {spec.name for spec in specs()}
     for kind, names in tests.items():
         there = {file.stem for file in (EXTENSION / kind).parent.iterdir()} - {"node"}
-        assert set(names) == there, f"the makefile and the files {kind} differ"
+        assert set(names) == there - written, f"the makefile and the files {kind} differ"
     assert all((ROOT / file).is_file() for file in all_examples(EXTENSION))
+
+
+def test_make_installcheck_runs_every_file_and_expects_something_of_each() -> None:
+    makefile = (EXTENSION / "Makefile").read_text(encoding="utf-8")
+    run = {}
+    for kind, name in LISTS.items():
+        run[kind] = " ".join(re.findall(rf"^{name} \+?= (.*)$", makefile, re.MULTILINE)).split()
+        assert sorted(run[kind]) == sorted(file.stem for file in (EXTENSION / kind).parent.iterdir())
+    expected = sorted(file.stem for file in (EXTENSION / "expected").iterdir())
+    assert expected == sorted([*run[SQL], *run[SPECS]])
 
 
 def test_without_the_programs_one_sentence_says_what_to_install(

@@ -4,12 +4,11 @@ They are as the bench writes them today, what is expected of them is what the mo
 extension has the bug that it is about.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.building.build import Flavour, build
+from harness.building.build import Build, Flavour, build
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import EXTENSION
 from harness.server.cluster import open_cluster
@@ -104,20 +103,34 @@ def test_what_the_tester_cannot_say_is_not_written() -> None:
 # What they find
 
 
+@pytest.fixture
+def program(postgres: Postgres) -> Path:
+    """What drives them."""
+    try:
+        return find_test_programs(postgres) / ISOLATION
+    except SetupError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.server
+def test_they_hold_for_an_ordinary_build(
+    program: Path, release: Build, tmp_path: Path, only_the_extension: None
+) -> None:
+    with open_cluster(release) as cluster:
+        outcomes = regress(program, EXTENSION, list(SPECS), cluster, tmp_path)
+    assert [one.test for one in outcomes] == list(SPECS)
+    assert {one.test: one.finding for one in outcomes if one.reason} == {}
+
+
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "bug"), BUGS, ids=[f"{name}-{bug}" for name, bug in BUGS])
 def test_each_fails_with_the_bugs_that_it_is_about(
-    name: str, bug: str, tmp_path: Path, postgres: Postgres, workdir: Path, only_the_extension: None
+    name: str, bug: str, tmp_path: Path, program: Path, postgres: Postgres, workdir: Path, only_the_extension: None
 ) -> None:
-    try:
-        program = find_test_programs(postgres) / ISOLATION
-    except SetupError as error:
-        pytest.skip(str(error))
     planted = build(postgres, Flavour.RELEASE, workdir, sources=plant(bug, tmp_path))
     out = tmp_path / "out"
     out.mkdir()
     with open_cluster(planted) as cluster:
         (outcome,) = regress(program, EXTENSION, [name], cluster, out)
-    shutil.rmtree(out)
     assert outcome.reason.startswith("expected: "), outcome.finding
