@@ -58,6 +58,6 @@ def parameters() -> dict[str, tuple[str, str]]:
     """The configuration parameters: their types, and what is said of them."""
     found = {}
     for entry in page().iter("varlistentry"):
-        term, item = entry.find("term"), entry.find("listitem")
-        found[words(term.find("varname"))] = (words(term.find("type")), words(item))
+        name, kind = words(entry.find("term/varname")), words(entry.find("term/type"))
+        found[name] = (kind, words(entry.find("listitem")))
     return found
