@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from harness.building.build import Build
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import EXTENSION, ROOT
 from harness.schema.mutants import Suite
+from harness.server.cluster import open_cluster
 from properties.installcheck.catalogue import specs
 from properties.mutants.__main__ import main
 from properties.mutants.attempt import Ended, Plan
 from properties.mutants.catalogue import HERE, read_patch
 from properties.mutants.example_suite import EXAMPLES, LISTS, SPECS, SQL, all_examples, examples, first_failure
-from properties.mutants.pg_regress import Outcome, find_test_programs, read_outcomes
+from properties.mutants.pg_regress import REGRESSION, Outcome, find_test_programs, read_outcomes, regress
 from properties.mutants.trials import PROGRAMS, Trials, copied_tree
 
 SILENCE = 300  # seconds
@@ -136,6 +138,23 @@ def test_the_examples_hold(trials: Trials, postgres: Postgres, only_the_extensio
     ended = tried(trials, postgres)
     assert (ended.kill, ended.error) == (None, "")
     assert list(ended.held) == all_examples(EXTENSION)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_the_regression_tests_hold_on_a_server_that_remembers_their_last_run(
+    postgres: Postgres, release: Build, tmp_path: Path, only_the_extension: None
+) -> None:
+    try:
+        program = find_test_programs(postgres) / REGRESSION
+    except SetupError as error:
+        pytest.skip(str(error))
+    with open_cluster(release) as cluster:
+        for time in ("first", "second"):
+            out = tmp_path / time
+            out.mkdir()
+            outcomes = regress(program, EXTENSION, examples(EXTENSION)[SQL], cluster, out)
+            assert {one.test: one.finding for one in outcomes if one.reason} == {}, time
 
 
 @pytest.mark.server
