@@ -72,6 +72,8 @@ def setting(operation: SetLimit | SetPolicy) -> tuple[str, str]:
             return "max_backups", str(-1 if limit is None else limit)
         case SetPolicy(stop_policy=policy):
             return "stop_policy", str(StopPolicy(policy).value)
+        case _:
+            assert_never(operation)
 
 
 def clearing(labels: Sequence[str]) -> str:
