@@ -1,20 +1,24 @@
 """The extension's own tests, as PostgreSQL has them: they hold for it as it is, and what they find is told right."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.building.build import Build
 from harness.machine.postgres import Postgres, SetupError
 from harness.machine.project import EXTENSION, ROOT
 from harness.schema.mutants import Suite
+from harness.server.cluster import open_cluster
+from properties.installcheck.catalogue import specs
 from properties.mutants.__main__ import main
 from properties.mutants.attempt import Ended, Plan
 from properties.mutants.catalogue import HERE, read_patch
-from properties.mutants.example_suite import EXAMPLES, SQL, all_examples, examples, first_failure
-from properties.mutants.pg_regress import Outcome, find_test_programs, read_outcomes
+from properties.mutants.example_suite import EXAMPLES, LISTS, SPECS, SQL, all_examples, examples, first_failure
+from properties.mutants.pg_regress import REGRESSION, Outcome, find_test_programs, read_outcomes, regress
 from properties.mutants.trials import PROGRAMS, Trials, copied_tree
 
 SILENCE = 300  # seconds
@@ -69,10 +73,21 @@ def test_a_server_test_passes_only_with_its_plan(said: str, status: int, reason:
 
 def test_every_example_is_run() -> None:
     tests = examples(EXTENSION)
+    written = {spec.name for spec in specs()}
     for kind, names in tests.items():
         there = {file.stem for file in (EXTENSION / kind).parent.iterdir()} - {"node"}
-        assert set(names) == there, f"the makefile and the files {kind} differ"
+        assert set(names) == there - written, f"the makefile and the files {kind} differ"
     assert all((ROOT / file).is_file() for file in all_examples(EXTENSION))
+
+
+def test_make_installcheck_runs_every_file_and_expects_something_of_each() -> None:
+    makefile = (EXTENSION / "Makefile").read_text(encoding="utf-8")
+    run = {}
+    for kind, name in LISTS.items():
+        run[kind] = " ".join(re.findall(rf"^{name} \+?= (.*)$", makefile, re.MULTILINE)).split()
+        assert sorted(run[kind]) == sorted(file.stem for file in (EXTENSION / kind).parent.iterdir())
+    expected = sorted(file.stem for file in (EXTENSION / "expected").iterdir())
+    assert expected == sorted([*run[SQL], *run[SPECS]])
 
 
 def test_without_the_programs_one_sentence_says_what_to_install(
@@ -123,6 +138,23 @@ def test_the_examples_hold(trials: Trials, postgres: Postgres, only_the_extensio
     ended = tried(trials, postgres)
     assert (ended.kill, ended.error) == (None, "")
     assert list(ended.held) == all_examples(EXTENSION)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_the_regression_tests_hold_on_a_server_that_remembers_their_last_run(
+    postgres: Postgres, release: Build, tmp_path: Path, only_the_extension: None
+) -> None:
+    try:
+        program = find_test_programs(postgres) / REGRESSION
+    except SetupError as error:
+        pytest.skip(str(error))
+    with open_cluster(release) as cluster:
+        for time in ("first", "second"):
+            out = tmp_path / time
+            out.mkdir()
+            outcomes = regress(program, EXTENSION, examples(EXTENSION)[SQL], cluster, out)
+            assert {one.test: one.finding for one in outcomes if one.reason} == {}, time
 
 
 @pytest.mark.server

@@ -4,7 +4,8 @@
 
 They are in ``harness/extension``: ``sql/`` for pg_regress, ``specs/`` for isolationtester, and ``t/``, which back up,
 restore and restart servers of their own. As in ``properties.mutants.attempt``, the plan is in the folder, and what came
-of it is left there; a "test" is a file now. The first that fails ends it.
+of it is left there; a "test" is a file now. The first that fails ends it. What the bench has written itself, from what
+its properties have found (``properties.installcheck``), is no example: the makefile adds it to the others.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ SQL, SPECS, SERVERS = "sql/{}.sql", "specs/{}.spec", "t/{}.sh"
 """Where a test is in it."""
 WORDS = {SQL: "the regression test {}", SPECS: "the isolation test {}", SERVERS: "the server test {}"}
 LISTS = {SQL: "REGRESS", SPECS: "ISOLATION"}
-"""The makefile's variables that name the tests in their order."""
+"""The makefile's variables that name the tests in their order, before anything is added."""
 
 
 def examples(suite: Path) -> Mapping[str, Sequence[str]]:

@@ -9,7 +9,7 @@ INSTRUMENTS = ("instruments", "injection_points")
 """Sources that go into an instrumented library alone."""
 TRACES = (b"injection_point", b"clock_advance", b"shared_backup_counts")
 """Of the instruments, in a library that has them."""
-DOCUMENTS = ("README.md.gz", "RESTORE.md.gz", "changelog.gz", "copyright")
+DOCUMENTS = ("README.md.gz", "RESTORE.md.gz", "shared-backup.sgml.gz", "changelog.gz", "copyright")
 
 
 def expected(package: Package) -> set[str]:

@@ -17,11 +17,14 @@ SELECT * FROM shared_backups;
 SELECT * FROM shared_backup_list();
 SELECT * FROM shared_backup_starters;
 SELECT * FROM shared_backup_starter_list();
+SELECT * FROM shared_backup_stats;
+SELECT * FROM shared_backup_stats_list();
 
 -- Members of pg_monitor see, and do nothing.
 SET ROLE regress_sb_monitor;
 SELECT count(*) FROM shared_backups WHERE label = 'regress_r';
 SELECT count(*) >= 0 AS seen FROM shared_backup_starters;
+SELECT count(*) AS seen FROM shared_backup_stats;
 SELECT shared_backup_start('regress_r', true);
 SELECT shared_backup_stop('regress_r');
 

@@ -2,7 +2,8 @@
 SELECT name, setting, unit, context, vartype, min_val, enumvals FROM pg_settings
   WHERE name LIKE 'shared\_backup.%' ORDER BY name COLLATE "C";
 SELECT string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position) FROM information_schema.columns
-  WHERE table_name IN ('shared_backups', 'shared_backup_starters') GROUP BY table_name;
+  WHERE table_name IN ('shared_backups', 'shared_backup_starters', 'shared_backup_stats') GROUP BY table_name
+  ORDER BY table_name COLLATE "C";
 
 -- A session sees what has been reloaded in the statement after the one in which it is told.
 CREATE PROCEDURE nap_unless(setting text, value text) LANGUAGE plpgsql AS $$
@@ -103,6 +104,16 @@ SELECT repeated, labelfile LIKE 'START WAL LOCATION%' AS label_file FROM shared_
 SELECT count(*) FROM shared_backups WHERE label LIKE 'regress_s_';
 ALTER SYSTEM RESET shared_backup.max_results;
 
+-- max_results_size: labels and files count
+ALTER SYSTEM SET shared_backup.max_results_size = '2kB';
+SELECT pg_reload_conf();
+\set ECHO none
+SELECT $$CALL nap_unless('shared_backup.max_results_size', '2kB')$$ FROM generate_series(1, 500) \gexec
+\set ECHO all
+SELECT count(*) FROM unnest(ARRAY['regress_s2' || repeat('x', 1000), 'regress_s1']) label,
+       shared_backup_start(label, true), shared_backup_stop(label, false);
+SELECT left(label, 12) AS label, state FROM shared_backups WHERE label LIKE 'regress_s%' ORDER BY label;
+ALTER SYSTEM RESET shared_backup.max_results_size;
 
 -- result_retention: not at all, or for a while
 ALTER SYSTEM SET shared_backup.result_retention = 0;

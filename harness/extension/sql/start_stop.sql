@@ -1,6 +1,16 @@
 -- A backup is started, seen, stopped and stopped again.
 CREATE EXTENSION shared_backup;
 
+-- What an earlier run has left is remembered for a while: a new backup replaces it.
+DO $$ DECLARE
+    old text;
+BEGIN
+    FOR old IN SELECT label FROM shared_backups WHERE label LIKE 'regress%' LOOP
+        PERFORM shared_backup_start(old, fast => true);
+        PERFORM shared_backup_abort(old);
+    END LOOP;
+END $$;
+
 SELECT start_lsn IS NOT NULL AS has_lsn, token IS NOT NULL AS has_token
   FROM shared_backup_start('regress_one', fast => true);
 SELECT label, state, owner = current_user AS own, start_lsn IS NOT NULL AS has_lsn,

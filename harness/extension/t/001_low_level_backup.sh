@@ -89,9 +89,15 @@ restart_node primary
 is "forgotten" "$(sqlstate primary "SELECT shared_backup_stop('orphan')")" 42704
 is "with its results" "$(sql primary "SELECT count(*) FROM shared_backups")" 0
 start_backup primary crashed
+counted="SELECT started, stopped, since FROM shared_backup_stats"
+before=$(sql primary "$counted")
+like "counted" "$before" "1|0|"
 kill -9 $(sql primary "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
 await primary "SELECT count(*) = 0 FROM shared_backups"
 is "forgotten after a crash" "$(sqlstate primary "SELECT shared_backup_stop('crashed')")" 42704
+after=$(sql primary "$counted")
+like "counted anew" "$after" "0|0|"
+ok "and that is told" test "${before#1|0|}" != "${after#0|0|}"
 is "the next one starts" "$(sql primary "SELECT count(*) FROM shared_backup_start('crashed', true)")" 1
 
 done_testing

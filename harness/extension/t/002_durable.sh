@@ -36,6 +36,8 @@ sql primary "INSERT INTO t SELECT i, 'between' FROM generate_series(2001, 3000) 
 restart_node primary immediate
 back primary
 is "active after a crash" "$(sql primary "SELECT state FROM shared_backups WHERE label = 'nightly'")" active
+counted="SELECT started, carried, lost FROM shared_backup_stats"
+is "counted" "$(sql primary "$counted")" "0|1|0"
 sql primary "INSERT INTO t SELECT i, 'after the crash' FROM generate_series(3001, 4000) i"
 copy_data primary copy $(ls "$tmp/primary/data" | grep -vx 'base')
 stop_backup primary copy nightly
@@ -75,6 +77,7 @@ configure primary "full_page_writes = off"
 must_start primary
 back primary
 is "lost without full pages" "$(sql primary "SELECT state FROM shared_backups WHERE label = 'safe'")" lost
+is "counted as lost" "$(sql primary "$counted")" "0|0|1"
 is "not handed out" "$(sqlstate primary "SELECT shared_backup_stop('safe')")" 55000
 like "for a reason" "$(sql primary "SELECT shared_backup_stop('safe')")" "full_page_writes"
 is "no full pages for it" "$(full_pages primary)" none

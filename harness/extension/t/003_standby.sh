@@ -52,6 +52,7 @@ start_backup standby aborted
 "$bindir/pg_ctl" promote -w -D "$tmp/standby/data" > /dev/null
 is "refused" "$(sqlstate standby "SELECT shared_backup_stop('before', false)")" 55000
 is "gone" "$(sqlstate standby "SELECT shared_backup_stop('before', false)")" 42704
+is "counted" "$(sql standby "SELECT started, stopped, aborted, expired, failed FROM shared_backup_stats")" "5|1|1|1|1"
 is "aborted" "$(sql standby "SELECT shared_backup_abort('aborted')")" ""
 is "start after it" "$(sql standby "SELECT count(*) FROM shared_backup_start('after', true)")" 1
 is "view after it" "$(sql standby "SELECT from_standby FROM shared_backups WHERE label = 'after'")" f

@@ -36,7 +36,7 @@ configure node "max_worker_processes = 8"
 # Not preloaded
 configure node "shared_preload_libraries = ''"
 must_start node
-for call in "start('a')" "stop('a')" "abort('a')" "renew('a')" "list()"
+for call in "start('a')" "stop('a')" "abort('a')" "renew('a')" "list()" "stats_list()" "starter_list()"
 do
 	is "not preloaded: $call" "$(sqlstate node "SELECT shared_backup_$call")" 55000
 done
