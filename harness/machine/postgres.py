@@ -56,6 +56,12 @@ class Postgres:
             return ""
         return f"tried, not promised: the extension is for {OLDEST_MAJOR} to {NEWEST_MAJOR}"
 
+    @property
+    def detaches_backups(self) -> bool:
+        """Has it the patch of the extension by which callers start their backups themselves?"""
+        header = self.includedir_server / "access" / "xlog.h"
+        return header.is_file() and "HAVE_DO_PG_BACKUP_DETACH" in header.read_text()
+
     def binary(self, name: str) -> Path:
         """The path of one of the installation's programs, such as ``initdb``."""
         return self.bindir / name

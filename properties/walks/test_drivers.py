@@ -241,6 +241,7 @@ def test_the_counters(cluster: Cluster, admin: Session, read: Read) -> None:
     assert after.keys() == {*COUNTERS, "since"}
 
 
+@pytest.mark.usefixtures("starters")
 def test_the_views_during_a_start(cluster: Cluster, admin: Session, read: Read) -> None:
     points, starter = InjectionPoints(admin), cluster.connect()
     points.attach("start-taken", "coming")

@@ -115,6 +115,7 @@ def test_a_wal_level_too_low_says_what_to_set(instrumented: Build) -> None:
         session.close()
 
 
+@pytest.mark.usefixtures("starters")
 def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> None:
     with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": "1"}) as narrow:
         session = narrow.connect()
@@ -126,6 +127,7 @@ def test_no_background_worker_leaves_nothing_reserved(instrumented: Build) -> No
         session.close()
 
 
+@pytest.mark.usefixtures("starters")
 def test_a_start_waits_a_second_for_a_background_worker(instrumented: Build) -> None:
     """Others come and go; it is refused no earlier."""
     with open_cluster(instrumented, settings={**PROBED, "max_worker_processes": "1"}) as narrow:
@@ -339,6 +341,7 @@ def test_a_start_whose_session_is_terminated_leaves_no_trace(
     cluster.wait_until(lambda: not forced_full_page_writes(admin), PATIENCE, "core to be released")
 
 
+@pytest.mark.usefixtures("starters")
 def test_a_start_cancelled_after_it_has_completed_has_taken_place(
     cluster: Cluster, admin: Session, starting: tuple[Session, Pending]
 ) -> None:

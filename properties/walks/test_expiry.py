@@ -57,6 +57,7 @@ def test_core_is_released_at_the_deadline_though_nobody_calls_anything(server: C
     assert state(user, "alone") == "expired"
 
 
+@pytest.mark.usefixtures("starters")
 def test_core_is_released_at_a_deadline_that_is_moved_forward_and_seconds_away(server: Cluster, user: Session) -> None:
     """Nothing but that wakes the reaper, which slept until the old deadline: nobody starts anything, nor looks."""
     user.execute("SELECT shared_backup_start('alone', true, '1 hour')")

@@ -245,7 +245,7 @@ def test_bytes_that_are_no_utf8_are_refused(
     assert labels_in_view(session, implementation) == set()
 
 
-@pytest.mark.usefixtures("only_the_extension", "instruments", "other_encodings")
+@pytest.mark.usefixtures("only_the_extension", "instruments", "other_encodings", "starters")
 def test_a_label_that_an_encoding_lacks_hides_no_start_from_the_view(cluster: Cluster, session: Session) -> None:
     """The start of a backup is shown as the backup is."""
     latin1, starter = cluster.connect(dbname="latin1"), cluster.connect()
