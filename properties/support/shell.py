@@ -22,6 +22,17 @@ from properties.support.server_lockstep import copy_while
 RELEASED = without_instruments(SHARED)
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
 
+LOSES_ANSWERS = """\
+#!/bin/sh
+# The first stop is carried out, and nobody hears of it.
+commands=$(cat; echo x)
+printf %s "${commands%x}" > commands
+case $commands in
+    *shared_backup_stop*) [ -e lost ] || { touch lost; psql-itself "$@" < commands > /dev/null; exit 2; } ;;
+esac
+exec psql-itself "$@" < commands
+"""
+
 
 class ShellBesideServer:
     """A server with the workload (and a tablespace), its WAL archived, and somebody who runs lines beside it."""
@@ -46,6 +57,19 @@ class ShellBesideServer:
         """A program that the lines find before any other of its name."""
         (self.programs / name).write_text(text, encoding="utf-8")
         (self.programs / name).chmod(0o755)
+
+    @contextmanager
+    def losing_an_answer(self) -> Iterator[None]:
+        """Within the block, the first stop is carried out, and nobody hears of it."""
+        psql, itself = self.programs / "psql", self.programs / "psql-itself"
+        psql.rename(itself)
+        try:
+            self.put_program("psql", LOSES_ANSWERS)
+            yield
+        finally:
+            itself.rename(psql)
+            for left in ("lost", "commands"):
+                (self.folder / left).unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
         """What the lines find set."""
@@ -117,4 +141,6 @@ def shell_beside_server(
         temporary_folder() as folder,
         open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=tablespace) as server,
     ):
-        yield ShellBesideServer(server, folder)
+        spaced = folder / "any folder"
+        spaced.mkdir()
+        yield ShellBesideServer(server, spaced)
