@@ -72,9 +72,10 @@ def restarted_without(here: DurableStandby) -> None:
 
 
 def restarted_without_until_a_reload(here: DurableStandby) -> None:
-    """No record and no checkpoint says so: only the pages do."""
+    """No record and no checkpoint says so: only the pages do, also after a record that is about something else."""
     with configured(here.pair.primary, {"full_page_writes": "off"}):
         reconnect(here)
+        here.pair.writer.execute("SELECT pg_create_restore_point('restarted')")
         here.pair.writer.execute(f"UPDATE reserve SET ballast = repeat('u', 100) WHERE part = {PARTS - 1}")
     here.pair.primary.reload(sessions=[here.pair.writer])
     set_full_page_writes(here.pair.primary, here.pair.writer, on=True)
