@@ -87,6 +87,8 @@ def test_a_second_stop_leaves_the_control_file_that_is_beside_the_files(here: Sh
     stop = "shared-backup.sh stop nightly files"
     here.succeed(f"{START} && {stop}")
     first = files(alone)
+    owner = here.server.data_dir.stat().st_uid
+    assert {folder.stat().st_uid for folder in (alone, alone / "global")} == {owner}, "cp -a makes it that of the copy"
     here.session.execute("CHECKPOINT")
     assert (here.server.data_dir / CONTROL_FILE).read_bytes() != first[CONTROL_FILE]
     here.succeed(stop, PGHOST="nowhere")
@@ -111,6 +113,25 @@ def test_an_answer_that_was_lost_is_asked_for_again(here: ShellBesideServer) -> 
         here.succeed(STOP)
     labelfile = here.session.execute("SELECT labelfile FROM shared_backup_stop('nightly')")[0][0]
     assert files(here.copy / "data")["backup_label"].decode() == labelfile
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_an_answer_that_is_cut_short_is_not_taken_and_asked_for_again(here: ShellBesideServer, status: int) -> None:
+    """A disk was full for a moment, of which psql has told, or has not."""
+    here.succeed(START)
+    with here.cutting_answers(status):
+        refused(here, STOP, "run this again" if status == 0 else "")
+        assert files(here.copy / "data") == {}
+    here.session.execute("SELECT pg_switch_wal()")
+    here.succeed(STOP)
+    assert "backup_label" in files(here.copy / "data")
+
+
+def test_what_somebody_has_psql_do_at_its_start_does_no_harm(here: ShellBesideServer) -> None:
+    psqlrc = here.folder / ".psqlrc"
+    psqlrc.write_text("\\timing on\n\\echo hello\n", encoding="utf-8")
+    here.succeed(f"{START} && {RENEW} && {STOP}")
+    psqlrc.unlink()
 
 
 def test_nothing_needs_a_server_that_remembers(here: ShellBesideServer) -> None:
@@ -208,4 +229,10 @@ def test_on_a_standby_it_does_the_same(instrumented: Build, tally: Tally) -> Non
         session.close()
         refused(here, STOP, "before the copy was complete", **there)
         assert files(copy) == {}
-        tally.steps += 4
+        here.succeed(ABORT, **there)
+        alone = here.folder / "files"
+        alone.mkdir()
+        (alone / "tablespace_map").write_text("16385 /of/an/earlier/backup\n", encoding="utf-8")
+        here.succeed(f"{START} && shared-backup.sh stop nightly files", **there)
+        assert set(files(alone)) == {"backup_label", CONTROL_FILE}
+        tally.steps += 7

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -33,6 +33,12 @@ esac
 exec psql-itself "$@" < commands
 """
 
+CUTS_ANSWERS = """\
+#!/bin/sh
+psql-itself "$@" | head -n 3
+exit {status}
+"""
+
 
 class ShellBesideServer:
     """A server with the workload (and a tablespace), its WAL archived, and somebody who runs lines beside it."""
@@ -58,13 +64,20 @@ class ShellBesideServer:
         (self.programs / name).write_text(text, encoding="utf-8")
         (self.programs / name).chmod(0o755)
 
-    @contextmanager
-    def losing_an_answer(self) -> Iterator[None]:
+    def losing_an_answer(self) -> AbstractContextManager[None]:
         """Within the block, the first stop is carried out, and nobody hears of it."""
+        return self._in_place_of_psql(LOSES_ANSWERS)
+
+    def cutting_answers(self, status: int) -> AbstractContextManager[None]:
+        """Within the block, psql says no more than three lines, and ends with that exit status."""
+        return self._in_place_of_psql(CUTS_ANSWERS.format(status=status))
+
+    @contextmanager
+    def _in_place_of_psql(self, text: str) -> Iterator[None]:
         psql, itself = self.programs / "psql", self.programs / "psql-itself"
         psql.rename(itself)
         try:
-            self.put_program("psql", LOSES_ANSWERS)
+            self.put_program("psql", text)
             yield
         finally:
             itself.rename(psql)
