@@ -112,9 +112,15 @@ class Upgrade:
             env=postgres.environment(),
         )
 
+    @contextmanager
+    def started(self) -> Iterator[Cluster]:
+        """The new cluster, started; it is gone with its folder when the block ends."""
+        with serve(self.old.build, self.folder, self.settings) as new:
+            yield new
+
     def live(self, *statements: str) -> None:
         """The new cluster starts, does this, and is shut down; its folder is gone afterwards."""
-        with serve(self.old.build, self.folder, self.settings) as new:
+        with self.started() as new:
             session = new.connect()
             for statement in statements:
                 session.execute(statement)

@@ -111,6 +111,12 @@ def runs(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has used of the processors so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def await_orphans(keep: Iterable[int], timeout: float = 5) -> bool:
     """Waits (seconds) until the server processes that lost their postmaster are gone; False: too late.
 

@@ -28,6 +28,7 @@ from properties.durable.lockstep import PARTS, REFUSED, DurableLockstep, Fall, c
 from properties.durable.losses import ABSENCE, CALLS, LABEL, START, TIMELINE, check_lost
 from properties.durable.standbys import DESIGN, PROMOTION, DurableStandby, durable_standby
 from properties.recording.tally import Tally
+from properties.support.counts import SETTLE
 from properties.support.restoring import TORN, check_refusal
 from properties.support.server_lockstep import copy_while, live
 
@@ -71,9 +72,10 @@ def restarted_without(here: DurableStandby) -> None:
 
 
 def restarted_without_until_a_reload(here: DurableStandby) -> None:
-    """No record and no checkpoint says so: only the pages do."""
+    """No record and no checkpoint says so: only the pages do, also after a record that is about something else."""
     with configured(here.pair.primary, {"full_page_writes": "off"}):
         reconnect(here)
+        here.pair.writer.execute("SELECT pg_create_restore_point('restarted')")
         here.pair.writer.execute(f"UPDATE reserve SET ballast = repeat('u', 100) WHERE part = {PARTS - 1}")
     here.pair.primary.reload(sessions=[here.pair.writer])
     set_full_page_writes(here.pair.primary, here.pair.writer, on=True)
@@ -125,6 +127,7 @@ def test_a_primary_that_wrote_without_full_pages_is_found_out(
             here.backups.session.execute(CALLS["stop"])
         assert (refusal.value.sqlstate, refusal.value.detail) == (REFUSED, NO_IMAGES), refusal.value
         assert live(here.pair.standby, DURABLE) == set(), "the backup is still there"
+        assert here.backups.session.execute("SELECT aborted, failed FROM shared_backup_stats") == [(0, 1)]
         going_on(here)
 
 
@@ -213,8 +216,22 @@ def test_wal_is_kept_only_until_it_has_been_looked_at(instrumented: Build, tally
         behind = "SELECT restart_lsn > %s::pg_lsn FROM pg_replication_slots"
         assert session.execute(behind, (begun,)) == [(True,)], "what has been looked at is still kept"
         here.backups.stop(LABEL)
-        session.execute("SELECT shared_backup_reaper_settle()")
+        session.execute(SETTLE)
         assert session.execute(slot) == [], "no backup is open, and WAL is kept"
+
+
+def test_no_wal_is_kept_by_a_server_whose_backups_are_not_durable_any_more(instrumented: Build, tally: Tally) -> None:
+    """Nobody looks at it, and it would fill the disk."""
+    with durable_standby(instrumented, tally) as here:
+        here.backups.start(LABEL)
+        here.backups.session.close()
+        here.pair.standby.stop()
+        with configured(here.pair.standby, {"shared_backup.durable": "off"}):
+            here.pair.standby.start()
+        session = here.backups.session = here.pair.standby.connect()
+        session.execute(SETTLE)
+        assert session.execute("SELECT slot_name FROM pg_replication_slots") == []
+        tally.steps += 2
 
 
 # Starts that are none of a standby's

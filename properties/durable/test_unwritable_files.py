@@ -229,6 +229,8 @@ def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Ta
             refused(session, STOP, NO_RIGHT)
             assert [row[1] for row in session.execute(VIEW)] == ["stopped"]
         row = session.execute(STOP)
+        with read_only(server):
+            assert session.execute(STOP) == row, "what is kept is written again"
         session = restarted(server, session)
         assert session.execute(STOP) == row, "a restart finds something else"
         check_released(server, session)

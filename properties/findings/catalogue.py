@@ -82,8 +82,10 @@ def on(*versions: Version, but: Sequence[Version] = ()) -> Mapping[Version, bool
 FINDINGS = (
     Finding("prepared_transaction", on((17, 10), (18, 6), but=((15, 18), (16, 14), (19, 0)))),
     Finding("full_page_writes_unlogged", on(*TRIED)),
+    Finding("another_promotion", on((15, 20), (16, 14), (17, 12), (18, 6))),
     Finding("label_hides_incremental", on((17, 10), (18, 6)), needs="incremental backups"),
     Finding("label_newline", on(*TRIED)),
+    Finding("upgrade_misses_library", on((18, 6)), needs="search path for extensions"),
     Finding("stop_loses_label", on(*TRIED)),
     Finding("restart_cancels", on(*TRIED)),
     Finding("pooled_session", on(*TRIED)),

@@ -20,6 +20,12 @@ cat >&2 <<'END'
 END
 exit {status}
 """
+INTERRUPTED = """\
+#!/bin/sh
+# In place of a tool: while it copies, all that runs here is interrupted, as by Ctrl-C or by an administrator.
+kill -s {signal} 0
+sleep 60
+"""
 VANISHED = {
     "rsync.sh": (24, "file has vanished: base/5/16400"),
     "tar.sh": (1, "tar: ./base/5/16400: File removed before we read it"),
@@ -43,36 +49,65 @@ def here(instrumented: Build) -> Iterator[ShellBesideServer]:
         yield here
 
 
-def run(here: ShellBesideServer, example: Example, status: int, words: str) -> int:
-    """Runs the example with a tool that has no more than that to say."""
+def run(here: ShellBesideServer, example: Example, tool: str) -> int:
+    """Runs the example with that in place of its tool, and as a job of its own; returns its exit status."""
     name = "take-snapshot" if example.steady else example.tool
-    here.put_program(name, SAYS.format(status=status, words=words))
+    here.put_program(name, tool)
     try:
         here.succeed('mkdir -p "$FOLDER/data/global" && cp -p "$PGDATA/PG_VERSION" "$FOLDER/data"', **variables(here))
-        return here.run(f"{example.script} {example.arguments}", **variables(here)).returncode
+        return here.run(f"setsid --wait {example.script} {example.arguments}", **variables(here)).returncode
     finally:
         (here.programs / name).unlink()
+
+
+def check_given_up(here: ShellBesideServer, tally: Tally, script: str, tool: str) -> None:
+    """With that in place of its tool, the example fails, and leaves nothing open."""
+    with tally.example():
+        assert run(here, BY_SCRIPT[script], tool) != 0
+        assert here.states() == []
+        assert list((here.folder / "state").iterdir()) == [], "the next start would be refused"
+        tally.steps += 1
 
 
 @pytest.mark.parametrize(("script", "status", "words"), FAILED, ids=[f"{row[0]} {row[1]}" for row in FAILED])
 def test_a_backup_whose_copy_failed_is_given_up(
     here: ShellBesideServer, tally: Tally, script: str, status: int, words: str
 ) -> None:
-    with tally.example():
-        assert run(here, BY_SCRIPT[script], status, words) != 0
-        assert here.states() == []
-        assert list((here.folder / "state").iterdir()) == [], "the next start would be refused"
-        tally.steps += 1
+    check_given_up(here, tally, script, SAYS.format(status=status, words=words))
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
+@pytest.mark.parametrize("script", BY_SCRIPT)
+def test_a_backup_that_is_interrupted_is_given_up(
+    here: ShellBesideServer, tally: Tally, script: str, name: str
+) -> None:
+    check_given_up(here, tally, script, INTERRUPTED.format(signal=name))
+
+
+def check_stopped(here: ShellBesideServer) -> None:
+    """The backup is, and no other; it is forgotten afterwards."""
+    assert here.states() == ["stopped"]
+    [(label,)] = here.session.execute("SELECT label FROM shared_backups")
+    for call in ("start(%s, true)", "abort(%s)"):
+        here.session.execute(f"SELECT shared_backup_{call}", (label,))
+    here.succeed("rm -r state")
 
 
 @pytest.mark.parametrize("script", VANISHED)
 def test_files_that_change_or_vanish_are_no_failure(here: ShellBesideServer, tally: Tally, script: str) -> None:
     """They always do, of a server that works."""
     with tally.example():
-        run(here, BY_SCRIPT[script], *VANISHED[script])
-        assert here.states() == ["stopped"]
-        [(label,)] = here.session.execute("SELECT label FROM shared_backups")
-        for call in ("start(%s, true)", "abort(%s)"):
-            here.session.execute(f"SELECT shared_backup_{call}", (label,))
-        here.succeed("rm -r state")
+        status, words = VANISHED[script]
+        run(here, BY_SCRIPT[script], SAYS.format(status=status, words=words))
+        check_stopped(here)
+        tally.steps += 1
+
+
+@pytest.mark.parametrize("script", BY_SCRIPT)
+def test_an_answer_that_is_lost_at_the_end_is_no_failure(here: ShellBesideServer, tally: Tally, script: str) -> None:
+    """The copy is complete, and may have taken hours."""
+    with tally.example():
+        with here.losing_an_answer():
+            assert run(here, BY_SCRIPT[script], SAYS.format(status=0, words="")) == 0
+        check_stopped(here)
         tally.steps += 1

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 
 import pytest
 import yaml
@@ -39,7 +39,7 @@ def annotations(here: ShellBesideServer, moment: str) -> str:
     mounts = {mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
     used = {f"/{place}" for place in re.findall(r"(?<![\w.])/(\w+)/", f"{command[2]} {pod['spec']}")}
     assert used == {*mounts, "/examples"}, "each place is one that the container has"
-    script = command[2].replace("/examples/", f"{EXAMPLES}/").replace("/backup/", f"{here.folder}/")
+    script = command[2].replace("/examples/", f"{EXAMPLES}/").replace("/backup/", quote(f"{here.folder}/"))
     return join([*command[:2], script])
 
 

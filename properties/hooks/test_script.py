@@ -18,16 +18,6 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("only_the_extension")]
 START, RENEW, ABORT = (f"shared-backup.sh {command} nightly" for command in ("start", "renew", "abort"))
 STOP = 'shared-backup.sh stop nightly "$COPY"'
 STRAY = "SELECT shared_backup_stop('nightly')"
-LOSES_ANSWERS = """\
-#!/bin/sh
-# The first stop is carried out, and nobody hears of it.
-commands=$(cat; echo x)
-printf %s "${commands%x}" > commands
-case $commands in
-    *shared_backup_stop*) [ -e lost ] || { touch lost; psql-itself "$@" < commands > /dev/null; exit 2; } ;;
-esac
-exec psql-itself "$@" < commands
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +34,7 @@ def here(server: ShellBesideServer, tally: Tally) -> Iterator[ShellBesideServer]
         make_copy(server)
         tally.steps += 1
         yield server
-        server.succeed(f"{ABORT}; rm -rf state files lost commands {server.copy}")
+        server.succeed(f"{ABORT}; rm -rf state files copy")
         server.session.execute("SELECT shared_backup_abort(label) FROM shared_backups WHERE state = 'active'")
         assert server.states().count("active") == 0
 
@@ -91,21 +81,57 @@ def test_a_second_stop_writes_the_same_files(here: ShellBesideServer) -> None:
     assert files(copy) == first
 
 
+def test_a_second_stop_leaves_the_control_file_that_is_beside_the_files(here: ShellBesideServer) -> None:
+    """Of a folder for the files alone: a later one asks for WAL that the backup does not need."""
+    alone = here.folder / "files"
+    stop = "shared-backup.sh stop nightly files"
+    here.succeed(f"{START} && {stop}")
+    first = files(alone)
+    owner = here.server.data_dir.stat().st_uid
+    assert {folder.stat().st_uid for folder in (alone, alone / "global")} == {owner}, "cp -a makes it that of the copy"
+    here.session.execute("CHECKPOINT")
+    assert (here.server.data_dir / CONTROL_FILE).read_bytes() != first[CONTROL_FILE]
+    here.succeed(stop, PGHOST="nowhere")
+    assert files(alone) == first
+
+
+def test_nobody_else_can_read_what_it_keeps(here: ShellBesideServer) -> None:
+    """A token is all that it takes to end a backup, and an answer has the control file."""
+    for line in (START, STOP):
+        here.succeed(f"umask 0; {line}")
+        state = here.folder / "state"
+        assert [file.name for file in (state, *state.iterdir()) if file.stat().st_mode & 0o077] == [], line
+
+
 def test_an_answer_that_was_lost_is_asked_for_again(here: ShellBesideServer) -> None:
     here.succeed(START)
-    psql = here.programs / "psql"
-    psql.rename(here.programs / "psql-itself")
-    try:
-        here.put_program("psql", LOSES_ANSWERS)
+    with here.losing_an_answer():
         refused(here, STOP, "")
         assert here.states() == ["stopped"]
         assert files(here.copy / "data") == {}
         here.session.execute("SELECT pg_switch_wal()")
         here.succeed(STOP)
-    finally:
-        (here.programs / "psql-itself").rename(psql)
     labelfile = here.session.execute("SELECT labelfile FROM shared_backup_stop('nightly')")[0][0]
     assert files(here.copy / "data")["backup_label"].decode() == labelfile
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_an_answer_that_is_cut_short_is_not_taken_and_asked_for_again(here: ShellBesideServer, status: int) -> None:
+    """A disk was full for a moment, of which psql has told, or has not."""
+    here.succeed(START)
+    with here.cutting_answers(status):
+        refused(here, STOP, "run this again" if status == 0 else "")
+        assert files(here.copy / "data") == {}
+    here.session.execute("SELECT pg_switch_wal()")
+    here.succeed(STOP)
+    assert "backup_label" in files(here.copy / "data")
+
+
+def test_what_somebody_has_psql_do_at_its_start_does_no_harm(here: ShellBesideServer) -> None:
+    psqlrc = here.folder / ".psqlrc"
+    psqlrc.write_text("\\timing on\n\\echo hello\n", encoding="utf-8")
+    here.succeed(f"{START} && {RENEW} && {STOP}")
+    psqlrc.unlink()
 
 
 def test_nothing_needs_a_server_that_remembers(here: ShellBesideServer) -> None:
@@ -203,4 +229,10 @@ def test_on_a_standby_it_does_the_same(instrumented: Build, tally: Tally) -> Non
         session.close()
         refused(here, STOP, "before the copy was complete", **there)
         assert files(copy) == {}
-        tally.steps += 4
+        here.succeed(ABORT, **there)
+        alone = here.folder / "files"
+        alone.mkdir()
+        (alone / "tablespace_map").write_text("16385 /of/an/earlier/backup\n", encoding="utf-8")
+        here.succeed(f"{START} && shared-backup.sh stop nightly files", **there)
+        assert set(files(alone)) == {"backup_label", CONTROL_FILE}
+        tally.steps += 7

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -169,6 +170,26 @@ def test_a_start_cancelled_before_the_warm_worker_took_it_leaves_it_warm(server:
     assert states(user) == []
     assert starters(user).warm_pid == pid
     user.execute(START)
+    other.close()
+
+
+def test_a_start_cancelled_before_it_has_noticed_that_the_warm_worker_died_leaves_no_trace(
+    server: Cluster, user: Session
+) -> None:
+    pid, other = warm(server, user), server.connect()
+    waits = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Extension'"
+    with ExitStack() as held:
+        with stopped(pid):
+            pending = other.submit(START)
+            server.wait_until(lambda: bool(user.execute(waits, (other.pid,))), PATIENCE, "the start to wait")
+            held.enter_context(stopped(other.pid))
+            os.kill(pid, signal.SIGTERM)
+        assert wait_gone([pid], PATIENCE), "the worker is still there"
+        os.kill(other.pid, signal.SIGINT)
+    with pytest.raises(SqlError) as refusal:
+        pending.result(PATIENCE)
+    assert refusal.value.sqlstate == "57014"
+    assert states(user) == []
     other.close()
 
 

@@ -44,6 +44,9 @@ CLOCK = "properties/walks/test_clock_jumps.py"
 INTERLEAVINGS = "properties/concurrency/test_interleavings.py"
 CROWDS = "properties/concurrency/test_free_running.py"
 COUNTERS = "properties/hooks/test_counters.py"
+EXAMPLES = tuple(
+    f"properties/hooks/test_{name}.py" for name in ("script", "failing_tools", "frameworks", "examples", "mistakes")
+)
 LINEARIZER = ("properties/concurrency/test_linearize.py", "properties/concurrency/test_checkers.py")
 STARTERS = ("properties/limits/test_starters.py", "properties/limits/test_warm_worker.py")
 RESULTS = "properties/limits/test_results.py"
@@ -54,7 +57,9 @@ POINTS = "properties/faults/test_points.py"
 LEAKS = "properties/faults/test_leaks.py"
 PROMOTION = "properties/faults/test_promotion.py"
 STANDBYS = "properties/restores/test_standby_backups.py"
-DURABLE_STANDBYS = ("properties/durable/test_standby_losses.py", "properties/durable/test_durable_standby.py")
+DURABLE_STANDBYS = tuple(
+    f"properties/durable/test_{name}.py" for name in ("standby_losses", "durable_standby", "idle_standby")
+)
 LOSSES = (
     DURABLE_TOUR,
     DURABLE_CONFORMS,
@@ -76,6 +81,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     "defaults": (SETTINGS, DURATIONS, README, ERRORS, TTL, LABELS, DRIVERS, RESULTS),
     "durable": (DURABLE_TOUR, DURABLE_CONFORMS, *STATE_FILES, *LOSSES, "properties/durable/test_archive_holes.py"),
     "errors": (ERRORS, ERROR_ORDER, *WALKS),
+    "examples": EXAMPLES,
     "expiry": (EXPIRY, DURATIONS, *WALKS, CLOCK, TTL, LOOKED_AT),
     "history": (*WALKS, TOKENS, HELD_TOGETHER, LOOKED_AT),
     "identity": (IDENTITY, *WALKS, ERRORS, TOKENS),

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -21,6 +21,23 @@ from properties.support.server_lockstep import copy_while
 
 RELEASED = without_instruments(SHARED)
 SERVER = {"shared_preload_libraries": "shared_backup", "shared_buffers": "1MB", "full_page_writes": "on"}
+
+LOSES_ANSWERS = """\
+#!/bin/sh
+# The first stop is carried out, and nobody hears of it.
+commands=$(cat; echo x)
+printf %s "${commands%x}" > commands
+case $commands in
+    *shared_backup_stop*) [ -e lost ] || { touch lost; psql-itself "$@" < commands > /dev/null; exit 2; } ;;
+esac
+exec psql-itself "$@" < commands
+"""
+
+CUTS_ANSWERS = """\
+#!/bin/sh
+psql-itself "$@" | head -n 3
+exit {status}
+"""
 
 
 class ShellBesideServer:
@@ -46,6 +63,26 @@ class ShellBesideServer:
         """A program that the lines find before any other of its name."""
         (self.programs / name).write_text(text, encoding="utf-8")
         (self.programs / name).chmod(0o755)
+
+    def losing_an_answer(self) -> AbstractContextManager[None]:
+        """Within the block, the first stop is carried out, and nobody hears of it."""
+        return self._in_place_of_psql(LOSES_ANSWERS)
+
+    def cutting_answers(self, status: int) -> AbstractContextManager[None]:
+        """Within the block, psql says no more than three lines, and ends with that exit status."""
+        return self._in_place_of_psql(CUTS_ANSWERS.format(status=status))
+
+    @contextmanager
+    def _in_place_of_psql(self, text: str) -> Iterator[None]:
+        psql, itself = self.programs / "psql", self.programs / "psql-itself"
+        psql.rename(itself)
+        try:
+            self.put_program("psql", text)
+            yield
+        finally:
+            itself.rename(psql)
+            for left in ("lost", "commands"):
+                (self.folder / left).unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
         """What the lines find set."""
@@ -117,4 +154,6 @@ def shell_beside_server(
         temporary_folder() as folder,
         open_with_workload(build, {**SERVER, **(settings or {})}, RELEASED, tablespace=tablespace) as server,
     ):
-        yield ShellBesideServer(server, folder)
+        spaced = folder / "any folder"
+        spaced.mkdir()
+        yield ShellBesideServer(server, spaced)

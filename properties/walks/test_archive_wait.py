@@ -3,7 +3,6 @@
 What is archived is said by the test: it gives the file's mark another name, as PostgreSQL's archiver does.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.building.build import Build
+from harness.machine.processes import processor_seconds
 from harness.server.cluster import Cluster, open_cluster
 from harness.server.session import Pending, Session, SqlError
 from properties.recording.tally import Tally
@@ -108,9 +108,3 @@ def test_a_stop_that_waits_sleeps_also_after_it_was_woken_up(
             archive(mark)
         stop.result(PATIENCE)
         tally.steps += 2
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process has used of the processors."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -4,18 +4,16 @@ From a version to itself: what it does is the same, and one PostgreSQL is enough
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.building.build import Build, Special
+from harness.faults.offline import new_cluster
 from harness.machine.install import copy_install, link_tree, relocated
 from harness.machine.postgres import server_user
 from harness.machine.scratch import program_folder
 from harness.server import durable
-from harness.server.cluster import Cluster, open_cluster
-from harness.server.node import give
-from harness.server.programs import run_program
+from harness.server.cluster import open_cluster
 from harness.server.session import SqlError
 from properties.recording.tally import Tally
 
@@ -33,7 +31,7 @@ MAY = (
 
 @pytest.fixture(scope="module")
 def installed(release: Build, special: Special | None) -> Build:
-    """The extension among the server's own libraries: pg_upgrade does not look where extension_control_path leads."""
+    """The extension among the server's own libraries: pg_upgrade finds it nowhere else (properties/findings)."""
     if special is not None:
         pytest.skip(f"pg_upgrade starts servers by itself, which lack what {special} need")
     if not release.postgres.binary("pg_upgrade").is_file():
@@ -46,37 +44,9 @@ def installed(release: Build, special: Special | None) -> Build:
     return replace(release, postgres=copy, settings={})
 
 
-def upgrade(old: Cluster, new: Cluster) -> None:
-    """Runs pg_upgrade, both servers being down."""
-    folder = new.folder / "upgrade"
-    folder.mkdir()
-    give(folder, new.user)
-    bindir = new.build.postgres.bindir
-    options: list[str | Path] = [
-        "-b",
-        bindir,
-        "-B",
-        bindir,
-        "-d",
-        old.data_dir,
-        "-D",
-        new.data_dir,
-        "-U",
-        "postgres",
-        "-s",
-        folder,
-    ]
-    done = run_program(new, "pg_upgrade", *options, "-p", "5432", "-P", "5432", folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_new_server_has_the_extension_and_the_old_one_has_lost_its_backups(installed: Build, tally: Tally) -> None:
     """The new one may have the files of the old one, and have written to them."""
-    with (
-        tally.example(),
-        open_cluster(installed, settings=SETTINGS) as old,
-        open_cluster(installed, settings=SETTINGS) as new,
-    ):
+    with tally.example(), open_cluster(installed, settings=SETTINGS) as old, new_cluster(old) as upgrade:
         session = old.connect()
         for statement in (
             "CREATE EXTENSION shared_backup",
@@ -87,14 +57,15 @@ def test_the_new_server_has_the_extension_and_the_old_one_has_lost_its_backups(i
         ((token,),) = session.execute(START.format("open"))
         session.close()
         old.stop()
-        new.stop()
-        upgrade(old, new)
-        session = durable.start(new)
-        assert session.execute(SHOWN) == []
-        assert session.execute(MAY) == [(True,)]
-        session.execute(START.format("new"))
-        assert session.execute(STOP.format("new"))[0][1:] == (True, False)
-        session.close()
+        done = upgrade.run()
+        assert done.returncode == 0, done.stdout + done.stderr
+        with upgrade.started() as new:
+            session = durable.resumed(new)
+            assert session.execute(SHOWN) == []
+            assert session.execute(MAY) == [(True,)]
+            session.execute(START.format("new"))
+            assert session.execute(STOP.format("new"))[0][1:] == (True, False)
+            session.close()
         session = durable.start(old)
         assert session.execute(SHOWN) == [("open", "lost", token)]
         with pytest.raises(SqlError) as refusal:

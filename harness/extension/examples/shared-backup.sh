@@ -110,7 +110,7 @@ stop() {
     like=$copy/PG_VERSION
     [ -e "$like" ] || prepare_folder
     [ -s "$result" ] || end
-    [ "$(line 6)" = complete ] || die "$result is not whole"
+    [ "$(line 6)" = complete ] || { rm -f "$result"; die "the server's answer is not whole: run this again"; }
     [ "$(line 1)" = covered ] || die "the backup was stopped at $(line 2), before the copy was complete:" \
         "the copy cannot be used. Run: $0 abort $label, and begin anew"
     [ -z "$(line 5)" ] || put 5 global/pg_control

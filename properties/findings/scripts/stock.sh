@@ -60,7 +60,15 @@ sql() { psql -h "$HERE/$1.socket" -XAtq -v ON_ERROR_STOP=1 "${@:2}"; }
 # open NAME: a session that stays open.
 open() {
     coproc SESSION { trap - ERR; sql "$1" 2>&1; }
+    opened=$SESSION_PID
     exec {to}>&"${SESSION[1]}" {from}<&"${SESSION[0]}"
+}
+
+# close: ends that session.
+close() {
+    exec {to}>&- {from}<&-
+    kill "$opened" 2>/dev/null || true
+    wait "$opened" 2>/dev/null || true
 }
 
 # ask STATEMENT: runs it in that session and prints the answer; prints the error, if there is one, and fails.
