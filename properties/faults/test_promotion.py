@@ -6,7 +6,7 @@ import pytest
 
 from harness.building.build import Build
 from harness.server.cluster import Cluster, open_cluster, open_standby
-from harness.server.durable import SETTINGS
+from harness.server.durable import SETTINGS, resumed
 from harness.server.injection_points import POINTS, InjectionPoints
 from harness.server.probes import forced_full_page_writes, prepare_probe, set_full_page_writes
 from harness.server.replay import await_replay
@@ -28,7 +28,7 @@ STARTED = "SELECT state, from_standby FROM shared_backups WHERE label = 'slow'"
 def promote_at(point: str, standby: Cluster, *, durable: bool) -> str:
     """Returns what the caller was told; raises AssertionError if all is not well afterwards."""
     kind = kind_of(point)
-    points, caller = InjectionPoints(standby.connect()), standby.connect()
+    points, caller = InjectionPoints(resumed(standby)), standby.connect()
     points.session.execute("SELECT shared_backup_clock_freeze()")
     if kind != "start":
         caller.execute(START)
