@@ -191,6 +191,7 @@ DecodeBackup(char *contents, Size len, DurableBackup *backup)
 	memcpy(backup->label.text, p, header.label_len);
 	backup->label.len = header.label_len;
 	backup->record = header.record;
+	backup->record.unsaved = false; /* this is where it would be saved */
 	backup->phase = header.phase;
 	backup->ending = header.ending;
 	p += header.label_len;

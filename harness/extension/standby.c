@@ -219,8 +219,7 @@ KeepWal(void)
 	if (SearchNamedReplicationSlot(STANDBY_SLOT, true) &&
 		Try(AcquireSlot, DEBUG1))
 		return;
-	if (!Try(CreateSlot, warned ? DEBUG1 : WARNING))
-		warned = true;
+	warned = !Try(CreateSlot, warned ? DEBUG1 : WARNING);
 }
 
 static void

@@ -232,7 +232,8 @@ def test_a_result_that_cannot_be_written_is_had_later(server: Cluster, tally: Ta
         with read_only(server):
             assert session.execute(STOP) == row, "what is kept is written again"
         session = restarted(server, session)
-        assert session.execute(STOP) == row, "a restart finds something else"
+        with read_only(server):
+            assert session.execute(STOP) == row, "a restart finds something else, or it is written again"
         check_released(server, session)
         for one in (session, caller):
             one.close()
