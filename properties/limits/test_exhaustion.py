@@ -38,6 +38,8 @@ AGAIN = 100
 """So often some try again: if a failed start kept something, another thing would be lacking before long."""
 LABEL_HEADER = 76
 """Bytes that a label is kept with."""
+FRESH = "0 "
+"""Memory is given back to labels of about the same length: a block of it that has served some is kept for them."""
 LARGE_TABLE = 2048
 """Bytes that the hash table needs when it grows for the first time."""
 WARM = "SELECT warm_pid IS NOT NULL FROM shared_backup_starter()"
@@ -161,7 +163,7 @@ def test_a_start_without_memory_leaves_no_trace(tight: Tight, tally: Tally) -> N
         tight.admin.execute("SELECT shared_backup_clock_advance('1 h')")
         tight.states = {}
         tight.check()
-        assert tight.start("fresh") is None, "all others are forgotten, and there is still no memory"
+        assert tight.start(FRESH) is None, "all others are forgotten, and there is still no memory"
         tight.limit(None)
         for number in range(100):
             assert tight.start(f"{number}" + "x" * 1000) is None, "there is memory again, but not for starts"
