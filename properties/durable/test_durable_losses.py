@@ -25,7 +25,7 @@ from harness.server.node import give_all, leave_signal
 from harness.server.programs import base_backup, run_program
 from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable.lockstep import REFUSED, DurableLockstep, Fall
+from properties.durable.lockstep import PATIENCE, REFUSED, DurableLockstep, Fall
 from properties.durable.losses import (
     ABSENCE,
     CALLS,
@@ -231,6 +231,8 @@ def test_a_server_that_recovers_from_its_archive_loses_its_backups(instrumented:
         with configured(server, {"restore_command": "false"}):
             server.start()
         session = resumed(server)
+        recovering = "SELECT pg_is_in_recovery()"
+        server.wait_until(lambda: session.execute(recovering) == [(False,)], PATIENCE, "recovery to end")
         check_lost(session, tally, "recovered from its archive", RECOVERY, Fall.FAST)
         check_released(server, session)
         session.close()
