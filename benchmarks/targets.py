@@ -22,7 +22,7 @@ TARGETS = (
     Target("backups_held", value="held", at_least=10_000, when={"asked for": 10_000}),
     Target("memory", value="shared: bytes per backup", at_most=2 * KIB),
     Target("memory", against="stock", at_most=1 / 1000),
-    Target("concurrent_starts", against="stock", at_most=3.20),
+    Target("concurrent_starts", against="stock", at_most=3.60),
     Target("patched_concurrent_starts", against="stock", at_most=1.20),
     Target("stop_waiting_for_archive", against="stock", at_most=0.2),
     Target("start_with_tablespaces", against="stock", at_most=1.50),
