@@ -4,31 +4,15 @@
 # that was changed between the two, and is changed again after the promotion, comes without an image. Does the stop refuse?
 source "$(dirname "${BASH_SOURCE[0]}")/stock.sh"
 
-await() { until [ "$(sql "$1" -c "SELECT $2")" = t ]; do sleep 0.05; done; }
-catch_up() { await "$2" "pg_last_wal_replay_lsn() >= '$(sql "$1" -c "SELECT pg_current_wal_lsn()")'"; }
-
-# standby NAME ORIGIN: a standby that follows this server, made from the files of the primary.
-standby() {
-    cp -a "$HERE/primary" "$HERE/$1"
-    touch "$HERE/$1/standby.signal"
-    settings "$1" "primary_conninfo = 'host=$HERE/$2.socket'"
-}
-
 # all: a primary with a table of one page, its standby "next", and "last", which follows that.
 all() {
     rm -rf "$HERE"/{primary,next,last,copy,busy}
     new_server primary "wal_retrieve_retry_interval = 100ms" "wal_keep_size = 256MB"
-    standby next primary
+    new_standby next primary primary
     settings next "archive_cleanup_command = 'touch $HERE/cleans; while [ -e $HERE/busy ]; do sleep 0.05; done'"
-    standby last next
+    new_standby last primary next
     for name in primary next last; do start "$name"; done
-    sql primary <<SQL
-CREATE TABLE account (number int, owner text);
-INSERT INTO account SELECT n, repeat('x', 100) FROM generate_series(1, 55) n;
-VACUUM FREEZE account;
-CHECKPOINT;
-SQL
-    account=$(sql primary -c "SELECT pg_relation_filepath('account')")
+    new_account primary
     catch_up primary last
 }
 
@@ -58,8 +42,7 @@ back_up() {
     sql next -c CHECKPOINT
     catch_up next last
     sql last -c CHECKPOINT
-    dd if="$HERE/last/$account" of="$HERE/copy/$account" bs=4096 skip=1 seek=1 count=1 conv=notrunc status=none
-    cp "$HERE/last/global/pg_control" "$HERE/copy/global/"
+    tear last copy
     if ! ask "SELECT labelfile FROM pg_backup_stop(false)" >"$HERE/label"; then
         quoted <"$HERE/label"
         not_shown "the stop refuses"

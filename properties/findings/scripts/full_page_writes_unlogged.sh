@@ -3,42 +3,29 @@
 # no image of them, so that the stop of that backup must refuse. Does it, if the primary was restarted for it?
 source "$(dirname "${BASH_SOURCE[0]}")/stock.sh"
 
-await() { until [ "$(sql "$1" -c "SELECT $2")" = t ]; do sleep 0.05; done; }
-catch_up() { await standby "pg_last_wal_replay_lsn() >= '$(sql primary -c "SELECT pg_current_wal_lsn()")'"; }
-
 # both: a primary with a table of one page, and its standby.
 both() {
     rm -rf "$HERE"/{primary,standby,copy}
     new_server primary "wal_retrieve_retry_interval = 100ms" "wal_keep_size = 256MB"
-    cp -a "$HERE/primary" "$HERE/standby"
-    touch "$HERE/standby/standby.signal"
-    settings standby "primary_conninfo = 'host=$HERE/primary.socket'"
+    new_standby standby primary primary
     start primary
     start standby
-    sql primary <<SQL
-CREATE TABLE account (number int, owner text);
-INSERT INTO account SELECT n, repeat('x', 100) FROM generate_series(1, 55) n;
-VACUUM FREEZE account;
-CHECKPOINT;
-SQL
-    catch_up
+    new_account primary
+    catch_up primary standby
 }
 
 # back_up STEP...: backs the standby up while full_page_writes is turned off like that, and the page is changed; the copy
 # has the first half of the page as it was before, and the second half as it is then. Fails if the stop refuses.
 back_up() {
-    local account
-    account=$(sql primary -c "SELECT pg_relation_filepath('account')")
     open standby
     ask "SELECT pg_backup_start('nightly', true)" >/dev/null
     cp -a "$HERE/standby" "$HERE/copy"
     settings primary "full_page_writes = off"
     "$@"
     sql primary -c "UPDATE account SET owner = repeat('y', 100)" -c CHECKPOINT
-    catch_up
+    catch_up primary standby
     sql standby -c CHECKPOINT
-    dd if="$HERE/standby/$account" of="$HERE/copy/$account" bs=4096 skip=1 seek=1 count=1 conv=notrunc status=none
-    cp "$HERE/standby/global/pg_control" "$HERE/copy/global/"
+    tear standby copy
     ask "SELECT labelfile FROM pg_backup_stop(false)" >"$HERE/label"
 }
 

@@ -57,6 +57,40 @@ log() { grep -E 'WARNING|ERROR|FATAL|PANIC|TRAP|DETAIL' "$HERE/$1.log" | tail -n
 # sql NAME [OPTION...]: runs what it reads, or what -c says, and prints bare values.
 sql() { psql -h "$HERE/$1.socket" -XAtq -v ON_ERROR_STOP=1 "${@:2}"; }
 
+# await NAME CONDITION: until it holds there.
+await() { until [ "$(sql "$1" -c "SELECT $2")" = t ]; do sleep 0.05; done; }
+
+# Standbys, and a copy of one that is torn
+
+# new_standby NAME FILES ORIGIN: has the files of the server FILES, which is down, and follows ORIGIN. It is not started yet.
+new_standby() {
+    cp -a "$HERE/$2" "$HERE/$1"
+    touch "$HERE/$1/standby.signal"
+    settings "$1" "primary_conninfo = 'host=$HERE/$3.socket'"
+}
+
+# catch_up ORIGIN NAME: until the standby has replayed what has been written by now.
+catch_up() { await "$2" "pg_last_wal_replay_lsn() >= '$(sql "$1" -c "SELECT pg_current_wal_lsn()")'"; }
+
+# new_account NAME: a table of one page, which is the file $account of each server that has it.
+new_account() {
+    sql "$1" <<SQL
+CREATE TABLE account (number int, owner text);
+INSERT INTO account SELECT n, repeat('x', 100) FROM generate_series(1, 55) n;
+VACUUM FREEZE account;
+CHECKPOINT;
+SQL
+    account=$(sql "$1" -c "SELECT pg_relation_filepath('account')")
+}
+
+# tear NAME COPY: gives the copy the second half of that page as it is now, and the control file, as the last one.
+tear() {
+    dd if="$HERE/$1/$account" of="$HERE/$2/$account" bs=4096 skip=1 seek=1 count=1 conv=notrunc status=none
+    cp "$HERE/$1/global/pg_control" "$HERE/$2/global/"
+}
+
+# Sessions
+
 # open NAME: a session that stays open.
 open() {
     coproc SESSION { trap - ERR; sql "$1" 2>&1; }
