@@ -18,6 +18,7 @@ from harness.building.build import Build
 from harness.clients.implementation import DURABLE
 from harness.faults.foreign import single_user_life
 from harness.machine.scratch import temporary_folder
+from harness.restore.restore import await_promotion
 from harness.schema.campaign import SurvivalCase
 from harness.server.cluster import Cluster, open_standby
 from harness.server.durable import STATE_DIR, configured, replace_by_copy, resumed
@@ -25,7 +26,7 @@ from harness.server.node import give_all, leave_signal
 from harness.server.programs import base_backup, run_program
 from harness.server.session import Session, SqlError
 from model.operations import Hazard, Restart, RestartKind
-from properties.durable.lockstep import PATIENCE, REFUSED, DurableLockstep, Fall
+from properties.durable.lockstep import REFUSED, DurableLockstep, Fall
 from properties.durable.losses import (
     ABSENCE,
     CALLS,
@@ -230,9 +231,8 @@ def test_a_server_that_recovers_from_its_archive_loses_its_backups(instrumented:
         leave_signal(server.data_dir, "recovery.signal", server.user)
         with configured(server, {"restore_command": "false"}):
             server.start()
+        await_promotion(server)
         session = resumed(server)
-        recovering = "SELECT pg_is_in_recovery()"
-        server.wait_until(lambda: session.execute(recovering) == [(False,)], PATIENCE, "recovery to end")
         check_lost(session, tally, "recovered from its archive", RECOVERY, Fall.FAST)
         check_released(server, session)
         session.close()

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from harness.building.build import Build
+from harness.restore.restore import await_promotion
 from harness.server.cluster import Cluster, open_cluster, open_standby
 from harness.server.durable import SETTINGS, resumed
 from harness.server.injection_points import POINTS, InjectionPoints
@@ -67,8 +68,7 @@ def promote(standby: Cluster, points: InjectionPoints) -> None:
     far = f"SELECT NOT pg_is_in_recovery() OR EXISTS ({waits})"
     standby.wait_until(lambda: points.session.execute(far) == [(True,)], PATIENCE, "the promotion")
     points.detach()
-    ended = "SELECT NOT pg_is_in_recovery()"
-    standby.wait_until(lambda: points.session.execute(ended) == [(True,)], PATIENCE, "the promotion to end")
+    await_promotion(standby)
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["not durable", "durable"])
