@@ -25,6 +25,8 @@ OPTIONS = ["--without-icu", "--without-readline", "--without-zlib"]
 """Those of every build: what the bench can do without need not be installed."""
 WITH_ASSERTIONS = ["--enable-cassert", "--enable-debug", "CFLAGS=-O1 -g"]  # -O2 takes twice the time to compile
 FAST = ["CFLAGS=-O2 -g"]
+KINDS = (("cassert", "with assertions"), ("patched", "with our patches"))
+"""What a build may be: in its name, and in words."""
 PATCHES = EXTENSION / "patches"
 """What PostgreSQL would have to offer the extension, each change as a file."""
 PARTS = [".", "contrib/amcheck"]
@@ -47,13 +49,13 @@ def source_build(
     make, compiler = find_make(), find_compiler()
     options = [*OPTIONS, *(WITH_ASSERTIONS if assertions else FAST)]
     patches = sorted(PATCHES.glob("*.patch")) if patched else []
-    kinds = [word for word, chosen in (("cassert", assertions), ("patched", patched)) if chosen]
+    kinds = {name: words for (name, words), chosen in zip(KINDS, (assertions, patched), strict=True) if chosen}
     kept = workdir.absolute() / "-".join([*kinds, _key(source, compiler, options, patches)])
     if not kept.is_dir():
         make_cache(workdir)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent, ignore_cleanup_errors=True) as folder:
             tree = source.absolute() if source.is_dir() else _unpacked(source, Path(folder, "source"))
-            version, described = check_source(tree), " and ".join(_described(assertions, patched)) or "as it is"
+            version, described = check_source(tree), " and ".join(kinds.values()) or "as it is"
             if patches:
                 tree = _patched(tree, version, patches, Path(folder, "patched"))
             say(f"Building PostgreSQL {version} {described}, which takes some minutes ...")
@@ -61,10 +63,6 @@ def source_build(
     with contextlib.suppress(PermissionError):  # another user's build serves as well
         os.utime(kept)
     return kept / "bin" / "pg_config"
-
-
-def _described(assertions: bool, patched: bool) -> list[str]:
-    return [f"with {what}" for what, chosen in (("assertions", assertions), ("our patches", patched)) if chosen]
 
 
 def check_source(tree: Path) -> str:
