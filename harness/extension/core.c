@@ -42,8 +42,8 @@ CoreRehearse(void)
  *
  * This leaves core's session-level state RUNNING in the calling process, which
  * must therefore be one that ends soon and runs no backup functions, or call
- * CoreBackupDetach(): see starter.c.  If the state is RUNNING after an error, the backup was started
- * and CoreBackupUndoStart() must be called.
+ * CoreBackupDetach(): see starter.c.  If the state is RUNNING after an error,
+ * the backup was started and CoreBackupUndoStart() must be called.
  */
 void
 CoreBackupStart(const char *label, bool fast, CoreBackup *backup,

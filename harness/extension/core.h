@@ -30,6 +30,11 @@
 #define CORE_CAN_DETACH	false
 #endif
 
+/* it has another name since then */
+#if PG_VERSION_NUM >= 190000
+#define CHECKPOINT_IMMEDIATE	CHECKPOINT_FAST
+#endif
+
 /*
  * What core needs to know to end a backup.  Like core's BackupState, but
  * without the label, so that it can be kept for many backups.

@@ -94,10 +94,6 @@
 #include "utils/wait_event.h"
 #endif
 
-#if PG_VERSION_NUM >= 190000
-#define CHECKPOINT_IMMEDIATE	CHECKPOINT_FAST
-#endif
-
 /* longer error messages are cut */
 #define STARTER_MESSAGE_SIZE	1024
 
